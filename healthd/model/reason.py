@@ -1,0 +1,27 @@
+"""A reason: why something may not be done, with the object that it is about."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from healthd.model.codes import ReasonCode, reason_order
+from healthd.model.order import natural_key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One blocker or hold."""
+
+    code: ReasonCode
+    object: str
+    """What it is about: ``orders-0``, ``broker:1``, ``node:1``, ``cluster:payments``, ..."""
+    detail: str
+    """One sentence with the numbers that led to it."""
+
+    def as_json(self) -> dict[str, str]:
+        """The public form of contract.md."""
+        return {"code": self.code.value, "object": self.object, "detail": self.detail}
+
+
+def in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
+    """The reasons by code (order of the enum) and then by object in natural order."""
+    return tuple(sorted(reasons, key=lambda r: (reason_order(r.code), natural_key(r.object))))
