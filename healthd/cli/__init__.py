@@ -1,0 +1,1 @@
+"""The operator's commands: arguments in, text or JSON and an exit code out."""
