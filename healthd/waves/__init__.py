@@ -1,1 +1,1 @@
-"""Playbook and wave as data, the planner and the state machine of a wave; pure."""
+"""Playbooks and waves as data, the order of brokers, and a wave's life as a pure reducer."""

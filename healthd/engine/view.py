@@ -1,0 +1,144 @@
+"""What the daemon shows to HTTP: values that are published whole, and a door for orders.
+
+Requests only read what was published last; nothing here waits for Kafka.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from healthd.config.fleet import ClusterConfig
+from healthd.health.index import HealthReport
+from healthd.model.snapshot import ClusterSnapshot
+from healthd.waves.state import WaveState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterView:
+    """The latest that is known of one cluster."""
+
+    config: ClusterConfig
+    snapshot: ClusterSnapshot | None = None
+    """None until the first collection has ended."""
+    report: HealthReport | None = None
+    index_without_wave: float | None = None
+    """The index with the brokers that a wave has in flight counted as alive and in sync."""
+    tolerated_racks: tuple[str, ...] = ()
+    """Racks that could go as a whole without a blocker."""
+    failures: tuple[Mapping[str, str], ...] = ()
+    """The last collection's failures: source, origin (ours, theirs), reason, detail."""
+    seen_at: Mapping[str, float] = field(default_factory=dict)
+    """When each source was last seen, in seconds since the epoch, by evidence group."""
+    durations: Mapping[str, float] = field(default_factory=dict)
+    """Seconds that each source took in the last collection."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """One line of a wave's story."""
+
+    at: datetime
+    event: str
+    node: int | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveView:
+    """One wave as it stands."""
+
+    state: WaveState
+    created_at: datetime
+    updated_at: datetime
+
+
+class Refusal(StrEnum):
+    """Why an order was not taken."""
+
+    INVALID = "invalid"
+    UNKNOWN = "unknown"
+    LEASED = "leased"
+    CONFLICT = "conflict"
+    STORE = "store"
+
+
+class OrderRefused(Exception):  # noqa: N818  # It says what happened; it is no defect.
+    """An order that was not taken: why, in words for the person who gave it."""
+
+    def __init__(self, refusal: Refusal, message: str, **facts: Any) -> None:
+        self.refusal = refusal
+        self.facts = facts
+        """For LEASED: holder, since, wave. For INVALID: problems, a list of path and message."""
+        super().__init__(message)
+
+
+class Counters(Protocol):
+    """Totals since the daemon started."""
+
+    collections: Mapping[str, Mapping[str, int]]
+    """By cluster and source."""
+    failures: Mapping[str, Mapping[tuple[str, str, str], int]]
+    """By cluster and (source, origin, reason)."""
+    gate_closed_seconds: Mapping[str, float]
+    """By reason code."""
+    restart_seconds: Mapping[str, Sequence[float]]
+    """By phase (stopping, starting, recovering, soaking): finished ones, newest last."""
+    loop_ticks: Mapping[str, float]
+    """By loop: seconds since the epoch of its last turn."""
+    deployments: Mapping[str, int]
+    """Ended waves by outcome."""
+
+
+class Daemon(Protocol):
+    """The running daemon as HTTP sees it. Every method may be called on the event loop.
+
+    Reads answer from memory at once. Orders are async, are on disk when they return, and raise
+    `OrderRefused` with nothing done.
+    """
+
+    @property
+    def started_at(self) -> datetime:
+        """When the daemon started."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every loop runs and every cluster was looked at once, well or badly."""
+
+    @property
+    def counters(self) -> Counters:
+        """Totals for /metrics."""
+
+    @property
+    def last_reload(self) -> tuple[bool, float, str]:
+        """Whether the last (re)load of the fleet file worked, when, and what was wrong."""
+
+    def clusters(self) -> Mapping[str, ClusterView]:
+        """Every cluster of the fleet file by name."""
+
+    def waves(self) -> Sequence[WaveView]:
+        """Waves that run, and those that ended in the last 24 hours, newest first."""
+
+    def wave(self, wave: str) -> WaveView | None:
+        """One wave, however old; None when there is none."""
+
+    async def journal(self, wave: str) -> Sequence[JournalEntry]:
+        """The whole story of a wave."""
+
+    async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView:
+        """Start the wave that a `kind: Wave` document (as parsed JSON) describes."""
+
+    async def order(
+        self, wave: str, verb: str, *, by: str, reason: str, node: int | None = None
+    ) -> WaveView:
+        """Give one of the orders pause, resume, retry, skip, abort."""
+
+    async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
+        """Pause every wave that has not ended: the emergency stop."""
+
+    async def audit(self, limit: int) -> Sequence[Mapping[str, Any]]:
+        """The newest audit records, newest first."""
+
+    async def reload(self, *, by: str) -> tuple[bool, str]:
+        """Read the fleet file again; a bad one leaves the old one running. (worked, message)"""

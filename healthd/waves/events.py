@@ -1,0 +1,139 @@
+"""What can happen to a wave. Every event carries the time of the wave clock at which it did."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from healthd.model.reason import Reason
+from healthd.model.snapshot import ClusterSnapshot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened."""
+
+    at: float
+    """Seconds on the wave clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Began(Event):
+    """The wave was accepted and its lease taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resumed(Event):
+    """A daemon took the wave up again; nobody knows what the last one had under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticked(Event):
+    """Time has passed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapshotSeen(Event):
+    """A collection has ended with a new snapshot."""
+
+    snapshot: ClusterSnapshot
+    previous: ClusterSnapshot | None
+    """The one before, for what only two can show; None right after a start."""
+    collected_since: float
+    """When the collection began, on the wave clock; what it saw is at least that new."""
+    holds: tuple[Reason, ...] = ()
+    """What else the daemon knows to be in the way (a lost lease, a store that cannot write)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostState:
+    """What the host itself says of the node's process."""
+
+    is_running: bool | None
+    """None: the host could not be asked, or its answer was not understood."""
+    start: str | None = None
+    """What identifies the process: its start time. None when it does not run or is not known."""
+    detail: str = ""
+    """Why it is not known."""
+    reason: Reason | None = None
+    """The reason to hold when the host could not be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed(Event):
+    """The host was asked about the node's process."""
+
+    node: int
+    host: HostState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confirmed(Event):
+    """The candidate was looked at again: a fresh snapshot, configs included, and its host."""
+
+    node: int
+    snapshot: ClusterSnapshot | None
+    """None when no fresh snapshot could be had."""
+    host: HostState
+    holds: tuple[Reason, ...] = ()
+    """What else is in the way (a store that cannot promise the start's record, ...)."""
+
+
+class Outcome(StrEnum):
+    """How a command ended, as far as that is known."""
+
+    OK = "ok"
+    FAILED = "failed"
+    """It ended with an error."""
+    NOT_SENT = "not sent"
+    """It was certainly not carried out."""
+    UNKNOWN = "unknown"
+    """No answer came; it may have been carried out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandEnded(Event):
+    """A command that an effect asked for has ended."""
+
+    node: int
+    effect_id: str
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsSeen(Event):
+    """The last log lines of a node that is in trouble."""
+
+    node: int
+    text: str
+
+
+class Verb(StrEnum):
+    """What a person may order."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    SKIP = "skip"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered(Event):
+    """A person gave an order; `refusal_of` has said that it can be taken."""
+
+    verb: Verb
+    by: str
+    reason: str
+    node: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreFailed(Event):
+    """The journal could not be written; what was intended was not carried out."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining(Event):
+    """The daemon is asked to stop: nothing new is taken, what is half-way is brought back."""
