@@ -1,0 +1,1 @@
+"""Durable state: waves and their journal, leases, audit records, last snapshots."""

@@ -1,0 +1,1 @@
+"""The steps that bring a state file from any older schema to the newest, run by alembic."""
