@@ -1,0 +1,287 @@
+"""A fleet of one real Kafka cluster: five nodes, each on a host of its own, with faults to order.
+
+with DemoFleet.launch(cluster="payments") as fleet:
+    fleet.create_topics()
+    fleet.freeze(4)
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from healthd.demo import files, fleet_file, guardian, hosts, provision, topics
+from healthd.demo.addresses import find_free_block
+from healthd.demo.nodes import CONTROLLERS, RACKS, Node, plan_nodes
+from healthd.demo.service import BrokerService, DemoTimeoutError, wait_until
+
+LAUNCH_SECONDS = 120
+"""Five brokers are up in some 15 s on an idle machine; a busy one gets time."""
+HEAL_SECONDS = 120
+QUORUM = len(CONTROLLERS) // 2 + 1
+
+
+class DemoFleet:
+    """Five running Kafka nodes; everything of them ends with ``close`` or with this process."""
+
+    def __init__(
+        self, *, cluster: str, nodes: Sequence[Node], root: Path, ssh: hosts.SshAccess
+    ) -> None:
+        self.cluster = cluster
+        self.nodes = tuple(nodes)
+        self.root = root
+        self.ssh = ssh
+        self._services = {node.id: BrokerService(node) for node in nodes}
+        self._guardian: subprocess.Popen[bytes] | None = None
+        self._admin: AdminClient | None = None
+
+    @classmethod
+    def launch(cls, cluster: str = "payments", root: Path | None = None) -> Self:
+        """A fleet whose five brokers are in the metadata and whose hosts and exporters answer.
+
+        Args:
+            cluster: The cluster's name in the fleet file.
+            root: An empty folder to keep the files in; it stays afterwards. Without it a temporary
+                folder is used and removed.
+
+        Raises:
+            ProvisionError: A program that it needs is not there.
+            DemoTimeoutError: It did not come up; the brokers' last words are in the text.
+        """
+        provision.ensure(("kafka", "sshd", "runit"))
+        place = root or Path(tempfile.mkdtemp(prefix="healthd-fleet-"))
+        try:
+            nodes = plan_nodes(find_free_block(len(RACKS)), place)
+            for node in nodes:
+                files.write_node(node, nodes)
+            ssh = hosts.write_hosts(nodes, place)
+            files.format_storage(nodes, files.new_cluster_id())
+        except BaseException:
+            if root is None:
+                shutil.rmtree(place, ignore_errors=True)
+            raise
+        fleet = cls(cluster=cluster, nodes=nodes, root=place, ssh=ssh)
+        try:
+            fleet._start_guardian(remove=root is None)
+            fleet._wait_until_up()
+        except BaseException:
+            fleet.close()
+            raise
+        return fleet
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """No process of the fleet is left, and no temporary folder; can be called again."""
+        self._admin = None
+        if self._guardian is None:
+            return
+        for pipe in (self._guardian.stdin, self._guardian.stdout):
+            assert pipe is not None
+            pipe.close()
+        self._guardian.wait(guardian.ENDING_SECONDS + 10)
+        # Finds nothing, unless the guardian itself was killed.
+        guardian.end_all(guardian.processes_of(self.root))
+        self._guardian = None
+
+    # Who is there --------------------------------------------------------------------------------
+
+    @property
+    def bootstrap(self) -> str:
+        """The bootstrap servers, for a client."""
+        return ",".join(node.kafka_address for node in self.nodes)
+
+    @property
+    def controllers(self) -> tuple[int, ...]:
+        """The node ids of the voters."""
+        return CONTROLLERS
+
+    def node(self, broker: int) -> Node:
+        """One node by its id."""
+        return next(node for node in self.nodes if node.id == broker)
+
+    def service(self, broker: int) -> BrokerService:
+        """One broker's service by its id."""
+        return self._services[broker]
+
+    def process_start_time(self, broker: int) -> int | None:
+        """When the broker's process started, in clock ticks since boot; None when it is down."""
+        running = self.service(broker).status()
+        return running[1] if running else None
+
+    def process_id(self, broker: int) -> int | None:
+        """The broker's process id; None when it is down."""
+        running = self.service(broker).status()
+        return running[0] if running else None
+
+    def write_fleet_file(self, path: Path) -> Path:
+        """The fleet file for healthd is at ``path``, which is given back."""
+        fleet_file.write_fleet_file(
+            path, cluster=self.cluster, nodes=self.nodes, ssh=self.ssh, root=self.root
+        )
+        return path
+
+    def create_topics(self, partitions: dict[str, int] | None = None) -> None:
+        """Topics with data, RF 4 and min ISR 3, and ``__consumer_offsets``; all in sync."""
+        topics.create_topics(self.bootstrap, partitions or topics.DEMO_TOPICS)
+        self.wait_until_healthy()
+
+    # What can be done to it ----------------------------------------------------------------------
+
+    def stop(self, broker: int) -> None:
+        """Controlled shutdown, as an operator would do it; the process has ended."""
+        self.service(broker).stop()
+
+    def start(self, broker: int) -> None:
+        """The broker's process is there; ``wait_until_healthy`` tells when it is back in sync."""
+        self.service(broker).start()
+
+    def kill(self, broker: int, *, stays_dead: bool = True) -> None:
+        """The broker died by kill -9, and its supervisor leaves it so unless told otherwise."""
+        self.service(broker).kill(stays_dead=stays_dead)
+
+    def kill_quorum(self) -> tuple[int, ...]:
+        """So many controllers are killed that no quorum is left; gives their ids back."""
+        victims = CONTROLLERS[:QUORUM]
+        for broker in victims:
+            self.kill(broker)
+        return victims
+
+    def freeze(self, broker: int) -> None:
+        """The broker's process stands still: connections are accepted and never answered."""
+        self.service(broker).freeze()
+
+    def thaw(self, broker: int) -> None:
+        """The frozen broker goes on."""
+        self.service(broker).thaw()
+
+    def start_fails(self, broker: int) -> None:
+        """From now on each start of the broker fails, until ``start_works``."""
+        self.node(broker).start_fails_flag.touch()
+
+    def start_works(self, broker: int) -> None:
+        """Starts work again; the broker is not started by this."""
+        self.node(broker).start_fails_flag.unlink(missing_ok=True)
+
+    def exporter_gone(self, broker: int) -> None:
+        """The metrics page refuses connections while the broker runs on."""
+        self.service(broker).exporter_down()
+
+    def exporter_back(self, broker: int) -> None:
+        """The metrics page is there again."""
+        self.service(broker).exporter_up()
+        wait_until(lambda: self._exporter_answers(self.node(broker)), "the exporter answers", 30)
+
+    def heal(self) -> None:
+        """Every fault is taken back: five brokers up and in sync, and every exporter answers."""
+        for node in self.nodes:
+            self.start_works(node.id)
+            self.thaw(node.id)
+            self.service(node.id).exporter_up()
+        for node in self.nodes:
+            self.start(node.id)
+        self.wait_until_healthy()
+
+    # How it is -----------------------------------------------------------------------------------
+
+    def look(self) -> topics.ClusterView | None:
+        """What the metadata says now; None when no broker answers."""
+        if self._admin is None:
+            self._admin = AdminClient(topics.quiet_client(self.bootstrap))
+        try:
+            return topics.look(self._admin)
+        except KafkaException:
+            return None
+
+    def wait_until_healthy(self, timeout_seconds: float = HEAL_SECONDS) -> None:
+        """Five brokers are in the metadata, every ISR is full and every exporter answers.
+
+        Raises:
+            DemoTimeoutError: Not within the time; what was seen last is in the text.
+        """
+        try:
+            wait_until(self._is_healthy, "the fleet is healthy", timeout_seconds)
+        except DemoTimeoutError as error:
+            raise DemoTimeoutError(f"{error}; last seen: {self.look()}\n{self._logs()}") from None
+
+    def _is_healthy(self) -> bool:
+        view = self.look()
+        return (
+            view is not None
+            and view.brokers == set(RACKS)
+            and not view.out_of_sync
+            and all(map(self._exporter_answers, self.nodes))
+        )
+
+    def _exporter_answers(self, node: Node) -> bool:
+        try:
+            with urllib.request.urlopen(node.exporter_url, timeout=5) as answer:  # noqa: S310 - ours
+                return bool(answer.status == 200)  # noqa: PLR2004 - OK
+        except OSError:
+            return False
+
+    def _start_guardian(self, *, remove: bool) -> None:
+        commands = []
+        for node in self.nodes:
+            commands.append((hosts.sshd_command(node), node.folder / "sshd.log"))
+            commands.append((hosts.supervisor_command(node), node.folder / "supervisor.log"))
+        spec = {
+            "commands": [{"argv": argv, "log": str(log)} for argv, log in commands],
+            "remove": str(self.root) if remove else "",
+        }
+        spec_file = self.root / "guardian.json"
+        spec_file.write_text(json.dumps(spec), encoding="utf-8")
+        with (self.root / "guardian.log").open("wb") as log:
+            self._guardian = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(guardian.__file__), str(spec_file)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # Out of reach of Ctrl-C in our terminal: it has to outlive us to clean up.
+                start_new_session=True,
+            )
+        assert self._guardian.stdout is not None
+        self._guardian.stdout.readline()
+
+    def _wait_until_up(self) -> None:
+        for node in self.nodes:
+            for port in (node.ssh_port, node.ports.kafka):
+                wait_until(
+                    lambda node=node, port=port: _accepts(node.host, port),  # type: ignore[misc]
+                    f"{node.host}:{port} of node {node.id} accepts connections",
+                    LAUNCH_SECONDS,
+                )
+        self.wait_until_healthy(LAUNCH_SECONDS)
+
+    def _logs(self) -> str:
+        lines = (f"broker {id_}:\n{it.last_log_lines(3)}" for id_, it in self._services.items())
+        return "\n".join(lines)
+
+
+def _accepts(host: str, port: int) -> bool:
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
