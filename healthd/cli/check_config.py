@@ -1,0 +1,81 @@
+"""`healthd check-config`: says what is wrong with configuration files before the daemon does."""
+
+import json
+
+import click
+
+from healthd.config.checkers import CHECKERS, check_file
+from healthd.config.problems import Problem
+
+EXIT_UNREADABLE = 2
+EXIT_PROBLEMS = 3
+
+
+@click.command(name="check-config")
+@click.option(
+    "--kind",
+    default="auto",
+    metavar="KIND",
+    help="What the files are: auto (by their own kind), or one of Fleet, Wave, Playbook, Settings.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the answer.",
+)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.pass_context
+def check_config(context: click.Context, kind: str, output: str, files: tuple[str, ...]) -> None:
+    """Check fleet, wave, playbook and settings files, and say what to do about each problem.
+
+    FILE may be - for stdin. Needs no daemon and no network.
+
+    Exits 0 when all is well, 3 when a file has problems, 2 when one cannot be opened.
+    """
+    wanted = _wanted(kind)
+    is_unreadable = has_problems = False
+    for file in files:
+        try:
+            problems = check_file(file, wanted)
+        except OSError as error:
+            is_unreadable = True
+            _print_unreadable(file, error.strerror or str(error), output)
+            continue
+        has_problems = has_problems or bool(problems)
+        _print_problems(file, problems, output)
+    if is_unreadable:
+        context.exit(EXIT_UNREADABLE)
+    context.exit(EXIT_PROBLEMS if has_problems else 0)
+
+
+def _wanted(kind: str) -> str | None:
+    """The checker's name for `--kind`, in any case; None for auto."""
+    if kind.lower() == "auto":
+        return None
+    for name in CHECKERS:
+        if name.lower() == kind.lower():
+            return name
+    known = ", ".join(["auto", *CHECKERS])
+    raise click.BadParameter(f"{kind!r} is not one of {known}", param_hint="--kind")
+
+
+def _print_unreadable(file: str, reason: str, output: str) -> None:
+    message = f"cannot be opened: {reason}"
+    if output == "json":
+        click.echo(json.dumps({"file": file, "error": message}))
+    else:
+        click.echo(f"{file}: {message} -> check the path and its permissions", err=True)
+
+
+def _print_problems(file: str, problems: list[Problem], output: str) -> None:
+    if output == "json":
+        listed = [problem.document() for problem in problems]
+        click.echo(json.dumps({"file": file, "problems": listed}))
+        return
+    for problem in problems:
+        click.echo(str(problem))
+    if not problems:
+        click.echo(f"{file}: ok")

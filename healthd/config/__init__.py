@@ -1,0 +1,1 @@
+"""Settings, fleet file and wave file: read, checked, and turned into frozen values."""

@@ -1,0 +1,166 @@
+"""The fleet as the rest of healthd sees it: validated, frozen, with every path made absolute."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from healthd.config.addresses import join_address
+from healthd.config.secrets import SecretRef
+from healthd.waves.policy import WavePolicy
+
+
+def _nothing() -> Mapping[str, str]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityConfig:
+    """How clients of this cluster connect."""
+
+    protocol: str = "PLAINTEXT"
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    key_password: SecretRef | None = None
+    sasl_mechanism: str | None = None
+    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."""
+    username: str | None = None
+    password: SecretRef | None = None
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return self.protocol in {"SSL", "SASL_SSL"}
+
+    @property
+    def uses_sasl(self) -> bool:
+        """Whether the client says who it is with SASL."""
+        return self.protocol.startswith("SASL_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExporterConfig:
+    """Where the exporter pages of a cluster's brokers are, unless a host says otherwise."""
+
+    port: int | None = None
+    path: str = "/metrics"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SshConfig:
+    """How the hosts of a cluster are reached; host keys are always checked."""
+
+    user: str
+    key_file: Path
+    known_hosts_file: Path
+    port: int = 22
+    connect_timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceCommands:
+    """What stops, starts and asks after the broker on its host, as argv templates.
+
+    `{broker_id}` and `{host}` are filled in; `{{` and `}}` stand for braces.
+    """
+
+    stop: tuple[str, ...]
+    start: tuple[str, ...]
+    status: tuple[str, ...]
+
+    def render(self, command: str, *, broker_id: int, host: str) -> tuple[str, ...]:
+        """The argv of `stop`, `start` or `status` for one broker."""
+        template: tuple[str, ...] = getattr(self, command)
+        return tuple(part.format(broker_id=broker_id, host=host) for part in template)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostConfig:
+    """The host of one node (a broker, a controller or both)."""
+
+    broker: int
+    """Its node.id."""
+    address: str
+    """Host name or IP address, without a port."""
+    rack: str | None = None
+    exporter: str | None = None
+    """`host:port` of its exporter; None when it has none."""
+    labels: Mapping[str, str] = field(default_factory=_nothing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterConfig:
+    """One cluster of the fleet."""
+
+    name: str
+    bootstrap_servers: tuple[str, ...]
+    """`host:port`, at least one."""
+    labels: Mapping[str, str] = field(default_factory=_nothing)
+    security: SecurityConfig = field(default_factory=SecurityConfig)
+    exporter: ExporterConfig | None = None
+    ssh: SshConfig | None = None
+    """None: the cluster is only read, waves on it are refused."""
+    service: ServiceCommands | None = None
+    tolerate: str | None = None
+    """`rack`: losing any one rack is meant to be survived."""
+    hosts: tuple[HostConfig, ...] = ()
+    wave_policy: WavePolicy = field(default_factory=WavePolicy)
+    """What a wave on this cluster uses where its file says nothing."""
+
+    def host(self, broker_id: int) -> HostConfig | None:
+        """The host of one node, or None when the fleet file has none for it."""
+        return next((host for host in self.hosts if host.broker == broker_id), None)
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether metrics are configured: any host has an exporter."""
+        return any(host.exporter is not None for host in self.hosts)
+
+    @property
+    def exporter_urls(self) -> dict[int, str]:
+        """The exporter page of every node that has one, by node id."""
+        path = (self.exporter or ExporterConfig()).path
+        return {
+            host.broker: f"http://{host.exporter}{path}"
+            for host in self.hosts
+            if host.exporter is not None
+        }
+
+    def inventory_digest(self) -> str:
+        """SHA-256 over the hosts and how they are driven: what a plan pins of the inventory."""
+        parts = {
+            "hosts": [
+                {"broker": host.broker, "address": host.address, "rack": host.rack}
+                for host in sorted(self.hosts, key=lambda host: host.broker)
+            ],
+            "ssh": None if self.ssh is None else asdict(self.ssh),
+            "service": None if self.service is None else asdict(self.service),
+        }
+        text = json.dumps(parts, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """All clusters that one healthd looks after, in the order of the file."""
+
+    clusters: tuple[ClusterConfig, ...]
+    canary: tuple[str, ...] = ()
+    """`host:port` that answer when our own network is well (health-index.md, UNREACHABLE)."""
+
+    def cluster(self, name: str) -> ClusterConfig | None:
+        """The cluster of that name, or None."""
+        return next((cluster for cluster in self.clusters if cluster.name == name), None)
+
+
+def exporter_address(host: str, own: str | None, exporter: ExporterConfig | None) -> str | None:
+    """Where a host's exporter is: what the host says, else the cluster's port on that host."""
+    if own is not None:
+        return own
+    if exporter is not None and exporter.port is not None:
+        return join_address(host, exporter.port)
+    return None

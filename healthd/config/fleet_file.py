@@ -1,0 +1,200 @@
+"""A fleet file to a `Fleet`, or to all of its problems."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from healthd.config.fleet import (
+    ClusterConfig,
+    ExporterConfig,
+    Fleet,
+    HostConfig,
+    SecurityConfig,
+    ServiceCommands,
+    SshConfig,
+    exporter_address,
+)
+from healthd.config.fleet_rules import cluster_problems, fleet_problems
+from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, SecurityModel
+from healthd.config.problems import ConfigError, Problem, in_order
+from healthd.config.schema import validate
+from healthd.config.secrets import SecretRef, secrets_in_clear
+from healthd.config.yaml_source import Document, read_document
+from healthd.waves.policy import Location, WavePolicy, parse_policy, unmeetable
+
+
+def load_fleet(path: str | Path, *, interval_seconds: float = 15.0) -> Fleet:
+    """The fleet that the file describes.
+
+    Args:
+        path: The file; relative paths in it are relative to its folder.
+        interval_seconds: The daemon's interval, for policies that count snapshots.
+
+    Raises:
+        ConfigError: The file cannot be opened or has problems; it names all of them.
+    """
+    try:
+        document, problems = read_document(path)
+    except OSError as error:
+        raise ConfigError([unopened(str(path), error)]) from error
+    fleet = None
+    if document is not None:
+        fleet, more = parse_fleet(document, Path(path).parent, interval_seconds=interval_seconds)
+        problems = [*problems, *more]
+    if problems or fleet is None:
+        raise ConfigError(problems)
+    return fleet
+
+
+def check_fleet(path: str | Path) -> list[Problem]:
+    """The problems of a fleet file in the order of its lines; empty when it can be used."""
+    try:
+        load_fleet(path)
+    except ConfigError as error:
+        return list(error.problems)
+    return []
+
+
+def unopened(name: str, error: OSError) -> Problem:
+    """The problem of a file that cannot be opened."""
+    return Problem(
+        file=name,
+        message=f"cannot be opened: {error.strerror or error}",
+        action="check the path and its permissions",
+    )
+
+
+def parse_fleet(
+    document: Document, folder: Path, *, interval_seconds: float = 15.0
+) -> tuple[Fleet | None, list[Problem]]:
+    """The fleet in a document and its problems; the fleet is None when there are any.
+
+    Args:
+        document: The file's content.
+        folder: What relative paths are relative to.
+        interval_seconds: The daemon's interval.
+    """
+    in_clear = list(secrets_in_clear(document.data))
+    problems = [document.problem(*found, of_key=True) for found in in_clear]
+    hidden = {document.position(location, of_key=True) for location, _, _ in in_clear}
+    found: list[Problem] = []
+    top, more = validate(FleetModel, document.data, document)
+    found.extend(more)
+    clusters: list[ClusterConfig] = []
+    for at, item in enumerate(_clusters(document.data)):
+        location: Location = ("clusters", at)
+        model, more = validate(ClusterModel, item, document, location)
+        found.extend(more)
+        if model is not None:
+            cluster, more = _cluster(model, document, location, folder, interval_seconds)
+            found.extend(more)
+            clusters.append(cluster)
+    found.extend(fleet_problems(document))
+    # A secret in clear under a key that is also unknown is one mistake, not two.
+    problems.extend(
+        problem
+        for problem in found
+        if not (problem.message.startswith("unknown key") and _is_at(problem, hidden))
+    )
+    if problems or top is None:
+        return None, list(in_order(problems))
+    return Fleet(clusters=tuple(clusters), canary=tuple(top.canary)), []
+
+
+def _clusters(data: dict[str, Any]) -> list[Any]:
+    clusters = data.get("clusters")
+    return clusters if isinstance(clusters, list) else []
+
+
+def _is_at(problem: Problem, places: set[Any]) -> bool:
+    return any((at.line, at.column) == (problem.line, problem.column) for at in places)
+
+
+def _cluster(
+    model: ClusterModel, document: Document, location: Location, folder: Path, interval: float
+) -> tuple[ClusterConfig, list[Problem]]:
+    cluster = _converted(model, folder)
+    problems = list(cluster_problems(cluster, model, document, location))
+    policy = parse_policy(model.wave.policy)
+    if isinstance(policy, WavePolicy):
+        found = unmeetable(policy, interval)
+        cluster = replace(cluster, wave_policy=policy)
+    else:
+        found = policy
+    problems.extend(
+        document.located(problem.under(*location, "wave", "policy")) for problem in found
+    )
+    return cluster, problems
+
+
+def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
+    exporter = None
+    if model.exporter is not None:
+        exporter = ExporterConfig(port=model.exporter.port, path=model.exporter.path)
+    ssh = None
+    if model.ssh is not None:
+        ssh = SshConfig(
+            user=model.ssh.user,
+            port=model.ssh.port,
+            key_file=_resolved(folder, model.ssh.key_file),
+            known_hosts_file=_resolved(folder, model.ssh.known_hosts_file),
+            connect_timeout_seconds=model.ssh.connect_timeout_seconds,
+        )
+    service = None
+    if model.service is not None:
+        service = ServiceCommands(
+            stop=tuple(model.service.stop),
+            start=tuple(model.service.start),
+            status=tuple(model.service.status),
+        )
+    return ClusterConfig(
+        name=model.name,
+        labels=MappingProxyType(dict(model.labels)),
+        bootstrap_servers=tuple(model.bootstrap_servers),
+        security=_security(model.security, folder),
+        exporter=exporter,
+        ssh=ssh,
+        service=service,
+        tolerate=model.tolerate,
+        hosts=tuple(_hosts(model.hosts, exporter)),
+    )
+
+
+def _hosts(models: list[HostModel], exporter: ExporterConfig | None) -> Iterator[HostConfig]:
+    for model in models:
+        yield HostConfig(
+            broker=model.broker,
+            address=model.address,
+            rack=model.rack,
+            exporter=exporter_address(model.address, model.exporter, exporter),
+            labels=MappingProxyType(dict(model.labels)),
+        )
+
+
+def _security(model: SecurityModel, folder: Path) -> SecurityConfig:
+    return SecurityConfig(
+        protocol=model.protocol,
+        ca_file=_resolved_or_none(folder, model.ca_file),
+        cert_file=_resolved_or_none(folder, model.cert_file),
+        key_file=_resolved_or_none(folder, model.key_file),
+        key_password=_secret(folder, model.key_password_file, model.key_password_env),
+        sasl_mechanism=model.sasl_mechanism,
+        username=model.username,
+        password=_secret(folder, model.password_file, model.password_env),
+    )
+
+
+def _secret(folder: Path, file: str | None, env: str | None) -> SecretRef | None:
+    if file is not None:
+        return SecretRef(file=_resolved(folder, file))
+    return None if env is None else SecretRef(env=env)
+
+
+def _resolved(folder: Path, text: str) -> Path:
+    return (folder / text).absolute()
+
+
+def _resolved_or_none(folder: Path, text: str | None) -> Path | None:
+    return None if text is None else _resolved(folder, text)

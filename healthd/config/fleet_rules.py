@@ -1,0 +1,186 @@
+"""What a fleet file must keep beyond the form of its values: no two of one, secrets that exist."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from healthd.config.addresses import AddressError, parse_address
+from healthd.config.fleet import ClusterConfig, SecurityConfig
+from healthd.config.fleet_schema import ClusterModel, SecurityModel
+from healthd.config.problems import Problem
+from healthd.config.secrets import file_problem
+from healthd.config.yaml_source import Document
+from healthd.waves.policy import Location
+
+
+def fleet_problems(document: Document) -> Iterator[Problem]:
+    """What is wrong between the clusters: none at all, or two that are one.
+
+    Judged on the plain values, so that a mistake in one cluster hides nothing of another.
+    """
+    clusters = document.data.get("clusters")
+    if clusters is None or clusters == []:
+        yield document.problem(
+            ("clusters",), "the fleet is empty: nothing to look after", "add a cluster", of_key=True
+        )
+        return
+    if not isinstance(clusters, list):
+        return
+    names: dict[str, Location] = {}
+    servers: dict[str, tuple[int, Location]] = {}
+    for at, cluster in enumerate(clusters):
+        if not isinstance(cluster, dict):
+            continue
+        location: Location = ("clusters", at)
+        name = cluster.get("name")
+        if isinstance(name, str):
+            yield from _repeated(document, names, name, (*location, "name"), "cluster")
+        yield from _shared_servers(document, servers, cluster, at)
+        yield from _repeated_brokers(document, cluster, location)
+
+
+def _repeated(
+    document: Document, seen: dict[Any, Location], value: Any, location: Location, what: str
+) -> Iterator[Problem]:
+    if value not in seen:
+        seen[value] = location
+        return
+    first = document.position(seen[value])
+    yield document.problem(
+        location,
+        f"duplicate {what} {value}; first at line {first.line}, column {first.column}",
+        "rename or remove one of the two",
+    )
+
+
+def _shared_servers(
+    document: Document, seen: dict[str, tuple[int, Location]], cluster: dict[str, Any], at: int
+) -> Iterator[Problem]:
+    """Two entries for one real cluster would get a lease each: two waves could drive it."""
+    listed = cluster.get("bootstrapServers")
+    for index, text in enumerate(listed if isinstance(listed, list) else []):
+        try:
+            server = parse_address(text) if isinstance(text, str) else None
+        except AddressError:
+            continue
+        if server is None:
+            continue
+        location: Location = ("clusters", at, "bootstrapServers", index)
+        owner, first_location = seen.setdefault(server, (at, location))
+        if location != first_location:
+            first = document.position(first_location)
+            whose = "this cluster" if owner == at else "another cluster"
+            yield document.problem(
+                location,
+                f"{server} is also a server of {whose} (line {first.line}, column {first.column})",
+                "list every server once",
+            )
+
+
+def _repeated_brokers(
+    document: Document, cluster: dict[str, Any], location: Location
+) -> Iterator[Problem]:
+    hosts = cluster.get("hosts")
+    seen: dict[Any, Location] = {}
+    for at, host in enumerate(hosts if isinstance(hosts, list) else []):
+        broker = host.get("broker") if isinstance(host, dict) else None
+        if type(broker) is int:
+            where: Location = (*location, "hosts", at, "broker")
+            yield from _repeated(document, seen, broker, where, "broker")
+
+
+def cluster_problems(
+    cluster: ClusterConfig, model: ClusterModel, document: Document, location: Location
+) -> Iterator[Problem]:
+    """What is wrong inside one cluster whose values have the right form."""
+    security: Location = (*location, "security")
+    yield from _security_problems(model.security, document, security)
+    yield from _file_problems(cluster.security, document, security)
+    if cluster.ssh is not None:
+        ssh: Location = (*location, "ssh")
+        yield from _one_file(document, (*ssh, "keyFile"), cluster.ssh.key_file, is_private=True)
+        # `hosts trust` writes this file, so it need not be there yet; its folder has to be.
+        known = cluster.ssh.known_hosts_file
+        if not known.parent.is_dir():
+            yield document.problem(
+                (*ssh, "knownHostsFile"),
+                f"folder {known.parent} is not there",
+                "create it, or correct the path",
+            )
+    for key, value in (("ssh", cluster.ssh), ("service", cluster.service)):
+        if value is not None and not cluster.hosts:
+            yield document.problem(
+                (*location, key), "is of no use without hosts", "add hosts", of_key=True
+            )
+    if cluster.service is not None and cluster.ssh is None:
+        yield document.problem(
+            (*location, "service"), "is of no use without ssh", "add ssh", of_key=True
+        )
+
+
+def _security_problems(
+    security: SecurityModel, document: Document, at: Location
+) -> Iterator[Problem]:
+    given = {key for key, value in security.model_dump(by_alias=True).items() if value is not None}
+    yield from _unused_keys(security.protocol, given, document, at)
+    if security.protocol.startswith("SASL_"):
+        for key in ("saslMechanism", "username"):
+            if key not in given:
+                yield document.problem((*at, key), f"{key} is missing", f"add {key}")
+        if not given & {"passwordFile", "passwordEnv"}:
+            yield document.problem(
+                (*at, "passwordFile"), "no password", "add passwordFile: PATH or passwordEnv: NAME"
+            )
+    for left, right in (("certFile", "keyFile"), ("keyFile", "certFile")):
+        if left in given and right not in given and security.protocol.endswith("SSL"):
+            yield document.problem((*at, left), f"needs {right}", f"add {right}", of_key=True)
+    for key in ("password", "keyPassword"):
+        if {f"{key}File", f"{key}Env"} <= given:
+            yield document.problem(
+                (*at, f"{key}Env"),
+                f"{key}File and {key}Env are both given",
+                "keep one of them",
+                of_key=True,
+            )
+
+
+def _unused_keys(
+    protocol: str, given: set[str], document: Document, at: Location
+) -> Iterator[Problem]:
+    """A key without effect: somebody believes in encryption or a password that is not there."""
+    tls = ("caFile", "certFile", "keyFile", "keyPasswordFile", "keyPasswordEnv")
+    sasl = ("saslMechanism", "username", "passwordFile", "passwordEnv")
+    for is_used, keys, better in (
+        (protocol.endswith("SSL"), tls, "SSL"),
+        (protocol.startswith("SASL_"), sasl, "SASL_SSL"),
+    ):
+        for key in keys:
+            if key in given and not is_used:
+                yield document.problem(
+                    (*at, key),
+                    f"is not used with protocol {protocol}",
+                    f"set protocol: {better}, or remove {key}",
+                    of_key=True,
+                )
+
+
+def _file_problems(security: SecurityConfig, document: Document, at: Location) -> Iterator[Problem]:
+    key_password, password = security.key_password, security.password
+    files: tuple[tuple[str, Path | None, bool], ...] = (
+        ("caFile", security.ca_file, False),
+        ("certFile", security.cert_file, False),
+        ("keyFile", security.key_file, True),
+        ("keyPasswordFile", key_password.file if key_password else None, True),
+        ("passwordFile", password.file if password else None, True),
+    )
+    for key, path, is_private in files:
+        if path is not None:
+            yield from _one_file(document, (*at, key), path, is_private=is_private)
+
+
+def _one_file(
+    document: Document, location: Location, path: Path, *, is_private: bool
+) -> Iterator[Problem]:
+    found = file_problem(path, is_private=is_private)
+    if found is not None:
+        yield document.problem(location, *found)

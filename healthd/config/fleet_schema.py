@@ -1,0 +1,175 @@
+"""The fleet file's own form: what may be written, with the checks that need one value only."""
+
+from string import Formatter
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from healthd.config.addresses import MAX_PORT, AddressError, parse_address, parse_host
+from healthd.config.schema import FileModel, refusal
+from healthd.config.secrets import ENVIRONMENT_NAME
+from healthd.waves.spec import MAX_ID, NAME
+
+NOT_BUILT_MECHANISMS: Final = frozenset({"OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM"})
+PLACEHOLDERS: Final = frozenset({"broker_id", "host"})
+
+
+def _checked_address(text: str) -> str:
+    try:
+        return parse_address(text)
+    except AddressError as error:
+        raise refusal(f"bad address: {error.message}", error.action) from None
+
+
+def _checked_host(text: str) -> str:
+    try:
+        return parse_host(text)
+    except AddressError as error:
+        raise refusal(f"bad address: {error.message}", error.action) from None
+
+
+def _checked_name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise refusal(
+            "must be letters, digits, dots, dashes and underscores, 128 at most",
+            "choose a plain name",
+        )
+    return text
+
+
+def _checked_text(text: str) -> str:
+    if not text.strip():
+        raise refusal("is empty", "write a value or remove the key")
+    return text
+
+
+def _checked_variable(text: str) -> str:
+    # The text is not repeated: people put the secret itself here by mistake.
+    if not ENVIRONMENT_NAME.fullmatch(text):
+        raise refusal(
+            "is not the name of an environment variable; its value is not shown here",
+            "write the variable's name, not the secret",
+        )
+    return text
+
+
+def _checked_part(text: str) -> str:
+    try:
+        parsed = list(Formatter().parse(text))
+    except ValueError:
+        raise refusal("has a single brace", "write {{ or }} for a brace") from None
+    for _, name, form, conversion in parsed:
+        if name is None:
+            continue
+        if name not in PLACEHOLDERS or form or conversion:
+            raise refusal(
+                "has an unknown placeholder",
+                "use {broker_id} or {host}; write {{ and }} for braces",
+            )
+    return text
+
+
+def _checked_mechanism(value: Any) -> Any:
+    if isinstance(value, str) and value.upper() in NOT_BUILT_MECHANISMS:
+        raise refusal(
+            f"{value.upper()} is not built yet", "use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+        )
+    return value
+
+
+def _checked_path(text: str) -> str:
+    if not text.startswith("/"):
+        raise refusal("must begin with a slash", "write /metrics")
+    return text
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+Host = Annotated[str, AfterValidator(_checked_host)]
+Name = Annotated[str, AfterValidator(_checked_name)]
+Text = Annotated[str, AfterValidator(_checked_text)]
+Variable = Annotated[str, AfterValidator(_checked_variable)]
+Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
+Argv = Annotated[list[Annotated[Text, AfterValidator(_checked_part)]], Field(min_length=1)]
+Mechanism = Annotated[
+    Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], BeforeValidator(_checked_mechanism)
+]
+
+
+class SecurityModel(FileModel):
+    """`security` of a cluster."""
+
+    protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    ca_file: Text | None = None
+    cert_file: Text | None = None
+    key_file: Text | None = None
+    key_password_file: Text | None = None
+    key_password_env: Variable | None = None
+    sasl_mechanism: Mechanism | None = None
+    username: Text | None = None
+    password_file: Text | None = None
+    password_env: Variable | None = None
+
+
+class ExporterModel(FileModel):
+    """`exporter` of a cluster."""
+
+    port: Port | None = None
+    path: Annotated[str, AfterValidator(_checked_path)] = "/metrics"
+
+
+class SshModel(FileModel):
+    """`ssh` of a cluster."""
+
+    user: Text
+    key_file: Text
+    known_hosts_file: Text
+    port: Port = 22
+    connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
+
+
+class ServiceModel(FileModel):
+    """`service` of a cluster: argv templates."""
+
+    stop: Argv
+    start: Argv
+    status: Argv
+
+
+class HostModel(FileModel):
+    """One item of `hosts`."""
+
+    broker: Annotated[int, Field(ge=0, le=MAX_ID)]
+    address: Host
+    rack: Text | None = None
+    exporter: Address | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+class WaveModel(FileModel):
+    """`wave` of a cluster; the policy is read by `healthd.waves.policy`."""
+
+    policy: Any = Field(default_factory=dict)
+
+
+class ClusterModel(FileModel):
+    """One item of `clusters`."""
+
+    name: Name
+    bootstrap_servers: Annotated[list[Address], Field(min_length=1)]
+    labels: dict[str, str] = Field(default_factory=dict)
+    security: SecurityModel = Field(default_factory=SecurityModel)
+    exporter: ExporterModel | None = None
+    ssh: SshModel | None = None
+    service: ServiceModel | None = None
+    tolerate: Literal["rack"] | None = None
+    hosts: list[HostModel] = Field(default_factory=list)
+    wave: WaveModel = Field(default_factory=WaveModel)
+
+
+class FleetModel(FileModel):
+    """The top of a fleet file; each cluster is validated by itself, to report all of them."""
+
+    api_version: Literal["healthd/v1"]
+    kind: Literal["Fleet"]
+    clusters: list[Any] | None = None
+    canary: list[Address] = Field(default_factory=list)

@@ -1,0 +1,114 @@
+"""Where secrets come from: a private file or the environment, never the configuration itself."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from healthd.config.problems import ConfigError, Problem
+from healthd.waves.policy import Location
+
+ENVIRONMENT_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET_WORDS: Final = (
+    "password",
+    "passwd",
+    "passphrase",
+    "secret",
+    "token",
+    "credential",
+    "apikey",
+    "privatekey",
+    "jaas",
+)
+_PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_TOO_WIDE: Final = 0o037
+"""Bits beyond 0640 that let others in: the group may read, nobody else may do anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretRef:
+    """Where a secret is; exactly one of `file` and `env`. Holds no secret, so it may be printed."""
+
+    file: Path | None = None
+    env: str | None = None
+
+    def read(self) -> str:
+        """The secret itself, without the line end of a file. Never log it.
+
+        Raises:
+            ConfigError: The file or variable is not there or is empty; names it, shows no value.
+        """
+        if self.file is not None:
+            try:
+                value = self.file.read_text(encoding="utf-8").rstrip("\r\n")
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+                raise _unreadable(str(self.file), f"the secret cannot be read: {reason}") from None
+            if not value:
+                raise _unreadable(str(self.file), "the secret file is empty")
+            return value
+        value = os.environ.get(self.env or "", "")
+        if not value:
+            raise _unreadable("environment", f"{self.env} is not set")
+        return value
+
+
+def _unreadable(file: str, message: str) -> ConfigError:
+    return ConfigError([Problem(file=file, message=message, action="provide the secret there")])
+
+
+def file_problem(path: Path, *, is_private: bool) -> tuple[str, str] | None:
+    """Why a file that the configuration names cannot be used, and what to do; None when it can.
+
+    Args:
+        path: The file.
+        is_private: Whether nobody but its owner and group may read it.
+    """
+    try:
+        status = path.stat()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "not a path"
+        return f"file {path} cannot be used: {reason}", "create it, or correct the path"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{path} is not a file", "name a file"
+    mode = stat.S_IMODE(status.st_mode)
+    if is_private and mode & _TOO_WIDE:
+        return f"file {path} has mode {mode:04o}: others may use it", f"run chmod 600 {path}"
+    if not os.access(path, os.R_OK):
+        return f"file {path} may not be read by this user", "change its owner or group"
+    return None
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a key of this name would hold a secret itself rather than say where one is."""
+    plain = re.sub(r"[^a-z]", "", key.lower())
+    return any(word in plain for word in _SECRET_WORDS) and not plain.endswith(("file", "env"))
+
+
+def _reference_key(key: str) -> str:
+    plain = re.sub(r"[^a-z]", "", key.lower())
+    if "pass" not in plain:
+        return key
+    return "keyPassword" if "key" in plain else "password"
+
+
+def secrets_in_clear(data: Any, location: Location = ()) -> Iterator[tuple[Location, str, str]]:
+    """Every place that holds a secret as a literal: location, message and action, no value."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            here = (*location, key)
+            if is_secret_key(key) and isinstance(value, str | int | float) and value != "":
+                message = f"{key} is a secret in clear; its value is not shown here"
+                right = _reference_key(key)
+                references = f"{right}File: PATH, or {right}Env: NAME"
+                yield here, message, f"put it in a file of mode 0600 and write {references}"
+            else:
+                yield from secrets_in_clear(value, here)
+    elif isinstance(data, list):
+        for at, item in enumerate(data):
+            yield from secrets_in_clear(item, (*location, at))
+    elif isinstance(data, str) and _PRIVATE_KEY.search(data):
+        yield location, "holds a private key in clear", "put it in a file of mode 0600"
