@@ -1,0 +1,48 @@
+"""RF and ISR as safety counts them (restart-safety.md section 1).
+
+RF leaves out the replicas that are being added; those being removed count until they are gone.
+The ISR leaves out what is being added and every broker that is down or about to leave, because
+metadata may name one that is dead for a while.
+"""
+
+from itertools import chain
+
+from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
+from healthd.model.words import LEAVING_STATES, BrokerState
+
+_NOT_IN_ISR = LEAVING_STATES | {BrokerState.NOT_RUNNING}
+
+
+def serving_brokers(snapshot: ClusterSnapshot) -> frozenset[int]:
+    """The brokers whose place in an ISR counts: listed, not down and not on their way out."""
+    return frozenset(
+        broker.id
+        for broker in snapshot.brokers
+        if not broker.is_down and broker.state not in _NOT_IN_ISR
+    )
+
+
+def assigned(topic: Topic, at: int) -> tuple[int, ...]:
+    """The replicas that count in RF at a position."""
+    adding = topic.adding.get(at)
+    replicas = topic.replicas[at]
+    return tuple(node for node in replicas if node not in adding) if adding else replicas
+
+
+def in_sync(topic: Topic, at: int, serving: frozenset[int]) -> frozenset[int]:
+    """The members of the ISR that count at a position."""
+    return serving.intersection(topic.isrs[at]) - topic.adding.get(at, frozenset())
+
+
+def is_whole(topic: Topic, serving: frozenset[int]) -> bool:
+    """Whether every partition has a leader and all its replicas in sync, none being added.
+
+    This is the state of nearly every topic, so it is asked of whole columns: the partitions of a
+    topic in sync have the very tuples of their replicas as ISR, and comparing those is cheap.
+    """
+    return (
+        not topic.adding
+        and topic.isrs == topic.replicas
+        and NO_LEADER not in topic.leaders
+        and serving.issuperset(chain.from_iterable(topic.replicas))
+    )
