@@ -23,6 +23,11 @@ ABSENT_SECONDS_WITHOUT_LEADER: Final = 90.0
 NOTHING: Final[Mapping[int, Any]] = MappingProxyType({})
 
 
+def _nothing() -> Mapping[int, Any]:
+    # A factory, because dataclasses of Python 3.11 refuse a mappingproxy as a default.
+    return NOTHING
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broker:
     """One node of the cluster, pure controllers included. None means unknown."""
@@ -122,10 +127,10 @@ class Topic:
     replicas: tuple[tuple[int, ...], ...] = ()
     isrs: tuple[tuple[int, ...], ...] = ()
     """A partition in sync has the very tuple of its replicas here."""
-    adding: Mapping[int, frozenset[int]] = field(default=NOTHING)
-    removing: Mapping[int, frozenset[int]] = field(default=NOTHING)
-    elr: Mapping[int, frozenset[int]] = field(default=NOTHING)
-    leaderless_seconds: Mapping[int, float] = field(default=NOTHING)
+    adding: Mapping[int, frozenset[int]] = field(default_factory=_nothing)
+    removing: Mapping[int, frozenset[int]] = field(default_factory=_nothing)
+    elr: Mapping[int, frozenset[int]] = field(default_factory=_nothing)
+    leaderless_seconds: Mapping[int, float] = field(default_factory=_nothing)
 
     @classmethod
     def of(
