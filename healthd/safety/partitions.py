@@ -7,7 +7,6 @@ replicas stand, so partitions that are alike there are judged once.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from healthd.model.codes import ReasonCode
 from healthd.model.order import natural_key
@@ -21,8 +20,8 @@ Verdict = tuple[ReasonCode, str]
 """A blocker's code and detail."""
 Answers = Mapping[int, Verdict]
 """One partition's blocker for each set, by the set's position, that has one."""
-_Positions = tuple[int, ...]
-_NOBODY: Answers = MappingProxyType({})
+_Settled = dict[tuple[tuple[int, ...] | None, ...], Answers]
+"""What partitions in sync answer, by the positions of the sets of each of their replicas."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,42 +140,46 @@ class _Judge:
         self._sets = sets
         self._serving = serving
         self._largest = max(map(len, sets.members), default=0)
-        self._settled: dict[_Rules, dict[tuple[_Positions | None, ...], Answers]] = {}
+        self._settled: dict[_Rules, _Settled] = {}
 
     def topic(self, topic: Topic, rules: _Rules) -> Iterator[tuple[int, Answers]]:
         """The positions of a topic with something against a set, and what."""
-        if is_whole(topic, self._serving):
-            if all(_spare(rules, many) >= self._largest for many in set(map(len, topic.replicas))):
-                return
-            for at, replicas in enumerate(topic.replicas):
-                answers = self._whole(rules, replicas)
-                if answers:
-                    yield at, answers
+        settled = self._settled.setdefault(rules, {})
+        factors = set(map(len, topic.replicas))
+        safe = {many for many in factors if _spare(rules, many) >= self._largest}
+        all_whole = is_whole(topic, self._serving)
+        if all_whole and safe == factors:
             return
         for at, replicas in enumerate(topic.replicas):
-            whole = (
-                topic.isrs[at] is replicas
-                and topic.leaders[at] != NO_LEADER
-                and at not in topic.adding
-                and self._serving.issuperset(replicas)
-            )
-            answers = self._whole(rules, replicas) if whole else self._torn(topic, at, rules)
+            if all_whole or self._is_whole(topic, at):
+                if len(replicas) in safe:
+                    continue
+                answers = self._whole(replicas, rules, settled)
+            else:
+                answers = self._torn(topic, at, rules)
             if answers:
                 yield at, answers
 
-    def _whole(self, rules: _Rules, replicas: tuple[int, ...]) -> Answers:
+    def _is_whole(self, topic: Topic, at: int) -> bool:
+        replicas = topic.replicas[at]
+        return (
+            topic.isrs[at] is replicas
+            and topic.leaders[at] != NO_LEADER
+            and at not in topic.adding
+            and self._serving.issuperset(replicas)
+        )
+
+    def _whole(self, replicas: tuple[int, ...], rules: _Rules, settled: _Settled) -> Answers:
         """The answers for a partition with a leader and all of these replicas in sync.
 
-        They depend on nothing but the sets in which each replica stands.
+        They depend on nothing but the rules and the sets in which each replica stands.
         """
-        if _spare(rules, len(replicas)) >= self._largest:
-            return _NOBODY
-        settled = self._settled.setdefault(rules, {})
         pattern = tuple(map(self._sets.asking.get, replicas))
-        if pattern not in settled:
+        answers = settled.get(pattern)
+        if answers is None:
             standing = _Standing(has_leader=True, replicas=replicas, isr=frozenset(replicas))
-            settled[pattern] = self._judged(standing, rules, replicas)
-        return settled[pattern]
+            answers = settled[pattern] = self._judged(standing, rules, replicas)
+        return answers
 
     def _torn(self, topic: Topic, at: int, rules: _Rules) -> Answers:
         """The answers for a partition that is not all there."""
