@@ -39,6 +39,8 @@ class SnapshotSeen(Event):
     """The one before, for what only two can show; None right after a start."""
     collected_since: float
     """When the collection began, on the wave clock; what it saw is at least that new."""
+    index: float | None = None
+    """The Health Index of the snapshot as it is, for the report; None when there is none."""
     holds: tuple[Reason, ...] = ()
     """What else the daemon knows to be in the way (a lost lease, a store that cannot write)."""
 

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final
 
-from healthd.waves.policy import WavePolicy
+from healthd.waves.policy import Location, SpecProblem, WavePolicy
 
 API_VERSION: Final = "healthd/v1"
 
@@ -81,98 +81,106 @@ class Playbook:
         return step.timeout_seconds(policy)
 
 
-Problem = tuple[str, str]
-"""The path of what is wrong (``steps[2].timeoutSeconds``), and what is wrong with it."""
-
-
-def parse_playbook(data: Mapping[str, Any]) -> Playbook | list[Problem]:
+def parse_playbook(data: object) -> Playbook | list[SpecProblem]:
     """The playbook that a mapping describes, or everything that is wrong with it."""
-    problems: list[Problem] = [
-        (key, _unknown(key, _TOP_KEYS)) for key in data if key not in _TOP_KEYS
-    ]
+    if not isinstance(data, Mapping):
+        return [_problem((), "is no mapping", "write apiVersion, kind, name and steps")]
+    problems = [_unknown((key,), _TOP_KEYS) for key in data if key not in _TOP_KEYS]
     for key, expected in (("apiVersion", API_VERSION), ("kind", "Playbook")):
         if data.get(key) != expected:
-            problems.append((key, f"must be {expected}"))
-    name = data.get("name")
+            problems.append(_problem((key,), "is not right", f"write {key}: {expected}"))
+    name, description = data.get("name"), data.get("description", "")
     if not isinstance(name, str) or not name:
-        problems.append(("name", "must be the playbook's name"))
-    description = data.get("description", "")
+        problems.append(_problem(("name",), "is missing", "write the playbook's name"))
     if not isinstance(description, str):
-        problems.append(("description", "must be text"))
+        problems.append(_problem(("description",), "is no text", "write one sentence"))
     rows = data.get("steps")
     if not isinstance(rows, list) or not rows:
-        problems.append(("steps", "must be a list of steps"))
+        problems.append(_problem(("steps",), "is no list of steps", "write at least the four"))
         return problems
-    steps: list[Step] = []
-    for at, row in enumerate(rows):
-        step = _step(row, f"steps[{at}]", problems)
-        if step is not None:
-            steps.append(step)
-    if not problems:
-        problems.extend(_shape(steps))
-    return problems or Playbook(name=str(name), description=str(description), steps=tuple(steps))
+    steps = [_step(row, ("steps", at), problems) for at, row in enumerate(rows)]
+    whole = tuple(step for step in steps if step is not None)
+    return (
+        problems
+        or _shape(whole)
+        or Playbook(name=str(name), description=str(description), steps=whole)
+    )
 
 
-def _step(row: Any, path: str, problems: list[Problem]) -> Step | None:
+def _step(row: object, at: Location, problems: list[SpecProblem]) -> Step | None:
     if not isinstance(row, Mapping):
-        problems.append((path, "must be a mapping with a name and what to do"))
+        problems.append(_problem(at, "is no mapping", "write a name, an action and a timeout"))
         return None
     before = len(problems)
     for key in row:
         if key in STEP_KINDS_TO_COME:
-            problems.append((f"{path}.{key}", "this step kind is not built yet"))
+            message = f"the step kind {key} is not built yet"
+            problems.append(_problem((*at, key), message, f"use one of {', '.join(_VERBS)}"))
         elif key not in _STEP_KEYS:
-            problems.append((f"{path}.{key}", _unknown(str(key), _STEP_KEYS)))
+            problems.append(_unknown((*at, str(key)), _STEP_KEYS))
     if not isinstance(row.get("name"), str) or not row["name"]:
-        problems.append((f"{path}.name", "must say in words what the step does"))
-    actions = [key for key in _VERBS if key in row]
-    kind = None
-    if len(actions) != 1:
-        if len(problems) == before or actions:
-            problems.append((path, f"must do exactly one thing: {', '.join(_VERBS)}"))
-    else:
-        kind = _VERBS[actions[0]].get(str(row[actions[0]]))
-        if kind is None:
-            known = ", ".join(_VERBS[actions[0]])
-            problems.append((f"{path}.{actions[0]}", f"must be one of {known}"))
-    timeout = _timeout(row, path, problems)
+        problems.append(_problem((*at, "name"), "is missing", "say in words what it does"))
+    kind = _kind(row, at, problems)
+    timeout = _timeout(row, at, problems)
     if kind is None or timeout is None or len(problems) > before:
         return None
     return Step(name=row["name"], kind=kind, timeout=timeout)
 
 
-def _timeout(row: Mapping[str, Any], path: str, problems: list[Problem]) -> float | str | None:
-    where = f"{path}.timeoutSeconds"
+def _kind(row: Mapping[str, Any], at: Location, problems: list[SpecProblem]) -> StepKind | None:
+    actions = [key for key in _VERBS if key in row]
+    if len(actions) != 1:
+        if not STEP_KINDS_TO_COME.intersection(row):
+            message = "does no known thing" if not actions else "does more than one thing"
+            problems.append(_problem(at, message, f"write exactly one of {', '.join(_VERBS)}"))
+        return None
+    verbs = _VERBS[actions[0]]
+    kind = verbs.get(str(row[actions[0]]))
+    if kind is None:
+        message = f"{row[actions[0]]!r} is no known {actions[0]}"
+        problems.append(_problem((*at, actions[0]), message, f"write one of {', '.join(verbs)}"))
+    return kind
+
+
+def _timeout(
+    row: Mapping[str, Any], at: Location, problems: list[SpecProblem]
+) -> float | str | None:
+    where = (*at, "timeoutSeconds")
+    action = f"write seconds above 0, or one of {', '.join(_POLICY_TIMEOUTS)}"
     if "timeoutSeconds" not in row:
-        problems.append((where, "every step needs a deadline: seconds, or policy.KEY"))
+        problems.append(_problem(where, "a step without a deadline", action))
         return None
     value = row["timeoutSeconds"]
     if isinstance(value, str) and value in _POLICY_TIMEOUTS:
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value < float("inf"):
-        known = ", ".join(_POLICY_TIMEOUTS)
-        problems.append((where, f"must be seconds above 0, or one of {known}"))
+        problems.append(_problem(where, f"{value!r} is no deadline", action))
         return None
     return float(value)
 
 
-def _shape(steps: list[Step]) -> list[Problem]:
+def _shape(steps: tuple[Step, ...]) -> list[SpecProblem]:
     kinds = [step.kind for step in steps]
     for at, needed in enumerate(ORDER):
         if at >= len(kinds):
-            return [("steps", f"'{needed}' is missing: the node would not be brought back")]
+            message = f"'{needed}' is missing: the node would not be brought back"
+            return [_problem(("steps",), message, f"add the step '{needed}'")]
         if kinds[at] is not needed:
-            return [
-                (f"steps[{at}]", f"must be '{needed}' here, not '{kinds[at]}': a stop is followed "
-                 "by the wait until it has left, its start and the wait until it is back")
-            ]  # fmt: skip
+            message = f"'{needed}' belongs here, not '{kinds[at]}'"
+            action = "a stop is followed by its wait, the start, and the wait until it is back"
+            return [_problem(("steps", at), message, action)]
     for at, kind in enumerate(kinds[len(ORDER) :], start=len(ORDER)):
         if kind is not StepKind.ELECT_LEADERS:
-            return [(f"steps[{at}]", f"'{kind}' stands twice")]
+            return [_problem(("steps", at), f"'{kind}' stands twice", "remove one of them")]
     return []
 
 
-def _unknown(key: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(key, known, n=1)
-    return "is no known key" + (f"; did you mean {near[0]}?" if near else "")
+def _problem(location: Location, message: str, action: str) -> SpecProblem:
+    return SpecProblem(location=location, message=message, action=action)
+
+
+def _unknown(location: Location, known: tuple[str, ...]) -> SpecProblem:
+    near = get_close_matches(str(location[-1]), known, n=1)
+    action = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
+    return _problem(location, f"unknown key {location[-1]}", action)

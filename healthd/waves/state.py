@@ -78,6 +78,8 @@ class NodeRun:
     """Counts the commands of this node; part of their ids."""
     command: str | None = None
     """The id of the command that is under way."""
+    command_at: float | None = None
+    """When its last command was sent."""
     start_effect: str | None = None
     """The id of the start, written together with the intent to stop."""
     is_stop_due: bool = False
@@ -88,6 +90,7 @@ class NodeRun:
     starting_since: float | None = None
     """When its start was first sent: the recovery time-out runs from here."""
     observed_at: float | None = None
+    """When its host was last asked about the process."""
     is_watched: bool = False
     """Failed in its stop: when its process ends after all, it is started."""
     is_overdue: bool = False
@@ -158,6 +161,8 @@ class WaveState:
     """Nodes of the wave that were up at some time during it."""
     died: tuple[int, ...] = ()
     """Nodes that went down by themselves and were taken as repairs."""
+    is_draining: bool = False
+    """The daemon that drives it is shutting down; nothing new is taken."""
     index_before: float | None = None
     index_lowest: float | None = None
     index_last: float | None = None

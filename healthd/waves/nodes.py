@@ -1,0 +1,351 @@
+"""The life of one node in a wave: stopping, stopped, starting, recovering, soaking.
+
+Every function takes the state and what happened, and gives the new state with what is to be done.
+A start's intent is always written with its stop's, and nothing here repeats a restart without
+having looked at the process first.
+"""
+
+from dataclasses import replace
+from typing import Final
+
+from healthd.safety.clean_run import CleanRun
+from healthd.waves.effects import (
+    Effect,
+    ElectLeaders,
+    FetchLogs,
+    Note,
+    Observe,
+    StartService,
+    Step,
+    StopService,
+)
+from healthd.waves.events import CommandEnded, Confirmed, HostState, Observed, Outcome
+from healthd.waves.playbook import StepKind
+from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
+
+POLL_SECONDS: Final = 2.0
+"""How often a host is asked while its process is on its way out or in."""
+SLOW_POLL_SECONDS: Final = 10.0
+"""How often while the broker recovers, or a late stop is watched."""
+START_AGAIN_SECONDS: Final = 5.0
+"""How long after a failed start the next one is sent."""
+BY_HEALTHD: Final = "healthd"
+
+
+def moved(state: WaveState, run: NodeRun, status: NodeStatus, at: float, detail: str = "") -> Step:
+    """The node in another status, with its line in the story."""
+    changed = run.moved(status, at, detail)
+    note = Note(event=f"node_{status.value}", node=run.node, detail=detail)
+    return Step(state=state.with_node(changed), notes=(note,))
+
+
+def then(
+    step: Step,
+    state: WaveState,
+    *,
+    effects: tuple[Effect, ...] = (),
+    notes: tuple[Note, ...] = (),
+) -> Step:
+    """The step followed by more."""
+    return Step(state=state, effects=step.effects + effects, notes=step.notes + notes)
+
+
+def command_id(run: NodeRun, attempt: int, verb: str) -> str:
+    """The id of a command: unique in its wave."""
+    return f"{run.node}.{attempt}.{verb}"
+
+
+def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
+    """Take a node: the intents to stop and to start it are written in one go."""
+    attempt = run.attempt + 1
+    stop_id, start_id = command_id(run, attempt, "stop"), command_id(run, attempt, "start")
+    step = moved(state, run, NodeStatus.STOPPING, event.at)
+    taken = replace(
+        _now(step.state, run.node),
+        attempt=attempt,
+        command=stop_id,
+        command_at=event.at,
+        start_effect=start_id,
+        started_before=event.host.start,
+        started_after=None,
+        starting_since=None,
+        is_stop_due=False,
+        is_overdue=False,
+        observed_at=event.at,
+    )
+    effect = StopService(
+        node=run.node,
+        effect_id=stop_id,
+        start_effect_id=start_id,
+        timeout_seconds=state.playbook.timeout_seconds(StepKind.STOP, state.policy),
+    )
+    return then(step, changed_broker(step.state.with_node(taken), event.at), effects=(effect,))
+
+
+def stop_again(state: WaveState, run: NodeRun, at: float) -> Step:
+    """Send a stop whose intent is on disk, and that nobody knows to have been carried out."""
+    attempt = run.attempt + 1
+    stop_id, start_id = command_id(run, attempt, "stop"), command_id(run, attempt, "start")
+    changed = replace(
+        run,
+        attempt=attempt,
+        command=stop_id,
+        command_at=at,
+        start_effect=start_id,
+        is_stop_due=False,
+    )
+    effect = StopService(
+        node=run.node,
+        effect_id=stop_id,
+        start_effect_id=start_id,
+        timeout_seconds=state.playbook.timeout_seconds(StepKind.STOP, state.policy),
+    )
+    note = Note(event="stop_sent_again", node=run.node, detail="its process still runs")
+    return Step(state=state.with_node(changed), effects=(effect,), notes=(note,))
+
+
+def start(state: WaveState, run: NodeRun, at: float, detail: str = "") -> Step:
+    """Start a node whose process the host reports as not running."""
+    step = Step(state=state)
+    if run.status is not NodeStatus.STARTING:
+        step = moved(state, run, NodeStatus.STARTING, at, detail)
+    current = _now(step.state, run.node)
+    effect_id, attempt = run.start_effect, run.attempt
+    if effect_id is None:
+        attempt = run.attempt + 1
+        effect_id = command_id(run, attempt, "start")
+    changed = replace(
+        current,
+        attempt=attempt,
+        command=effect_id,
+        command_at=at,
+        start_effect=None,
+        is_stop_due=False,
+        is_watched=False,
+        starting_since=at if run.starting_since is None else run.starting_since,
+    )
+    effect = StartService(
+        node=run.node,
+        effect_id=effect_id,
+        timeout_seconds=state.playbook.timeout_seconds(StepKind.START, state.policy),
+    )
+    return then(step, changed_broker(step.state.with_node(changed), at), effects=(effect,))
+
+
+def restarted(state: WaveState, run: NodeRun, at: float, host: HostState) -> Step:
+    """The host shows a new process: wait until the broker is back in the cluster."""
+    step = moved(state, run, NodeStatus.RECOVERING, at, f"new process, started {host.start}")
+    changed = replace(
+        _now(step.state, run.node),
+        started_after=host.start,
+        starting_since=at if run.starting_since is None else run.starting_since,
+        command=None,
+        start_effect=None,
+        is_stop_due=False,
+        is_watched=False,
+    )
+    return then(step, changed_broker(step.state.with_node(changed), at))
+
+
+def failed(state: WaveState, run: NodeRun, at: float, detail: str, *, watched: bool) -> Step:
+    """Give the node up; beyond the budget the wave pauses and names it."""
+    step = moved(state, run, NodeStatus.FAILED, at, detail)
+    changed = replace(_now(step.state, run.node), is_watched=watched, command=None)
+    after = step.state.with_node(changed)
+    notes: tuple[Note, ...] = ()
+    count = len(after.having({NodeStatus.FAILED}))
+    if count > state.policy.max_failed_brokers:
+        reason = f"broker {run.node} failed: {detail}"
+        after = paused(after, Pause(by=BY_HEALTHD, reason=reason, since=at, node=run.node))
+        notes = (Note(event="wave_paused", node=run.node, detail=reason),)
+    return then(step, after, effects=(FetchLogs(node=run.node),), notes=notes)
+
+
+def paused(state: WaveState, pause: Pause) -> WaveState:
+    """The state with one more pause; nothing new is taken."""
+    return replace(state, pauses=(*state.pauses, pause), candidate=None)
+
+
+def changed_broker(state: WaveState, at: float) -> WaveState:
+    """The state after healthd changed a broker: older evidence and clean time are void."""
+    return replace(state, last_change=at, clean=CleanRun(), soak_since=None)
+
+
+def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
+    """Ask hosts in time and give up what takes too long."""
+    policy, playbook = state.policy, state.playbook
+    waited = at - run.since
+    if run.status is NodeStatus.STOPPING:
+        limit = playbook.timeout_seconds(StepKind.LEFT, policy)
+        if waited > limit:
+            detail = f"its process did not end within {limit:g} s of the stop; it is watched"
+            return failed(state, run, at, detail, watched=True)
+        return _ask(state, run, at, POLL_SECONDS)
+    if run.status in {NodeStatus.STOPPED, NodeStatus.STARTING}:
+        limit = playbook.timeout_seconds(StepKind.START, policy)
+        if waited > limit:
+            detail = f"its process was not running within {limit:g} s: {run.detail or 'no answer'}"
+            return failed(state, run, at, detail, watched=False)
+        return _ask(state, run, at, POLL_SECONDS)
+    if run.status is NodeStatus.RECOVERING:
+        return _overdue(state, run, at) or _ask(state, run, at, SLOW_POLL_SECONDS)
+    if run.status is NodeStatus.FAILED and run.is_watched:
+        return _ask(state, run, at, SLOW_POLL_SECONDS)
+    return Step(state=state)
+
+
+def _overdue(state: WaveState, run: NodeRun, at: float) -> Step | None:
+    limit = state.playbook.timeout_seconds(StepKind.BACK, state.policy)
+    began = run.since if run.starting_since is None else run.starting_since
+    if run.is_overdue or at - began <= limit:
+        return None
+    reason = f"broker {run.node} is not back after {limit:g} s: {run.detail or 'no evidence'}"
+    changed = state.with_node(replace(run, is_overdue=True))
+    pause = Pause(by=BY_HEALTHD, reason=reason, since=at, node=run.node)
+    return Step(
+        state=paused(changed, pause),
+        effects=(FetchLogs(node=run.node),),
+        notes=(Note(event="wave_paused", node=run.node, detail=reason),),
+    )
+
+
+def _ask(state: WaveState, run: NodeRun, at: float, every: float) -> Step:
+    if run.observed_at is not None and at - run.observed_at < every:
+        return Step(state=state)
+    return Step(
+        state=state.with_node(replace(run, observed_at=at)), effects=(Observe(node=run.node),)
+    )
+
+
+def on_command_ended(state: WaveState, run: NodeRun, event: CommandEnded) -> Step:
+    """A command has ended: what it says is noted, what is true is observed."""
+    if run.command != event.effect_id:
+        return Step(state=state)
+    verb = event.effect_id.rsplit(".", 1)[-1]
+    changed = replace(run, command=None, observed_at=event.at)
+    note = Note(
+        event="command_ended",
+        node=run.node,
+        detail=event.detail,
+        data={"effect": event.effect_id, "outcome": event.outcome.value},
+    )
+    if verb == "elect":
+        soaking = soak(state.with_node(changed), changed, event.at)
+        return then(soaking, soaking.state, notes=(note,))
+    if event.outcome is not Outcome.OK:
+        changed = replace(changed, detail=event.detail)
+    if verb == "stop" and event.outcome is Outcome.NOT_SENT and run.status is NodeStatus.STOPPING:
+        changed = replace(changed, is_stop_due=True)
+    return Step(state=state.with_node(changed), effects=(Observe(node=run.node),), notes=(note,))
+
+
+def on_observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
+    """The host has said whether the process runs, and since when."""
+    host, at = event.host, event.at
+    if host.is_running is None:
+        return Step(state=state.with_node(replace(run, detail=host.detail or run.detail)))
+    renewed = host.is_running and host.start is not None and host.start != run.started_before
+    if run.status is NodeStatus.STOPPING:
+        if not host.is_running:
+            return _left(state, run, at)
+        return restarted(state, run, at, host) if renewed else Step(state=state)
+    if run.status is NodeStatus.STOPPED and not host.is_running:
+        return start(state, run, at)
+    if run.status in {NodeStatus.STOPPED, NodeStatus.STARTING}:
+        return _starting(state, run, event, renewed=renewed)
+    if run.status is NodeStatus.RECOVERING:
+        return _recovering(state, run, event)
+    if run.status is NodeStatus.FAILED and run.is_watched:
+        return _late(state, run, event, renewed=renewed)
+    return Step(state=state)
+
+
+def _left(state: WaveState, run: NodeRun, at: float) -> Step:
+    left = moved(state, run, NodeStatus.STOPPED, at, "its process has left")
+    begun = start(left.state, replace(_now(left.state, run.node), command=None), at)
+    return then(left, begun.state, effects=begun.effects, notes=begun.notes)
+
+
+def _late(state: WaveState, run: NodeRun, event: Observed, *, renewed: bool) -> Step:
+    """A stop that timed out has ended after all: start it; the node stays failed."""
+    at = event.at
+    if renewed:
+        note = Note(event="late_stop_recovered", node=run.node, detail="its process runs again")
+        return Step(state=state.with_node(replace(run, is_watched=False)), notes=(note,))
+    due = run.command_at is None or at - run.command_at >= START_AGAIN_SECONDS
+    if event.host.is_running or run.command is not None or not due:
+        return Step(state=state)
+    attempt = run.attempt + 1
+    effect_id = run.start_effect or command_id(run, attempt, "start")
+    changed = replace(run, attempt=attempt, command=effect_id, command_at=at, start_effect=None)
+    effect = StartService(
+        node=run.node,
+        effect_id=effect_id,
+        timeout_seconds=state.playbook.timeout_seconds(StepKind.START, state.policy),
+    )
+    note = Note(event="late_stop_started_again", node=run.node, detail="its process ended late")
+    after = changed_broker(state.with_node(changed), at)
+    return Step(state=after, effects=(effect,), notes=(note,))
+
+
+def _starting(state: WaveState, run: NodeRun, event: Observed, *, renewed: bool) -> Step:
+    at, host = event.at, event.host
+    if renewed:
+        return restarted(state, run, at, host)
+    if host.is_running:
+        if host.start is None:
+            return Step(state=state.with_node(replace(run, detail="its start time is not known")))
+        detail = f"its process is still the old one, started {host.start}"
+        return failed(state, run, at, detail, watched=True)
+    due = run.command_at is None or at - run.command_at >= START_AGAIN_SECONDS
+    if run.command is None and due:
+        return start(state, run, at)
+    return Step(state=state)
+
+
+def _recovering(state: WaveState, run: NodeRun, event: Observed) -> Step:
+    """A process that ended again while its broker recovered is started again."""
+    if not event.host.is_running and run.command is None:
+        return start(state, run, event.at, "its process ended while it recovered")
+    if event.host.is_running and event.host.start not in {None, run.started_after}:
+        return Step(state=state.with_node(replace(run, started_after=event.host.start)))
+    return Step(state=state)
+
+
+def back(state: WaveState, run: NodeRun, at: float) -> Step:
+    """The broker is back in the cluster: give it its leaders, then let it soak."""
+    if run.command is not None:
+        return Step(state=state)
+    election = state.playbook.step(StepKind.ELECT_LEADERS)
+    if election is None:
+        return soak(state, run, at)
+    attempt = run.attempt + 1
+    effect_id = command_id(run, attempt, "elect")
+    changed = replace(run, attempt=attempt, command=effect_id, command_at=at)
+    effect = ElectLeaders(
+        node=run.node,
+        effect_id=effect_id,
+        timeout_seconds=election.timeout_seconds(state.policy),
+    )
+    note = Note(event="node_back", node=run.node, detail="in every ISR that it belongs to")
+    return Step(state=state.with_node(changed), effects=(effect,), notes=(note,))
+
+
+def soak(state: WaveState, run: NodeRun, at: float) -> Step:
+    """Begin the soak; clean run and soak count from here, side by side."""
+    step = moved(state, run, NodeStatus.SOAKING, at)
+    return then(step, replace(changed_broker(step.state, at), soak_since=at))
+
+
+def relapsed(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:
+    """The node left an ISR, or the cluster, in its soak: it recovers once more."""
+    step = moved(state, run, NodeStatus.RECOVERING, at, detail)
+    current = replace(_now(step.state, run.node), starting_since=at)
+    return then(step, replace(step.state.with_node(current), soak_since=None, clean=CleanRun()))
+
+
+def _now(state: WaveState, node: int) -> NodeRun:
+    run = state.node(node)
+    if run is None:
+        raise LookupError(f"node {node} is not in wave {state.wave}")
+    return run

@@ -1,0 +1,133 @@
+"""What a person orders: pause, resume, retry, skip, abort; refused in words when it cannot be."""
+
+from dataclasses import replace
+
+from healthd.waves.effects import Note, Step
+from healthd.waves.events import Ordered, Verb
+from healthd.waves.nodes import then
+from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
+
+
+def refusal_of(state: WaveState, order: Ordered) -> str | None:
+    """Why an order cannot be taken; None when it can."""
+    if state.status.has_ended:
+        return f"the wave has ended: {state.status.value}"
+    if order.verb in {Verb.RETRY, Verb.SKIP}:
+        return _refusal_for_node(state, order)
+    if order.verb is Verb.RESUME:
+        if not state.is_paused:
+            return f"the wave is not paused, it is {state.status.value}"
+        failed = [pause.node for pause in state.pauses if _rests_on_failure(state, pause)]
+        if failed:
+            return f"broker {failed[0]} failed: retry it or skip it, or abort the wave"
+    if order.verb is Verb.ABORT and state.abort is not None:
+        return f"the wave is being aborted already, by {state.abort.by}"
+    return None
+
+
+def _refusal_for_node(state: WaveState, order: Ordered) -> str | None:
+    if order.node is None:
+        return f"{order.verb.value} needs a broker"
+    run = state.node(order.node)
+    if run is None:
+        named = ", ".join(str(each.node) for each in state.nodes)
+        return f"broker {order.node} is not in this wave, which has {named}"
+    is_stuck = run.status is NodeStatus.FAILED or run.is_overdue
+    if order.verb is Verb.RETRY and not is_stuck:
+        return f"broker {order.node} is {run.status.value}; only a failed one can be retried"
+    if order.verb is Verb.SKIP and not is_stuck and run.status is not NodeStatus.PENDING:
+        return (
+            f"broker {order.node} is {run.status.value}; only one that is pending, failed or "
+            "overdue can be skipped"
+        )
+    return None
+
+
+def _rests_on_failure(state: WaveState, pause: Pause) -> bool:
+    run = None if pause.node is None else state.node(pause.node)
+    return run is not None and run.status is NodeStatus.FAILED
+
+
+def carry_out(state: WaveState, order: Ordered) -> Step:
+    """Take an order that `refusal_of` lets through; any other changes nothing."""
+    if refusal_of(state, order) is not None:
+        return Step(state=state)
+    step = _CARRY_OUT[order.verb](state, order)
+    note = Note(
+        event=f"order_{order.verb.value}",
+        node=order.node,
+        detail=order.reason,
+        data={"by": order.by},
+    )
+    return Step(state=step.state, effects=step.effects, notes=(note, *step.notes))
+
+
+def _pause(state: WaveState, order: Ordered) -> Step:
+    pause = Pause(by=order.by, reason=order.reason, since=order.at)
+    return Step(state=replace(state, pauses=(*state.pauses, pause), candidate=None))
+
+
+def _resume(state: WaveState, order: Ordered) -> Step:
+    after = replace(state, pauses=())
+    for run in state.nodes:
+        if run.is_overdue:
+            # The person grants it the whole time once more.
+            after = after.with_node(replace(run, is_overdue=False, starting_since=order.at))
+    return Step(state=after)
+
+
+def _retry(state: WaveState, order: Ordered) -> Step:
+    """The stop or the start is done again, whichever is missing.
+
+    The node waits for its turn like any other: one that is down is a repair and only started,
+    one that still runs its old process is stopped through the whole gate, and one that runs a new
+    process is not restarted again.
+    """
+    run = _run(state, order)
+    lifted = _without_pauses_of(state, run.node)
+    pending = run.moved(NodeStatus.PENDING, order.at, "to be tried again")
+    again = replace(
+        pending,
+        is_overdue=False,
+        is_watched=False,
+        is_stop_due=False,
+        command=None,
+        starting_since=None,
+        observed_at=None,
+    )
+    note = Note(event="node_pending", node=run.node, detail="to be tried again")
+    return then(Step(state=lifted), lifted.with_node(again), notes=(note,))
+
+
+def _skip(state: WaveState, order: Ordered) -> Step:
+    run = _run(state, order)
+    lifted = _without_pauses_of(state, run.node)
+    skipped = replace(run.moved(NodeStatus.SKIPPED, order.at, order.reason), is_overdue=False)
+    candidate = None if state.candidate == run.node else state.candidate
+    after = replace(lifted.with_node(skipped), candidate=candidate)
+    return Step(state=after, notes=(Note(event="node_skipped", node=run.node),))
+
+
+def _abort(state: WaveState, order: Ordered) -> Step:
+    wanted = Pause(by=order.by, reason=order.reason, since=order.at)
+    return Step(state=replace(state, abort=wanted, candidate=None))
+
+
+_CARRY_OUT = {
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
+    Verb.RETRY: _retry,
+    Verb.SKIP: _skip,
+    Verb.ABORT: _abort,
+}
+
+
+def _run(state: WaveState, order: Ordered) -> NodeRun:
+    run = None if order.node is None else state.node(order.node)
+    if run is None:
+        raise LookupError(f"node {order.node} is not in wave {state.wave}")
+    return run
+
+
+def _without_pauses_of(state: WaveState, node: int) -> WaveState:
+    return replace(state, pauses=tuple(each for each in state.pauses if each.node != node))

@@ -1,0 +1,185 @@
+"""A wave's life: (state, event) -> (state, effects, notes). Pure.
+
+Invariants, whatever happens in whatever order:
+
+- a node is stopped only right after a fresh snapshot on which the whole gate is open and
+  ok-to-stop holds for it together with everything in flight;
+- a stop is never wanted without the intent of its start beside it;
+- a stop is repeated only for the very process that it was meant for;
+- nothing is taken while the wave is paused, aborted or draining; what is in flight is finished.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from healthd.model.codes import ReasonCode
+from healthd.model.reason import Reason
+from healthd.safety.clean_run import CleanRun
+from healthd.waves import nodes, orders, taking
+from healthd.waves.effects import Note, Observe, Step
+from healthd.waves.events import (
+    Began,
+    CommandEnded,
+    Confirmed,
+    Draining,
+    Event,
+    LogsSeen,
+    Observed,
+    Ordered,
+    Resumed,
+    SnapshotSeen,
+    StoreFailed,
+    Ticked,
+)
+from healthd.waves.nodes import BY_HEALTHD, then
+from healthd.waves.playbook import StepKind
+from healthd.waves.state import (
+    BEFORE_SOAK,
+    IN_FLIGHT,
+    NodeRun,
+    NodeStatus,
+    Pause,
+    WaveState,
+    WaveStatus,
+)
+
+
+def reduce(state: WaveState, event: Event) -> Step:
+    """What an event leads to. A wave that has ended only finishes what it had begun."""
+    state = replace(state, clock=max(state.clock, event.at))
+    step = _dispatch(state, event)
+    return _settled(state, step, event.at)
+
+
+def _dispatch(state: WaveState, event: Event) -> Step:
+    match event:
+        case Began():
+            began = replace(state, status=WaveStatus.RUNNING)
+            return Step(state=began, notes=(Note(event="wave_started", detail=state.reason),))
+        case Resumed():
+            return _resumed(state, event)
+        case Ticked():
+            return _ticked(state, event)
+        case SnapshotSeen():
+            return taking.on_snapshot(state, event)
+        case Confirmed():
+            return taking.on_confirmed(state, event)
+        case Observed():
+            return _for_node(state, event.node, lambda run: _observed(state, run, event))
+        case CommandEnded():
+            return _for_node(
+                state, event.node, lambda run: nodes.on_command_ended(state, run, event)
+            )
+        case LogsSeen():
+            note = Note(event="logs_seen", node=event.node, detail=event.text)
+            return Step(state=state, notes=(note,))
+        case Ordered():
+            return orders.carry_out(state, event)
+        case StoreFailed():
+            return _store_failed(state, event)
+        case Draining():
+            drained = replace(state, is_draining=True, candidate=None)
+            return Step(state=drained, notes=(Note(event="daemon_stopping"),))
+        case _:
+            raise TypeError(f"no event of a wave: {event!r}")
+
+
+def _for_node(state: WaveState, node: int, act: Callable[[NodeRun], Step]) -> Step:
+    run = state.node(node)
+    return Step(state=state) if run is None else act(run)
+
+
+def _observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
+    if run.status is NodeStatus.PENDING:
+        return taking.on_pending_observed(state, run, event)
+    return nodes.on_observed(state, run, event)
+
+
+def _ticked(state: WaveState, event: Ticked) -> Step:
+    step = Step(state=state)
+    for node in [run.node for run in state.nodes]:
+        run = step.state.node(node)
+        if run is not None:
+            done = nodes.on_tick(step.state, run, event.at)
+            step = then(step, done.state, effects=done.effects, notes=done.notes)
+    return step
+
+
+def _resumed(state: WaveState, event: Resumed) -> Step:
+    """Observe everything in flight before anything else; soak and clean run start again."""
+    after = replace(
+        state,
+        candidate=None,
+        clean=CleanRun(),
+        soak_since=event.at if state.having({NodeStatus.SOAKING}) else None,
+        is_draining=False,
+        last_change=max(state.last_change, event.at),
+    )
+    asked: list[Observe] = []
+    for run in state.nodes:
+        if run.status not in IN_FLIGHT and not run.is_watched:
+            continue
+        changed = replace(
+            run,
+            command=None,
+            command_at=None,
+            observed_at=event.at,
+            is_stop_due=run.status is NodeStatus.STOPPING,
+            # The deadline of a stop counts again: nobody watched it meanwhile.
+            since=event.at if run.status is NodeStatus.STOPPING else run.since,
+        )
+        after = after.with_node(changed)
+        asked.append(Observe(node=run.node))
+    note = Note(event="wave_resumed_by_daemon", detail=f"{len(asked)} nodes are observed first")
+    return Step(state=after, effects=tuple(asked), notes=(note,))
+
+
+def _store_failed(state: WaveState, event: StoreFailed) -> Step:
+    if any(pause.node is None and pause.by == BY_HEALTHD for pause in state.pauses):
+        return Step(state=state)
+    pause = Pause(by=BY_HEALTHD, reason=f"the state file: {event.detail}", since=event.at)
+    hold = Reason(code=ReasonCode.STORE_UNSAFE, object=f"wave:{state.wave}", detail=event.detail)
+    after = nodes.paused(state, pause)
+    return Step(
+        state=replace(after, holds=taking.holds_with(after, (hold,), event.at)),
+        notes=(Note(event="wave_paused", detail=pause.reason),),
+    )
+
+
+def _settled(before: WaveState, step: Step, at: float) -> Step:
+    """The step with the wave's own status brought in line with its nodes."""
+    state = step.state
+    if state.status.has_ended or state.status is WaveStatus.PLANNED:
+        return step
+    status = _status(state, at)
+    if status is state.status:
+        return step
+    after = replace(state, status=status)
+    if status.has_ended:
+        after = replace(after, candidate=None, holds=(), pauses=())
+    detail = state.holds[0].reason.detail if status is WaveStatus.HOLDING and state.holds else ""
+    if status is WaveStatus.PAUSED:
+        detail = state.pauses[-1].reason
+    note = Note(event=f"wave_{status.value}", detail=detail, data={"before": before.status.value})
+    if any(existing.event == note.event for existing in step.notes):
+        return then(step, after)
+    return then(step, after, notes=(note,))
+
+
+def _status(state: WaveState, at: float) -> WaveStatus:
+    if not _is_watching(state, at):
+        if all(run.status.has_ended for run in state.nodes):
+            any_failed = state.having({NodeStatus.FAILED})
+            return WaveStatus.FAILED if any_failed else WaveStatus.SUCCEEDED
+        busy = [run for run in state.having(BEFORE_SOAK) if not run.is_overdue]
+        if state.abort is not None and not busy:
+            return WaveStatus.ABORTED
+    if state.is_paused:
+        return WaveStatus.PAUSED
+    return WaveStatus.HOLDING if taking.is_held(state) else WaveStatus.RUNNING
+
+
+def _is_watching(state: WaveState, at: float) -> bool:
+    """Whether a stop that timed out may still take effect; the wave stays to start it again."""
+    limit = state.playbook.timeout_seconds(StepKind.STOP, state.policy)
+    return any(run.is_watched and at - run.since <= limit for run in state.nodes)
