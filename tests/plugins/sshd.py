@@ -1,0 +1,168 @@
+"""Real sshd servers on loopback addresses, each with a host key of its own, as a fixture."""
+
+import getpass
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import psutil
+import pytest
+
+from healthd.execute.protocol import Target
+
+_SSHD: Final = "/usr/sbin/sshd"
+_START_SECONDS: Final = 20.0
+
+
+@dataclass(slots=True, kw_only=True)
+class SshdHost:
+    """A host of its own: an sshd on a loopback address, and how healthd reaches it."""
+
+    folder: Path
+    address: str
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def target(self) -> Target:
+        return Target(
+            address=self.address,
+            port=self.port,
+            user=getpass.getuser(),
+            key_file=self.folder / "client",
+            known_hosts_file=self.folder / "known_hosts",
+            connect_timeout_seconds=15.0,
+        )
+
+    @property
+    def host_key(self) -> str:
+        """The public half, as kind and base64."""
+        return public_key(self.folder / "host")
+
+    def sessions(self) -> list[psutil.Process]:
+        """The sshd children that serve connections."""
+        return psutil.Process(self.process.pid).children()
+
+    def cut_sessions(self) -> None:
+        """Kill what serves the connections; the commands' own processes are left alone."""
+        for child in self.sessions():
+            for one in (*child.children(), child):
+                if one.name() == "sshd":
+                    one.kill()
+
+    def commands(self) -> list[psutil.Process]:
+        """Everything that runs below the sessions."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        return [one for one in below if one.name() != "sshd"]
+
+    def freeze(self) -> None:
+        """Stop the server and its sessions without ending them."""
+        for pid in (self.process.pid, *(one.pid for one in self.sessions())):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        for pid in (self.process.pid, *(one.pid for one in self.sessions())):
+            os.kill(pid, signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End the server, its sessions and whatever they run."""
+        below = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        for one in below:
+            if one.is_running():
+                one.kill()
+        self.process.wait(10)
+
+
+def public_key(private: Path) -> str:
+    """Kind and base64 of the public half beside a private key."""
+    return " ".join(private.with_suffix(".pub").read_text().split()[:2])
+
+
+def make_key(path: Path, kind: str = "ed25519") -> None:
+    """A fresh key pair without a passphrase."""
+    command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+@contextmanager
+def running_host(folder: Path, address: str, *, settings: str = "") -> Iterator[SshdHost]:
+    """An sshd that listens, until the end of the block."""
+    folder.mkdir(parents=True)
+    for name in ("host", "client"):
+        make_key(folder / name)
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+    (folder / "authorized_keys").write_text(public_key(folder / "client") + "\n")
+    port = _free_port(address)
+    (folder / "known_hosts").write_text(f"[{address}]:{port} {public_key(folder / 'host')}\n")
+    (folder / "sshd_config").write_text(
+        f"ListenAddress {address}:{port}\nHostKey {folder}/host\nPidFile none\n"
+        f"AuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\nStrictModes no\n"
+        f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\n"
+        f"MaxStartups 200:30:400\nPrintMotd no\n{settings}"
+    )
+    with (folder / "sshd.log").open("wb") as log:
+        process = subprocess.Popen(
+            [_SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    host = SshdHost(folder=folder, address=address, port=port, process=process)
+    try:
+        _wait_until_it_listens(host)
+        yield host
+    finally:
+        if process.poll() is None:
+            host.stop()
+
+
+def _free_port(address: str) -> int:
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_it_listens(host: SshdHost) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            socket.create_connection((host.address, host.port), timeout=1).close()
+        except OSError:
+            log = (host.folder / "sshd.log").read_text(errors="replace")
+            assert host.process.poll() is None, f"sshd ended: {log}"
+            assert time.monotonic() < deadline, f"sshd does not listen: {log}"
+            time.sleep(0.02)
+        else:
+            return
+
+
+@pytest.fixture(scope="session")
+def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshdHost]:
+    """One host for all tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("sshd") / "shared"
+    with running_host(folder, "127.0.41.1") as host:
+        yield host
+
+
+@pytest.fixture
+def sshd_of_its_own(tmp_path: Path) -> Iterator[Callable[[], SshdHost]]:
+    """Makes hosts that the test may break."""
+    with ExitStack() as stack:
+        made = 0
+
+        def make() -> SshdHost:
+            nonlocal made
+            made += 1
+            return stack.enter_context(running_host(tmp_path / f"host{made}", f"127.0.42.{made}"))
+
+        yield make
