@@ -1,0 +1,91 @@
+"""What two consecutive snapshots show together: is anything moving (restart-safety.md section 2).
+
+A change that concerns only nodes which the wave has in flight is its own doing and does not count.
+"""
+
+from collections.abc import Collection, Iterator
+
+from healthd.model.codes import ReasonCode
+from healthd.model.reason import Reason, in_order
+from healthd.model.snapshot import ClusterSnapshot, Topic
+from healthd.model.words import Excluded
+
+
+def trend_holds(
+    before: ClusterSnapshot, after: ClusterSnapshot, *, in_flight: Collection[int] = ()
+) -> tuple[Reason, ...]:
+    """The holds that come from a change, by code and object; empty when all stood still.
+
+    A leader or controller that is missing in one of the two is no change here: its absence is a
+    hold of that snapshot.
+    """
+    own = frozenset(in_flight)
+    return in_order((*_controller(before, after, own), *_partitions(before, after, own)))
+
+
+def _controller(
+    before: ClusterSnapshot, after: ClusterSnapshot, own: frozenset[int]
+) -> Iterator[Reason]:
+    old = None if before.quorum is None else before.quorum.leader_id
+    new = None if after.quorum is None else after.quorum.leader_id
+    if old is None or new is None or old < 0 or new < 0 or old == new or old in own:
+        return
+    yield Reason(
+        code=ReasonCode.CONTROLLER_CHANGED,
+        object=f"cluster:{after.cluster}",
+        detail=f"the active controller was {old} and is {new}",
+    )
+
+
+def _partitions(
+    before: ClusterSnapshot, after: ClusterSnapshot, own: frozenset[int]
+) -> Iterator[Reason]:
+    if before.topics is after.topics:
+        return
+    old_topics = {topic.name: topic for topic in before.topics}
+    for new in after.topics:
+        old = old_topics.get(new.name)
+        if old is None or old is new or new.excluded is Excluded.DELETING:
+            continue
+        # Nothing moves in most topics; equal columns are settled without a look at a partition.
+        same_leaders = old.leaders == new.leaders
+        if same_leaders and old.isrs == new.isrs and old.ids == new.ids:
+            continue
+        yield from _topic(old, new, own)
+
+
+def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
+    old_position = {partition: at for at, partition in enumerate(old.ids)}
+    for at, partition in enumerate(new.ids):
+        before = old_position.get(partition)
+        if before is None:
+            continue
+        lost = _lost(old, before, new, at) - own
+        if lost:
+            names = ", ".join(map(str, sorted(lost)))
+            yield Reason(
+                code=ReasonCode.ISR_SHRINKING,
+                object=new.label(at),
+                detail=f"broker {names} left the ISR",
+            )
+        was, leads = old.leaders[before], new.leaders[at]
+        if _is_churn(was, leads, new.replicas[at], own):
+            yield Reason(
+                code=ReasonCode.LEADERSHIP_MOVING,
+                object=new.label(at),
+                detail=f"its leader was broker {was} and is {leads}, not the preferred replica",
+            )
+
+
+def _lost(old: Topic, before: int, new: Topic, at: int) -> frozenset[int]:
+    """Replicas that have left the ISR of a partition and still belong to it."""
+    was, is_now = old.isrs[before], new.isrs[at]
+    if was is is_now or was == is_now:
+        return frozenset()
+    return frozenset(was).difference(is_now).intersection(new.replicas[at])
+
+
+def _is_churn(was: int, leads: int, replicas: tuple[int, ...], own: frozenset[int]) -> bool:
+    if was == leads or was < 0 or leads < 0 or was in own:
+        return False
+    return leads != replicas[0] if replicas else True
