@@ -6,6 +6,7 @@ import click
 
 from healthd.config.checkers import CHECKERS, check_file
 from healthd.config.problems import Problem
+from healthd.model.json_reader import printable
 
 EXIT_UNREADABLE = 2
 EXIT_PROBLEMS = 3
@@ -65,17 +66,22 @@ def _wanted(kind: str) -> str | None:
 def _print_unreadable(file: str, reason: str, output: str) -> None:
     message = f"cannot be opened: {reason}"
     if output == "json":
-        click.echo(json.dumps({"file": file, "error": message}))
+        click.echo(json.dumps({"file": _encodable(file), "error": message}))
     else:
-        click.echo(f"{file}: {message} -> check the path and its permissions", err=True)
+        click.echo(f"{printable(file)}: {message} -> check the path and its permissions", err=True)
 
 
 def _print_problems(file: str, problems: list[Problem], output: str) -> None:
     if output == "json":
         listed = [problem.document() for problem in problems]
-        click.echo(json.dumps({"file": file, "problems": listed}))
+        click.echo(json.dumps({"file": _encodable(file), "problems": listed}))
         return
     for problem in problems:
-        click.echo(str(problem))
+        click.echo(printable(str(problem)))
     if not problems:
-        click.echo(f"{file}: ok")
+        click.echo(f"{printable(file)}: ok")
+
+
+def _encodable(file: str) -> str:
+    """A file's name with bytes that are no UTF-8 as escapes."""
+    return file.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -87,9 +87,11 @@ def parse_fleet(
         location: Location = ("clusters", at)
         model, more = validate(ClusterModel, item, document, location)
         found.extend(more)
+        policy, more = _policy(item, document, location, interval_seconds)
+        found.extend(more)
         if model is not None:
-            cluster, more = _cluster(model, document, location, folder, interval_seconds)
-            found.extend(more)
+            cluster = replace(_converted(model, folder), wave_policy=policy)
+            found.extend(cluster_problems(cluster, model, document, location))
             clusters.append(cluster)
     found.extend(fleet_problems(document))
     # A secret in clear under a key that is also unknown is one mistake, not two.
@@ -112,21 +114,19 @@ def _is_at(problem: Problem, places: set[Any]) -> bool:
     return any((at.line, at.column) == (problem.line, problem.column) for at in places)
 
 
-def _cluster(
-    model: ClusterModel, document: Document, location: Location, folder: Path, interval: float
-) -> tuple[ClusterConfig, list[Problem]]:
-    cluster = _converted(model, folder)
-    problems = list(cluster_problems(cluster, model, document, location))
-    policy = parse_policy(model.wave.policy)
-    if isinstance(policy, WavePolicy):
-        found = unmeetable(policy, interval)
-        cluster = replace(cluster, wave_policy=policy)
-    else:
-        found = policy
-    problems.extend(
+def _policy(
+    item: Any, document: Document, location: Location, interval: float
+) -> tuple[WavePolicy, list[Problem]]:
+    """The cluster's own wave policy, read whether or not the rest of the cluster is right."""
+    wave = item.get("wave") if isinstance(item, dict) else None
+    if not isinstance(wave, dict) or "policy" not in wave:
+        return WavePolicy(), []
+    parsed = parse_policy(wave["policy"])
+    found = unmeetable(parsed, interval) if isinstance(parsed, WavePolicy) else parsed
+    policy = parsed if isinstance(parsed, WavePolicy) else WavePolicy()
+    return policy, [
         document.located(problem.under(*location, "wave", "policy")) for problem in found
-    )
-    return cluster, problems
+    ]
 
 
 def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:

@@ -1,5 +1,6 @@
 """The fleet file's own form: what may be written, with the checks that need one value only."""
 
+import re
 from string import Formatter
 from typing import Annotated, Any, Final, Literal
 
@@ -11,6 +12,7 @@ from healthd.config.secrets import ENVIRONMENT_NAME
 from healthd.waves.spec import MAX_ID, NAME
 
 NOT_BUILT_MECHANISMS: Final = frozenset({"OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM"})
+_SHOWABLE: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,100}")
 PLACEHOLDERS: Final = frozenset({"broker_id", "host"})
 
 
@@ -18,14 +20,20 @@ def _checked_address(text: str) -> str:
     try:
         return parse_address(text)
     except AddressError as error:
-        raise refusal(f"bad address: {error.message}", error.action) from None
+        raise refusal(_bad_address(text, error), error.action) from None
+
+
+def _bad_address(text: str, error: AddressError) -> str:
+    # What looks like an address is repeated; anything else might be a secret in a wrong place.
+    shown = f" {text}" if _SHOWABLE.fullmatch(text) else ""
+    return f"bad address{shown}: {error.message}"
 
 
 def _checked_host(text: str) -> str:
     try:
         return parse_host(text)
     except AddressError as error:
-        raise refusal(f"bad address: {error.message}", error.action) from None
+        raise refusal(_bad_address(text, error), error.action) from None
 
 
 def _checked_name(text: str) -> str:

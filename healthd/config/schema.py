@@ -42,7 +42,6 @@ _WANTED: Final[Mapping[str, tuple[str, str]]] = {
     "int_parsing_size": ("must be a whole number", "write a smaller number"),
     "float_type": ("must be a number", "write a plain number"),
     "float_parsing": ("must be a number", "write a plain number"),
-    "finite_number": ("must be a finite number", "write a plain number"),
     "bool_type": ("must be true or false", "write true or false"),
     "bool_parsing": ("must be true or false", "write true or false"),
     "list_type": ("must be a list", "write - ITEM lines, or [ITEM, ITEM]"),
@@ -62,6 +61,12 @@ def problem_words(error: ErrorDetails) -> tuple[str, str]:
     if kind in _WANTED:
         message, action = _WANTED[kind]
         return f"{message}, not {describe_type(error.get('input'))}", action
+    return _limit_words(kind, context, str(error["msg"]))
+
+
+def _limit_words(kind: str, context: Mapping[str, Any], otherwise: str) -> tuple[str, str]:
+    if kind == "finite_number":
+        return "must be a finite number", "write a plain number"
     if kind in {"literal_error", "enum"}:
         expected = str(context["expected"]).replace("'", "")
         return f"must be {expected}", "write one of these words"
@@ -71,7 +76,7 @@ def problem_words(error: ErrorDetails) -> tuple[str, str]:
         return f"must be {limit}", "choose a value in that range"
     if kind in {"too_short", "string_too_short"}:
         return "is empty", "give it at least one value"
-    return str(error["msg"]), "correct it"
+    return otherwise, "correct it"
 
 
 def validate(
@@ -89,7 +94,7 @@ def validate(
         return model.model_validate(data), []
     except ValidationError as invalid:
         errors = invalid.errors(include_url=False)
-    problems = [_problem(model, error, document, at) for error in errors]
+    problems = _problems(model, errors, document, at)
     if all(error["type"] == "extra_forbidden" for error in errors):
         pruned = copy.deepcopy(data)
         for error in errors:
@@ -107,16 +112,31 @@ def _remove(data: Any, location: Location) -> None:
     del data[location[-1]]
 
 
-def _problem(
-    model: type[BaseModel], error: ErrorDetails, document: Document, at: Location
-) -> Problem:
-    inner: Location = error["loc"]
-    location = (*at, *inner)
-    if error["type"] == "extra_forbidden":
-        message, action = unknown_key(str(inner[-1]), keys_at(model, inner[:-1]))
-        return document.problem(location, message, action, of_key=True)
+def _problems(
+    model: type[BaseModel], errors: list[ErrorDetails], document: Document, at: Location
+) -> list[Problem]:
+    meant: set[Location] = set()
+    problems: list[Problem] = []
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            inner = error["loc"]
+            known = keys_at(model, inner[:-1])
+            message, action = unknown_key(str(inner[-1]), known)
+            problems.append(document.problem((*at, *inner), message, action, of_key=True))
+            meant.update((*inner[:-1], key) for key in known if action == f"rename it to {key}")
+    # A key that is there under a wrong name is one mistake, not a second one for its absence.
+    problems.extend(
+        _problem(error, document, (*at, *error["loc"]))
+        for error in errors
+        if error["type"] != "extra_forbidden"
+        and not (error["type"] == "missing" and error["loc"] in meant)
+    )
+    return problems
+
+
+def _problem(error: ErrorDetails, document: Document, location: Location) -> Problem:
     if error["type"] == "missing":
-        key = str(inner[-1])
+        key = str(location[-1])
         return document.problem(location, f"{key} is missing", f"add {key}")
     message, action = problem_words(error)
     return document.problem(location, message, action)

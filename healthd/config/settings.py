@@ -178,7 +178,7 @@ def load_settings(
     try:
         return _with_sources(values)(**given)
     except ValidationError as error:
-        errors = error.errors(include_url=False)
+        errors = _own_errors(error)
     raise ConfigError(_located(found, given, document) for found in errors)
 
 
@@ -242,9 +242,18 @@ def settings_problems(document: Document) -> list[Problem]:
     except ValidationError as error:
         problems.extend(
             document.problem((to_camel(str(found["loc"][0])),), *problem_words(found))
-            for found in error.errors(include_url=False)
+            for found in _own_errors(error)
         )
     return list(in_order(problems))
+
+
+def _own_errors(error: ValidationError) -> list[ErrorDetails]:
+    """The errors, without those of defaults that only miss the value that is wrong."""
+    return [
+        found
+        for found in error.errors(include_url=False)
+        if found["type"] != "default_factory_not_called"
+    ]
 
 
 def _located(error: ErrorDetails, given: Mapping[str, Any], document: Document | None) -> Problem:
