@@ -1,0 +1,119 @@
+"""The snapshot as it would be without what a wave itself has done (restart-safety.md section 2).
+
+A wave's own effect is no reason to stop, everybody else's is: the gate's index is computed on the
+snapshot in which the brokers that the wave has in flight count as alive and in sync.
+"""
+
+from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from healthd.health.history import History
+from healthd.health.index import evaluate
+from healthd.health.partitions import is_untroubled, partition_state
+from healthd.health.scoring import DEFAULT, ScoringProfile
+from healthd.health.words import PartitionState
+from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot, Topic
+from healthd.model.words import BrokerState
+
+_FORGIVEN = frozenset({PartitionState.UNDER_REPLICATED, PartitionState.AT_MIN_ISR})
+
+
+def index_without(
+    snapshot: ClusterSnapshot,
+    nodes: AbstractSet[int],
+    scoring: ScoringProfile = DEFAULT,
+    *,
+    baseline: Collection[str] = (),
+    history: History | None = None,
+) -> float:
+    """The Health Index without the effect of these nodes being away."""
+    counterfactual = as_if_back(snapshot, nodes, baseline=baseline)
+    return evaluate(counterfactual, scoring, history=history).health_index
+
+
+def as_if_back(
+    snapshot: ClusterSnapshot, nodes: AbstractSet[int], *, baseline: Collection[str] = ()
+) -> ClusterSnapshot:
+    """The snapshot in which these nodes are alive and in sync.
+
+    They are listed, alive and not fenced, and stand in the ISR of every partition that they hold
+    and that they are not only being added to. A partition without leader that one of them holds
+    is led by it: Kafka elects a replica that is alive and in sync. Quorum, metrics and ages stay.
+
+    Args:
+        snapshot: what was seen.
+        nodes: what the wave has in flight, or will repair.
+        baseline: ``topic-partition`` names; one that is under-replicated or at min ISR counts as
+            OK; one that is offline, under min ISR or without leader stays what it is.
+    """
+    if not nodes and not baseline:
+        return snapshot
+    names = frozenset(baseline)
+    return replace(
+        snapshot,
+        brokers=_brokers(snapshot, nodes),
+        topics=tuple(_topic(topic, nodes, names) for topic in snapshot.topics),
+    )
+
+
+def _brokers(snapshot: ClusterSnapshot, nodes: AbstractSet[int]) -> tuple[Broker, ...]:
+    listed = tuple(_back(broker) if broker.id in nodes else broker for broker in snapshot.brokers)
+    # A broker that no listing names any more, but that partitions still count on.
+    gone = sorted(snapshot.unlisted_holders & nodes)
+    return (*listed, *(Broker(id=node, alive=True) for node in gone))
+
+
+def _back(broker: Broker) -> Broker:
+    known = broker.state is not BrokerState.UNKNOWN
+    state = BrokerState.RUNNING if known else BrokerState.UNKNOWN
+    return replace(broker, alive=True, fenced=False, state=state)
+
+
+def _topic(topic: Topic, nodes: AbstractSet[int], baseline: frozenset[str]) -> Topic:
+    if is_untroubled(topic):
+        return topic
+    leaders, isrs, leaderless = (
+        list(topic.leaders),
+        list(topic.isrs),
+        dict(topic.leaderless_seconds),
+    )
+    for at, (leader, isr, replicas) in enumerate(
+        zip(topic.leaders, topic.isrs, topic.replicas, strict=True)
+    ):
+        if isr is replicas and leader >= 0:
+            continue
+        adding = topic.adding.get(at, frozenset())
+        back = [node for node in replicas if node in nodes and node not in adding]
+        isrs[at] = _in_order(replicas, isr, back)
+        if leader < 0 and back:
+            leaders[at] = back[0]
+            leaderless.pop(at, None)
+        if leaders[at] != NO_LEADER and baseline and topic.label(at) in baseline:
+            isrs[at] = _forgiven(topic, at, isrs[at])
+    return replace(topic, leaders=tuple(leaders), isrs=tuple(isrs), leaderless_seconds=leaderless)
+
+
+def _in_order(
+    replicas: tuple[int, ...], isr: tuple[int, ...], back: Collection[int]
+) -> tuple[int, ...]:
+    """The ISR with these nodes in it, as the very tuple of the replicas when it holds them all."""
+    missing = tuple(node for node in back if node not in isr)
+    if not missing:
+        return isr
+    joined = (*isr, *missing)
+    return replicas if set(joined) == set(replicas) else joined
+
+
+def _forgiven(topic: Topic, at: int, isr: tuple[int, ...]) -> tuple[int, ...]:
+    """The ISR that makes a partition of the baseline OK, unless it is under min ISR."""
+    replicas = len(topic.replicas[at]) - len(topic.adding.get(at, ()))
+    state = partition_state(
+        leader=0,
+        replicas=replicas,
+        isr=len(isr),
+        min_insync_replicas=topic.min_insync_replicas,
+        leaderless_seconds=None,
+        grace_seconds=0,
+    )
+    return topic.replicas[at] if state in _FORGIVEN else isr
