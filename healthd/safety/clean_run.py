@@ -5,7 +5,6 @@ later. So a wave asks for several distinct snapshots over some time, and starts 
 single bad one. Times are monotonic seconds that the caller gives.
 """
 
-from collections.abc import Collection, Hashable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,84 +22,78 @@ class CleanRun:
     """Clean snapshots in a row; `CleanRun()` has none."""
 
     snapshots: int = 0
-    since_seconds: float | None = None
+    since: float | None = None
     """When the first of them was judged."""
-    last_snapshot: Hashable = None
+    last_snapshot: str | None = None
     """The last one that was judged, clean or not: it never counts twice."""
-    last_seconds: float | None = None
+    last_at: float | None = None
     highest_index: float | None = None
     """The best Health Index in this run."""
 
-    def seconds(self, now: float) -> float:
-        """How long the run has lasted."""
-        return 0.0 if self.since_seconds is None else max(0.0, now - self.since_seconds)
+    @property
+    def seconds(self) -> float:
+        """How long it had lasted when it was last judged."""
+        return 0.0 if self.since is None or self.last_at is None else self.last_at - self.since
 
 
-def observe(
-    run: CleanRun,
-    *,
-    snapshot: Hashable,
-    at_seconds: float,
-    holds: Collection[Reason],
-    index: float | None,
-) -> CleanRun:
+def observe(run: CleanRun, *, key: str, at: float, is_clean: bool, index: float | None) -> CleanRun:
     """The run after a snapshot was judged.
 
     Args:
         run: the run so far; a new `CleanRun` when the daemon has just started.
-        snapshot: tells distinct snapshots apart.
-        at_seconds: monotonic time of the judgement.
-        holds: everything that is in the way, `index_holds` of this run included.
+        key: tells distinct snapshots apart.
+        at: monotonic seconds of the judgement.
+        is_clean: whether nothing is in the way; `index_holds` of this run was asked too.
         index: the Health Index with the wave's own brokers counted as alive and in sync.
     """
-    went_back = run.last_seconds is not None and at_seconds < run.last_seconds
-    if holds or index is None or went_back:
-        return CleanRun(last_snapshot=snapshot, last_seconds=at_seconds)
-    if run.last_snapshot is not None and snapshot == run.last_snapshot:
+    went_back = run.last_at is not None and at < run.last_at
+    if not is_clean or index is None or went_back:
+        return CleanRun(last_snapshot=key, last_at=at)
+    if key == run.last_snapshot:
         # Judged already, whatever has changed around it: it needs a new one to count further.
-        return replace(run, last_seconds=at_seconds)
+        return replace(run, last_at=at)
     return CleanRun(
         snapshots=run.snapshots + 1,
-        since_seconds=at_seconds if run.since_seconds is None else run.since_seconds,
-        last_snapshot=snapshot,
-        last_seconds=at_seconds,
+        since=at if run.since is None else run.since,
+        last_snapshot=key,
+        last_at=at,
         highest_index=index if run.highest_index is None else max(run.highest_index, index),
     )
 
 
 def clean_enough(
-    run: CleanRun, now: float, *, cluster: str, clean_snapshots: int, clean_seconds: float
+    run: CleanRun, *, at: float, snapshots: int, seconds: float, cluster: str
 ) -> tuple[Reason, ...]:
     """Empty when the run is long enough, else what it still lacks."""
-    lasted = run.seconds(now)
-    if run.snapshots >= clean_snapshots and lasted >= clean_seconds:
+    lasted = 0.0 if run.since is None else at - run.since
+    if run.snapshots >= snapshots and lasted >= seconds:
         return ()
     return (
         Reason(
             code=ReasonCode.NOT_CLEAN_LONG_ENOUGH,
             object=f"cluster:{cluster}",
-            detail=f"clean on {run.snapshots} of {clean_snapshots} snapshots"
-            f" and for {int(lasted)} of {clean_seconds:g} s",
+            detail=f"clean on {run.snapshots} of {snapshots} snapshots"
+            f" and for {int(lasted)} of {seconds:g} s",
         ),
     )
 
 
 def index_holds(
-    run: CleanRun, index: float | None, *, cluster: str, lowest: float
+    run: CleanRun, *, index: float | None, minimum: float, cluster: str
 ) -> tuple[Reason, ...]:
     """What the Health Index has against the next broker: too low, or falling.
 
     Args:
         run: the clean run before the snapshot that the index belongs to.
         index: None when there is none yet.
+        minimum: the wave's `minHealthIndex`.
         cluster: its name.
-        lowest: the wave's `minHealthIndex`.
     """
     detail = None
     if index is None:
         detail = "the Health Index is not known"
-    elif index < lowest - _TOLERANCE:
-        detail = f"the Health Index is {index:.2f}, the wave asks for {lowest:g}"
+    elif index < minimum - _TOLERANCE:
+        detail = f"the Health Index is {index:.2f}, the wave asks for {minimum:g}"
     elif (
         run.highest_index is not None and index < run.highest_index - INDEX_MAY_FALL_BY - _TOLERANCE
     ):

@@ -12,7 +12,6 @@ from healthd.model.words import Excluded
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.replication import assigned, in_sync, is_whole, serving_brokers
 
-
 _UNKNOWN = "min.insync.replicas is not known"
 
 

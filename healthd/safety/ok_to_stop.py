@@ -11,7 +11,7 @@ from healthd.model.reason import Reason, in_order
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import BrokerState
 from healthd.safety.acknowledgements import NONE, Acknowledgements
-from healthd.safety.partitions import BrokerSets, partition_blockers, partition_codes
+from healthd.safety.partitions import BrokerSets, partition_blockers
 from healthd.safety.quorum import controller_absent, is_controller_absent, quorum_blockers
 
 
@@ -88,21 +88,6 @@ def rack_blockers(
 ) -> Mapping[str, tuple[Reason, ...]]:
     """The blockers of every rack when nothing is acknowledged."""
     return each_rack(snapshot, include_excluded=include_excluded)
-
-
-def rack_codes(
-    snapshot: ClusterSnapshot, *, include_excluded: bool = True
-) -> Mapping[str, frozenset[ReasonCode]]:
-    """The codes of `rack_blockers`, for those who judge every snapshot of a large cluster."""
-    racks = _racks(snapshot)
-    members = list(racks.values())
-    found = partition_codes(
-        snapshot, BrokerSets.of(snapshot, members), NONE, include_excluded=include_excluded
-    )
-    return {
-        name: frozenset(codes).union(reason.code for reason in _others(snapshot, brokers, NONE))
-        for (name, brokers), codes in zip(racks.items(), found, strict=True)
-    }
 
 
 def require_known(snapshot: ClusterSnapshot, brokers: Collection[int]) -> frozenset[int]:

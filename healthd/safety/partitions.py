@@ -96,21 +96,6 @@ def partition_blockers(
     return results
 
 
-def partition_codes(
-    snapshot: ClusterSnapshot,
-    sets: BrokerSets,
-    acknowledged: Acknowledgements,
-    *,
-    include_excluded: bool = True,
-) -> tuple[set[ReasonCode], ...]:
-    """For each set the codes that `partition_blockers` would give, without naming partitions."""
-    results: tuple[set[ReasonCode], ...] = tuple(set() for _ in sets.members)
-    for _, _, answers in _answers(snapshot, sets, acknowledged, include_excluded=include_excluded):
-        for position, verdict in answers.items():
-            results[position].add(verdict[0])
-    return results
-
-
 def _answers(
     snapshot: ClusterSnapshot,
     sets: BrokerSets,

@@ -11,7 +11,7 @@ from healthd.model.snapshot import ClusterSnapshot, Topic
 from healthd.model.words import Excluded
 
 
-def trend_holds(
+def changes_between(
     before: ClusterSnapshot, after: ClusterSnapshot, *, in_flight: Collection[int] = ()
 ) -> tuple[Reason, ...]:
     """The holds that come from a change, by code and object; empty when all stood still.
