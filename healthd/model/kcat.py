@@ -18,8 +18,13 @@ def is_kcat(value: Any) -> bool:
     return isinstance(value, dict) and "originating_broker" in value and "apiVersion" not in value
 
 
-def kcat_snapshot(value: Any) -> ClusterSnapshot:
+def kcat_snapshot(value: Any, *, is_min_isr_assumed: bool = False) -> ClusterSnapshot:
     """The snapshot of a kcat listing; `observed_at` is the epoch, for kcat names no time.
+
+    Args:
+        value: what kcat printed.
+        is_min_isr_assumed: somebody says what min.insync.replicas is, so the topics' configs,
+            which kcat does not read, are not asked for.
 
     Raises:
         InputError: with the path of the first thing that is wrong.
@@ -36,6 +41,9 @@ def kcat_snapshot(value: Any) -> ClusterSnapshot:
         for at, row in enumerate(read.a_list(read.required(found, "topics", ""), "topics"))
     ]
     read.unique([topic.name for topic in topics], lambda at: f"topics[{at}].topic")
+    never_seen = [EvidenceGroup.QUORUM]
+    if not is_min_isr_assumed:
+        never_seen.insert(0, EvidenceGroup.CONFIGS)
     return ClusterSnapshot(
         cluster=read.a_text(
             read.required(origin, "name", "originating_broker"), "originating_broker.name"
@@ -43,11 +51,7 @@ def kcat_snapshot(value: Any) -> ClusterSnapshot:
         observed_at=datetime.fromtimestamp(0, UTC),
         brokers=tuple(brokers),
         topics=tuple(topics),
-        ages={
-            EvidenceGroup.METADATA: 0.0,
-            EvidenceGroup.CONFIGS: None,
-            EvidenceGroup.QUORUM: None,
-        },
+        ages={EvidenceGroup.METADATA: 0.0, **dict.fromkeys(never_seen)},
     )
 
 

@@ -77,7 +77,7 @@ def _partition(
             needed = min(min_isr, len(replicas))
             return (
                 ReasonCode.PARTITION_UNDER_MIN_ISR,
-                f"{len(isr)} of {len(replicas)} replicas are in sync, {needed} are needed",
+                f"{len(isr)} of {len(replicas)} replicas are in sync, at least {needed} must be",
             )
     counted = [node for node in lacking if node not in own]
     if counted and not is_baseline:

@@ -14,6 +14,9 @@ from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.partitions import BrokerSets, partition_blockers
 from healthd.safety.quorum import controller_absent, is_controller_absent, quorum_blockers
 
+_MOST_NAMED = 20
+"""Ids that an error names; a cluster may have 1,500."""
+
 
 class UnknownBroker(LookupError):  # noqa: N818 - reads as what it says
     """Ids were named that the snapshot's brokers do not have."""
@@ -21,8 +24,10 @@ class UnknownBroker(LookupError):  # noqa: N818 - reads as what it says
     def __init__(self, ids: Iterable[int], snapshot: ClusterSnapshot) -> None:
         self.ids = tuple(sorted(ids))
         named = ", ".join(map(str, self.ids))
-        known = ", ".join(map(str, sorted(snapshot.brokers_by_id))) or "none"
-        super().__init__(f"unknown broker {named}: {snapshot.cluster} has {known}")
+        known = sorted(snapshot.brokers_by_id)
+        shown = ", ".join(map(str, known[:_MOST_NAMED])) or "none"
+        more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+        super().__init__(f"unknown broker {named}: {snapshot.cluster} has {shown}{more}")
 
 
 def ok_to_stop(

@@ -241,7 +241,7 @@ def _shortage(
     if now < minimum:
         return (
             ReasonCode.UNDER_MIN_ISR,
-            f"{now} of {factor} replicas are in sync, {minimum} are needed: let it recover",
+            f"{now} of {factor} replicas are in sync, at least {minimum} must be: let it recover",
         )
     left = len(standing.isr - stopped)
     if left == now:
@@ -249,10 +249,10 @@ def _shortage(
     if left < minimum:
         return (
             ReasonCode.WOULD_GO_UNDER_MIN_ISR,
-            f"{left} of {factor} replicas would be left in sync, {minimum} are needed",
+            f"{left} of {factor} replicas would be left in sync, at least {minimum} must be",
         )
     if left < minimum + margin < factor:
-        wanted = f"{minimum} are needed and {margin} more shall be left"
+        wanted = f"the minimum is {minimum} and the margin {margin}"
         return (
             ReasonCode.WOULD_BREAK_MARGIN,
             f"{left} of {factor} replicas would be left in sync, {wanted}",

@@ -125,7 +125,7 @@ def _verdict(
         return None
     return (
         ReasonCode.WOULD_LOSE_QUORUM,
-        f"{len(left)} of {len(voters)} voters would be left caught up, {needed} are needed",
+        f"{len(left)} of {len(voters)} voters would be left caught up, at least {needed} must be",
     )
 
 
