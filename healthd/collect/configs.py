@@ -1,0 +1,185 @@
+"""min.insync.replicas of topics: batched, only new topics in most rounds, all of them rarely.
+
+Which value is in force depends on where it comes from (health-index.md section 6, item 8). A
+topic's own value is the same on every broker. One that comes from a broker's file or from Kafka's
+default is that of whoever answers, and so is every other one when some broker has an override: then
+the largest over all alive brokers counts, for each leader applies its own.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Final
+
+from healthd.collect import wire
+from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
+from healthd.collect.wire import WireClient, WireError
+
+TOPICS_A_REQUEST: Final = 500
+
+MIN_ISR_KEY: Final = "min.insync.replicas"
+
+
+class ConfigSource(IntEnum):
+    """Kafka's ``DescribeConfigsResponse.ConfigSource``."""
+
+    UNKNOWN = 0
+    TOPIC = 1
+    BROKER = 2
+    """Set on one broker while it runs: an override."""
+    CLUSTER = 3
+    """Set for all brokers; with ELR there always is one."""
+    STATIC = 4
+    DEFAULT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value and where it comes from."""
+
+    value: int
+    source: ConfigSource
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigsRound:
+    """What one round of reading configs gave."""
+
+    min_insync_replicas: Mapping[str, int]
+    """Of the topics that were asked for and whose value is certain."""
+    complete: bool
+    """Every topic that was asked for was answered, a topic that is gone included."""
+    failures: tuple[SourceFailure, ...] = ()
+
+
+def effective_min_isr(setting: Setting, brokers: Mapping[int, Setting | None]) -> int | None:
+    """The min.insync.replicas that is in force for a topic; None when that cannot be told.
+
+    Args:
+        setting: The topic's value as some broker answered it.
+        brokers: What each alive broker itself has; None: it did not answer.
+    """
+    if setting.source is ConfigSource.TOPIC:
+        return setting.value
+    own = [found for found in brokers.values() if found is not None]
+    if len(own) < len(brokers) or not brokers:
+        return None
+    overridden = any(found.source is ConfigSource.BROKER for found in own)
+    if setting.source is ConfigSource.CLUSTER and not overridden:
+        return setting.value
+    return max(found.value for found in own)
+
+
+class ConfigReader:
+    """Reads topic configs of one cluster. Blocking, on the thread of its client."""
+
+    def __init__(self, client: WireClient, clock: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._clock = clock
+
+    def read(
+        self, topics: Sequence[str], alive: Iterable[int], limit_seconds: float
+    ) -> ConfigsRound:
+        """The min.insync.replicas of these topics, as many as the limit allows. Never raises.
+
+        Args:
+            topics: Names; in batches of 500 a request.
+            alive: The brokers whose own values count.
+            limit_seconds: No further batch is begun after so long.
+        """
+        until = self._clock() + limit_seconds
+        settings: dict[str, Setting] = {}
+        asked = 0
+        failure: SourceFailure | None = None
+        for at in range(0, len(topics), TOPICS_A_REQUEST):
+            if self._clock() >= until:
+                break
+            batch = topics[at : at + TOPICS_A_REQUEST]
+            try:
+                settings.update(self._batch(batch))
+            except WireError as error:
+                failure = _failure(error)
+                break
+            asked += len(batch)
+        needs_brokers = any(found.source is not ConfigSource.TOPIC for found in settings.values())
+        brokers = self._brokers(sorted(alive)) if needs_brokers else {}
+        found = {
+            name: value
+            for name, setting in settings.items()
+            if (value := effective_min_isr(setting, brokers)) is not None
+        }
+        silent = sorted(node for node, setting in brokers.items() if setting is None)
+        if failure is None and silent:
+            failure = _silent(silent)
+        return ConfigsRound(
+            min_insync_replicas=found,
+            complete=asked == len(topics) and failure is None,
+            failures=() if failure is None else (failure,),
+        )
+
+    def _batch(self, names: Sequence[str]) -> dict[str, Setting]:
+        answer = self._client.send(wire.configs_request(wire.TOPIC_RESOURCE, names, [MIN_ISR_KEY]))
+        return settings_of(answer)
+
+    def _brokers(self, alive: Sequence[int]) -> dict[int, Setting | None]:
+        found: dict[int, Setting | None] = dict.fromkeys(alive)
+        try:
+            answers = self._client.send_all(
+                {
+                    node: wire.configs_request(wire.BROKER_RESOURCE, [str(node)], [MIN_ISR_KEY])
+                    for node in alive
+                }
+            )
+        except WireError:
+            return found
+        for node, answer in answers.items():
+            with contextlib.suppress(WireError):
+                if not isinstance(answer, WireError):
+                    found[node] = settings_of(answer).get(str(node))
+        return found
+
+
+def settings_of(answer: Any) -> dict[str, Setting]:
+    """The settings in a DescribeConfigsResponse by resource name; unknown topics are left out.
+
+    Raises:
+        WireError: a resource may not be described.
+    """
+    found: dict[str, Setting] = {}
+    for result in answer.results:
+        problem = wire.code_error(result.error_code, result.error_message)
+        if problem is not None:
+            if problem.reason is FailureReason.AUTHORIZATION:
+                raise problem
+            # Deleted between the listing and the question.
+            continue
+        for config in result.configs:
+            if config.name == MIN_ISR_KEY and config.value is not None:
+                found[result.resource_name] = Setting(
+                    int(config.value), ConfigSource(config.config_source)
+                )
+    return found
+
+
+def _failure(error: WireError) -> SourceFailure:
+    denied = error.reason is FailureReason.AUTHORIZATION
+    action = ": grant DescribeConfigs on all topics and the cluster" if denied else ""
+    return SourceFailure(
+        source=Source.CONFIGS,
+        origin=error.origin,
+        reason=error.reason,
+        detail=f"DescribeConfigs gave no answer ({error.detail}){action}.",
+    )
+
+
+def _silent(nodes: Sequence[int]) -> SourceFailure:
+    names = ", ".join(str(node) for node in nodes)
+    return SourceFailure(
+        source=Source.CONFIGS,
+        origin=Origin.OURS,
+        reason=FailureReason.TIMEOUT,
+        node=nodes[0],
+        detail=f"Broker {names} did not tell its own min.insync.replicas, on which topics depend.",
+    )

@@ -1,0 +1,284 @@
+"""Who leads the cluster's metadata, who is caught up, and what is being reassigned.
+
+Any broker forwards DescribeQuorum to the active controller. When there is none the request runs
+into its limit while the same broker goes on answering everything else, with metadata that has
+frozen: that difference is the evidence for "no leader" (health-index.md section 6, item 5).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from healthd.collect import wire
+from healthd.collect.observation import (
+    ClusterNode,
+    FailureReason,
+    Origin,
+    PartitionKey,
+    QuorumSeen,
+    Reassigning,
+    Source,
+    SourceFailure,
+)
+from healthd.collect.wire import UnsupportedError, WireClient, WireError
+from healthd.model.snapshot import NO_LEADER, Voter
+
+DEFAULT_FETCH_TIMEOUT_MS: Final = 2000
+"""Kafka's default of ``controller.quorum.fetch.timeout.ms``."""
+
+OTHERS: Final = 3
+"""So many other brokers are asked at once when the first did not say who leads."""
+
+FETCH_TIMEOUT_KEY: Final = "controller.quorum.fetch.timeout.ms"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuorumRound:
+    """What one round of asking gave; None: no answer, and `failures` says why."""
+
+    quorum: QuorumSeen | None = None
+    configured: bool = True
+    """False: the cluster offers no DescribeQuorum."""
+    reassigning: Mapping[PartitionKey, Reassigning] | None = None
+    nodes: Mapping[int, ClusterNode] | None = None
+    any_answered: bool = False
+    failures: tuple[SourceFailure, ...] = ()
+
+
+@dataclass(slots=True)
+class _Round:
+    failures: list[SourceFailure] = field(default_factory=list)
+    any_answered: bool = False
+
+    def note(self, error: WireError, what: str, action: str) -> None:
+        denied = error.reason is FailureReason.AUTHORIZATION
+        advice = f": {action}" if denied else ""
+        self.failures.append(
+            SourceFailure(
+                source=Source.QUORUM,
+                origin=error.origin,
+                reason=error.reason,
+                detail=f"{what} gave no answer ({error.detail}){advice}.",
+            )
+        )
+
+
+class QuorumReader:
+    """Reads quorum, reassignments and broker list of one cluster. Blocking, one thread."""
+
+    def __init__(self, client: WireClient, limit_seconds: float) -> None:
+        self._client = client
+        self._limit = limit_seconds
+        self._good: int | None = None
+        self._fetch_timeout_ms: int | None = None
+
+    def read(self) -> QuorumRound:
+        """One round: at most four request limits long. Never raises."""
+        this = _Round()
+        try:
+            brokers = self._client.brokers()
+        except WireError as error:
+            this.note(error, "Connecting for DescribeQuorum", _GRANT)
+            return QuorumRound(failures=tuple(this.failures))
+        try:
+            quorum = self._quorum(brokers, this)
+        except UnsupportedError:
+            # ZooKeeper mode: there is no quorum of this kind to ask for.
+            return QuorumRound(configured=False, nodes=self._nodes(this), any_answered=True)
+        has_leader = quorum is not None and quorum.leader_id != NO_LEADER
+        return QuorumRound(
+            quorum=quorum,
+            # Without an active controller these two would only run into their limits.
+            reassigning=self._reassigning(this) if has_leader else None,
+            nodes=self._nodes(this) if has_leader else None,
+            any_answered=this.any_answered or has_leader,
+            failures=tuple(this.failures),
+        )
+
+    def _quorum(self, brokers: tuple[int, ...], this: _Round) -> QuorumSeen | None:
+        first = self._good if self._good in brokers else (brokers[0] if brokers else None)
+        best: QuorumSeen | None = None
+        error: WireError | None = None
+        try:
+            best = quorum_seen(self._client.send(wire.quorum_request(), first))
+            self._good = first
+        except UnsupportedError:
+            raise
+        except WireError as problem:
+            error = problem
+        if best is None or best.leader_id == NO_LEADER:
+            others = self._others(brokers, first)
+            best, error = self._ask_others(others, best, error)
+        if best is not None and best.leader_id != NO_LEADER:
+            return self._with_fetch_timeout(best, this)
+        self._client.refresh()
+        return self._without_leader(brokers, best, error, this)
+
+    def _others(self, brokers: tuple[int, ...], first: int | None) -> list[int]:
+        rest = [node for node in brokers if node != first]
+        if first is not None and first in brokers:
+            # Go round, so that the same few are not asked in every round.
+            at = brokers.index(first)
+            rest = [*brokers[at + 1 :], *brokers[:at]]
+        return rest[:OTHERS]
+
+    def _ask_others(
+        self, others: list[int], best: QuorumSeen | None, error: WireError | None
+    ) -> tuple[QuorumSeen | None, WireError | None]:
+        try:
+            answers = self._client.send_all(dict.fromkeys(others, wire.quorum_request()))
+        except WireError as problem:
+            return best, error or problem
+        for node, answer in answers.items():
+            if isinstance(answer, WireError):
+                error = error or answer
+                continue
+            try:
+                found = quorum_seen(answer)
+            except WireError as problem:
+                error = error or problem
+                continue
+            if found.leader_id != NO_LEADER:
+                self._good = node
+                return found, None
+            best = best or found
+        return best, error
+
+    def _without_leader(
+        self,
+        brokers: tuple[int, ...],
+        best: QuorumSeen | None,
+        error: WireError | None,
+        this: _Round,
+    ) -> QuorumSeen | None:
+        """What it means that nobody named a leader."""
+        if error is not None and error.reason in _OUR_RIGHTS:
+            this.note(error, "DescribeQuorum", _GRANT)
+            this.any_answered = True
+            return None
+        answering = self._answering(brokers)
+        this.any_answered = bool(answering) or best is not None
+        if not this.any_answered:
+            this.note(error or _SILENT, "DescribeQuorum", _GRANT)
+            return None
+        names = ", ".join(str(node) for node in answering) or "the broker that was asked"
+        this.failures.append(
+            SourceFailure(
+                source=Source.QUORUM,
+                origin=Origin.THEIRS,
+                reason=FailureReason.NO_LEADER,
+                detail=f"No active controller: broker {names} answers, but names no leader.",
+            )
+        )
+        return best or QuorumSeen(leader_id=NO_LEADER, fetch_timeout_ms=self._fetch_timeout_ms)
+
+    def _answering(self, brokers: tuple[int, ...]) -> list[int]:
+        """Brokers that answer a request which needs no controller."""
+        try:
+            answers = self._client.send_all(
+                dict.fromkeys(brokers[: OTHERS + 1], wire.light_request())
+            )
+        except WireError:
+            return []
+        return [node for node, answer in answers.items() if not isinstance(answer, WireError)]
+
+    def _with_fetch_timeout(self, seen: QuorumSeen, this: _Round) -> QuorumSeen:
+        if self._fetch_timeout_ms is None:
+            self._fetch_timeout_ms = self._read_fetch_timeout(seen.leader_id, this)
+        return QuorumSeen(
+            leader_id=seen.leader_id,
+            voters=seen.voters,
+            observers=seen.observers,
+            fetch_timeout_ms=self._fetch_timeout_ms,
+        )
+
+    def _read_fetch_timeout(self, leader: int, this: _Round) -> int | None:
+        # A dedicated controller is no broker that could be asked; they share their settings.
+        known = self._client.brokers()
+        node = leader if leader in known else (known[0] if known else None)
+        if node is None:
+            return None
+        request = wire.configs_request(wire.BROKER_RESOURCE, [str(node)], [FETCH_TIMEOUT_KEY])
+        try:
+            result = self._client.send(request, node).results[0]
+            problem = wire.code_error(result.error_code, result.error_message)
+        except WireError as error:
+            problem = error
+        if problem is not None:
+            this.note(problem, f"DescribeConfigs of broker {node}", "grant DescribeConfigs")
+            return None
+        found = {config.name: config.value for config in result.configs}
+        return int(found.get(FETCH_TIMEOUT_KEY) or DEFAULT_FETCH_TIMEOUT_MS)
+
+    def _reassigning(self, this: _Round) -> Mapping[PartitionKey, Reassigning] | None:
+        try:
+            answer = self._client.send(wire.reassignments_request(self._limit), self._good)
+            problem = wire.code_error(answer.error_code, answer.error_message)
+        except WireError as error:
+            problem = error
+        if problem is not None:
+            this.note(problem, "ListPartitionReassignments", _GRANT)
+            return None
+        return {
+            (topic.name, row.partition_index): Reassigning(
+                adding=frozenset(row.adding_replicas), removing=frozenset(row.removing_replicas)
+            )
+            for topic in answer.topics
+            for row in topic.partitions
+        }
+
+    def _nodes(self, this: _Round) -> Mapping[int, ClusterNode] | None:
+        try:
+            answer = self._client.send(wire.cluster_request(), self._good)
+            problem = wire.code_error(answer.error_code, answer.error_message)
+        except UnsupportedError:
+            return None
+        except WireError as error:
+            problem = error
+        if problem is not None:
+            this.note(problem, "DescribeCluster", _GRANT)
+            return None
+        return {
+            row.broker_id: ClusterNode(
+                id=row.broker_id,
+                host=row.host,
+                rack=row.rack,
+                fenced=bool(getattr(row, "is_fenced", False)),
+            )
+            for row in answer.brokers
+        }
+
+
+_GRANT: Final = "grant Describe on the cluster resource"
+_OUR_RIGHTS: Final = frozenset({FailureReason.AUTHORIZATION, FailureReason.AUTHENTICATION})
+_SILENT: Final = WireError(FailureReason.TIMEOUT, Origin.OURS, "nobody answered")
+
+
+def quorum_seen(answer: Any) -> QuorumSeen:
+    """The quorum that a DescribeQuorumResponse describes.
+
+    Raises:
+        WireError: it holds an error code.
+    """
+    problem = wire.code_error(answer.error_code, answer.error_message)
+    if problem is not None:
+        raise problem
+    rows = [row for topic in answer.topics for row in topic.partitions]
+    if not rows:
+        raise WireError(FailureReason.PROTOCOL, Origin.THEIRS, "an answer without the metadata log")
+    row = rows[0]
+    problem = wire.code_error(row.error_code, row.error_message)
+    if problem is not None:
+        raise problem
+    return QuorumSeen(
+        leader_id=row.leader_id,
+        voters=tuple(
+            Voter(
+                id=voter.replica_id,
+                last_caught_up_ms=voter.last_caught_up_timestamp,
+                log_end_offset=voter.log_end_offset,
+            )
+            for voter in sorted(row.current_voters, key=lambda voter: voter.replica_id)
+        ),
+        observers={row.replica_id: row.last_caught_up_timestamp for row in row.observers},
+    )

@@ -1,0 +1,219 @@
+"""The requests that librdkafka lacks, through kafka-python, to the broker of our choice.
+
+This is the only module that touches kafka-python's connection manager, which has no public name:
+the version is pinned below 3.1, and a contract test against real Kafka covers each use. It gives
+what the public methods do not: which broker is asked, a limit for each request, and no hidden loop
+(`list_partition_reassignments` may search 30 s for the controller that Metadata names at random in
+KRaft; here any broker forwards the request to the real one).
+"""
+
+import logging
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from kafka import KafkaAdminClient
+from kafka import errors as kafka_errors
+from kafka.protocol.admin import (
+    DescribeClusterRequest,
+    DescribeConfigsRequest,
+    DescribeQuorumRequest,
+    ListPartitionReassignmentsRequest,
+)
+from kafka.protocol.metadata import MetadataRequest
+
+from healthd.collect.observation import FailureReason, Origin
+from healthd.collect.target import ClusterTarget
+
+TOPIC_RESOURCE: Final = 2
+BROKER_RESOURCE: Final = 4
+
+_AUTHORIZATION_CODES: Final = frozenset({29, 30, 31})
+"""Topic, group and cluster authorization failed."""
+
+
+class WireError(Exception):
+    """A request that was not answered well: why, and whose fault that is."""
+
+    def __init__(self, reason: FailureReason, origin: Origin, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.origin = origin
+        self.detail = detail
+
+
+class UnsupportedError(WireError):
+    """The broker offers no such request."""
+
+
+class _Client(KafkaAdminClient):  # type: ignore[misc]  # The library ships no types.
+    # The public constructor refuses this option, though it hands all others to the manager: a
+    # frozen broker accepts connections and would cost its 10 s.
+    DEFAULT_CONFIG: Final = {
+        **KafkaAdminClient.DEFAULT_CONFIG,
+        "socket_connection_setup_timeout_ms": 2000,
+        "socket_connection_setup_timeout_max_ms": 2000,
+    }
+
+
+class WireClient:
+    """One kafka-python client for the life of a cluster. Blocking; one thread at a time."""
+
+    def __init__(self, target: ClusterTarget) -> None:
+        self._target = target
+        self._client: Any = None
+
+    def brokers(self) -> tuple[int, ...]:
+        """The ids of the brokers that the client knows of, in order."""
+        return tuple(sorted(broker.node_id for broker in self._manager().cluster.brokers()))
+
+    def send(self, request: Any, node: int | None = None) -> Any:
+        """The answer of one broker (the least busy one when none is named).
+
+        Raises:
+            WireError: no good answer within the request limit.
+        """
+        manager = self._manager()
+        limit = self._target.request_timeout_seconds
+
+        async def ask() -> Any:
+            future = manager.send(request, node_id=node, request_timeout_ms=round(limit * 1000))
+            # The request's own limit does not run while the connection is being made.
+            return await manager.wait_for(future, round(limit * 1000) + 100)
+
+        return self._run(ask())
+
+    def send_all(self, requests: Mapping[int, Any]) -> dict[int, Any]:
+        """The answer, or the `WireError`, of each broker, all asked at the same time."""
+        manager = self._manager()
+        limit = round(self._target.request_timeout_seconds * 1000)
+
+        async def one(node: int, request: Any) -> Any:
+            try:
+                future = manager.send(request, node_id=node, request_timeout_ms=limit)
+                return await manager.wait_for(future, limit + 100)
+            except kafka_errors.KafkaError as error:
+                return wire_error(error)
+
+        async def ask() -> dict[int, Any]:
+            asked = {
+                node: manager.call_soon(one, node, request) for node, request in requests.items()
+            }
+            return {node: await future for node, future in asked.items()}
+
+        return dict(self._run(ask()))
+
+    def refresh(self) -> None:
+        """Ask the client to look again at which brokers there are."""
+        if self._client is not None:
+            self._client._manager.cluster.request_update()  # noqa: SLF001  # See the module.
+
+    def close(self) -> None:
+        """Close all connections; may be called twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _manager(self) -> Any:
+        if self._client is None:
+            # Its retries are ours to judge: what fails becomes a SourceFailure, once.
+            logging.getLogger("kafka").setLevel(logging.CRITICAL)
+            limit = round(self._target.request_timeout_seconds * 1000)
+            try:
+                self._client = _Client(
+                    bootstrap_servers=list(self._target.bootstrap_servers),
+                    client_id="healthd",
+                    request_timeout_ms=limit,
+                    bootstrap_timeout_ms=2 * limit,
+                    reconnect_backoff_max_ms=2000,
+                    metadata_max_age_ms=30_000,
+                    **self._target.access.kafka_python_properties(),
+                )
+            except (kafka_errors.KafkaError, OSError, ValueError) as error:
+                raise wire_error(error) from None
+        return self._client._manager  # noqa: SLF001  # See the module.
+
+    def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        manager = self._manager()
+
+        async def once() -> Any:
+            return await work
+
+        try:
+            return manager.run(once)
+        except (kafka_errors.KafkaError, OSError, ValueError) as error:
+            raise wire_error(error) from None
+
+
+_KINDS: Final = (
+    (kafka_errors.SaslAuthenticationFailedError, FailureReason.AUTHENTICATION, Origin.OURS),
+    (kafka_errors.AuthorizationError, FailureReason.AUTHORIZATION, Origin.OURS),
+    (kafka_errors.RequestTimedOutError, FailureReason.TIMEOUT, Origin.OURS),
+    (kafka_errors.KafkaTimeoutError, FailureReason.TIMEOUT, Origin.OURS),
+    (TimeoutError, FailureReason.TIMEOUT, Origin.OURS),
+    (kafka_errors.KafkaConnectionError, FailureReason.NETWORK, Origin.OURS),
+    (kafka_errors.NodeNotReadyError, FailureReason.NETWORK, Origin.OURS),
+    (OSError, FailureReason.NETWORK, Origin.OURS),
+)
+
+
+def wire_error(error: Exception) -> WireError:
+    """What went wrong, and whose fault that is."""
+    name = type(error).__name__
+    text = str(error) if str(error).startswith(name) else f"{name}: {error}"
+    if isinstance(error, kafka_errors.IncompatibleBrokerVersion):
+        return UnsupportedError(FailureReason.PROTOCOL, Origin.OURS, text)
+    if "ECONNREFUSED" in text:
+        return WireError(FailureReason.REFUSED, Origin.THEIRS, text)
+    for kind, reason, origin in _KINDS:
+        if isinstance(error, kind):
+            return WireError(reason, origin, text)
+    return WireError(FailureReason.PROTOCOL, Origin.THEIRS, text)
+
+
+def code_error(code: int, message: str | None) -> WireError | None:
+    """The error that a code inside an answer stands for; None when it is no error."""
+    if code == 0:
+        return None
+    if code in _AUTHORIZATION_CODES:
+        return WireError(FailureReason.AUTHORIZATION, Origin.OURS, message or "not authorized")
+    name = kafka_errors.for_code(code).__name__
+    return WireError(
+        FailureReason.PROTOCOL, Origin.THEIRS, f"{name}: {message}" if message else name
+    )
+
+
+def quorum_request() -> Any:
+    """DescribeQuorum for the metadata log."""
+    topic = DescribeQuorumRequest.TopicData
+    return DescribeQuorumRequest(
+        topics=[
+            topic(
+                topic_name="__cluster_metadata",
+                partitions=[topic.PartitionData(partition_index=0)],
+            )
+        ]
+    )
+
+
+def reassignments_request(limit_seconds: float) -> Any:
+    """ListPartitionReassignments for all partitions."""
+    return ListPartitionReassignmentsRequest(timeout_ms=round(limit_seconds * 1000), topics=None)
+
+
+def cluster_request() -> Any:
+    """DescribeCluster, fenced brokers included where the version knows them."""
+    return DescribeClusterRequest(
+        include_cluster_authorized_operations=False, include_fenced_brokers=True
+    )
+
+
+def light_request() -> Any:
+    """Metadata for no topics: the cheapest question that only a working broker answers."""
+    return MetadataRequest(topics=[], allow_auto_topic_creation=False)
+
+
+def configs_request(kind: int, names: Iterable[str], keys: Sequence[str]) -> Any:
+    """DescribeConfigs for some keys of topics or of one broker."""
+    return DescribeConfigsRequest(
+        resources=[(kind, name, list(keys)) for name in names], include_synonyms=False
+    )
