@@ -52,7 +52,7 @@ def _partitions(tally: PartitionTally) -> str:
     ]
     if not troubled:
         return f"all {tally.total} partitions in sync"
-    return f"of {tally.total} partitions {', '.join(troubled)}"
+    return f"{', '.join(troubled)} of {tally.total} partition{'' if tally.total == 1 else 's'}"
 
 
 def _controller(absent_seconds: float | None) -> str:

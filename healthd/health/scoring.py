@@ -166,8 +166,17 @@ class ScoringProfile:
     @cached_property
     def hash(self) -> str:
         """The head of the SHA-256 of the profile's canonical JSON."""
-        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        text = json.dumps(_as_floats(asdict(self)), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:HASH_LENGTH]
+
+
+def _as_floats(value: Any) -> Any:
+    """The value with every number as a float, so that 45 and 45.0 make the same hash."""
+    if isinstance(value, dict):
+        return {key: _as_floats(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_as_floats(item) for item in value]
+    return float(value) if isinstance(value, int | float) else value
 
 
 def _refuse_what_is_not_a_number(numbers: dict[str, Any], at: str = "") -> None:
