@@ -1,0 +1,120 @@
+"""The command line: every command by name, loaded when it is used and not before.
+
+Loading one by one keeps `healthd evaluate` from waiting for libraries that only the daemon needs.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import click
+
+from healthd import __version__
+from healthd.cli.exits import Exit
+
+DEBUG_VARIABLE: Final = "HEALTHD_DEBUG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LazyCommand:
+    """Where a command is, and what the list of commands says of it."""
+
+    target: str
+    """`module:object`."""
+    help: str
+
+
+COMMANDS: Final[Mapping[str, LazyCommand]] = {
+    "run": LazyCommand(target="healthd.main:run_command", help="Run the daemon."),
+    "demo": LazyCommand(
+        target="healthd.cli.demo:demo", help="See healthd at work on five real brokers."
+    ),
+    "check-config": LazyCommand(
+        target="healthd.cli.check_config:check_config",
+        help="Say what is wrong with configuration files.",
+    ),
+    "status": LazyCommand(
+        target="healthd.cli.status:status", help="Show how every cluster is, the worst first."
+    ),
+    "snapshot": LazyCommand(
+        target="healthd.cli.snapshot:snapshot", help="Print everything known of a cluster as JSON."
+    ),
+    "evaluate": LazyCommand(
+        target="healthd.cli.evaluate:evaluate", help="Work out the Health Index of snapshots."
+    ),
+    "ok-to-stop": LazyCommand(
+        target="healthd.cli.ok_to_stop:ok_to_stop_command",
+        help="Say what would break if these brokers stopped now.",
+    ),
+    "wave": LazyCommand(
+        target="healthd.cli.wave:wave", help="Start, follow and steer rolling work on brokers."
+    ),
+    "state": LazyCommand(
+        target="healthd.cli.state:state", help="Back up, restore and check the daemon's state."
+    ),
+    "version": LazyCommand(target="healthd.cli.version:version", help="Print the version."),
+}
+"""Every command. What belongs to the composition root is named here and imported nowhere."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def __init__(self, *args: Any, lazy: Mapping[str, LazyCommand], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return [*self.lazy, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, imported now; None when there is none."""
+        found = self.lazy.get(cmd_name)
+        if found is None:
+            return super().get_command(ctx, cmd_name)
+        return load(found.target)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, without importing any."""
+        del ctx  # Nothing is asked of it: nothing is imported.
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, command.help) for name, command in self.lazy.items()])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run; a defect ends in one line that says how to see more, not in a traceback."""
+        try:
+            return super().main(*args, **kwargs)
+        except Exception as error:
+            # The edge of the program: whatever gets here is a defect, not a user's mistake.
+            if os.environ.get(DEBUG_VARIABLE):
+                raise
+            _end_with_defect(error)
+
+
+def load(target: str) -> click.Command:
+    """The command that `module:object` names."""
+    module, _, name = target.partition(":")
+    command = getattr(importlib.import_module(module), name)
+    assert isinstance(command, click.Command), f"{target} is no command"
+    return command
+
+
+def _end_with_defect(error: Exception) -> NoReturn:
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    click.echo(f"healthd: a defect: {what}", err=True)
+    click.echo(f"Set {DEBUG_VARIABLE}=1 and run it again to see where.", err=True)
+    sys.exit(Exit.FAILED)
+
+
+@click.group(
+    cls=LazyGroup,
+    lazy=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, prog_name="healthd")
+def cli() -> None:
+    """Looks after a fleet of Apache Kafka clusters: how they are, and how to patch them safely."""

@@ -1,0 +1,81 @@
+"""What tables and times look like on a terminal, and in a pipe."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from healthd.model.json_reader import printable
+
+STYLES: Final = {
+    "OK": "green",
+    "WARN": "yellow",
+    "CRIT": "bold red",
+    "UNKNOWN": "magenta",
+    "INFO": "dim",
+    "succeeded": "green",
+    "done": "green",
+    "holding": "yellow",
+    "paused": "bold yellow",
+    "failed": "bold red",
+    "aborted": "bold red",
+}
+PIPE_WIDTH: Final = 200
+"""Columns when stdout is no terminal: lines of a log are not folded."""
+
+_MINUTE: Final = 60
+_HOUR: Final = 3600
+
+
+def console() -> Console:
+    """A console on stdout as it is now; plain and wide when it is no terminal."""
+    found = Console(highlight=False, soft_wrap=False)
+    if not found.is_terminal:
+        found.width = PIPE_WIDTH
+    return found
+
+
+def word(text: str) -> Text:
+    """A class or a state in its colour."""
+    return Text(text, style=STYLES.get(text, ""))
+
+
+def plain(text: Any) -> Text:
+    """Any text as it is: no markup is read in it, and nothing in it moves the cursor."""
+    return Text(printable(str(text)))
+
+
+def table(*columns: str) -> Table:
+    """A table without lines, as `kubectl` prints them."""
+    found = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        found.add_column(column, overflow="fold")
+    return found
+
+
+def rows_of(found: Table, rows: Sequence[Sequence[Any]]) -> Table:
+    """The table with these rows; what is no text yet is taken literally."""
+    for row in rows:
+        found.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
+    return found
+
+
+def duration(seconds: float) -> str:
+    """`45s`, `3m05s`, `2h10m`."""
+    whole = int(seconds)
+    if whole < _MINUTE:
+        return f"{whole}s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE}m{whole % _MINUTE:02d}s"
+    return f"{whole // _HOUR}h{whole % _HOUR // _MINUTE:02d}m"
+
+
+def score(value: float | None) -> str:
+    """An index with one decimal, `-` when there is none; 100 and 0 only when it is just that."""
+    if value is None:
+        return "-"
+    # 99.97 is not 100: somebody who reads 100 stops looking.
+    rounded = min(max(round(value, 1), 0.1), 99.9) if 0 < value < 100 else round(value, 1)  # noqa: PLR2004
+    return f"{rounded:g}"

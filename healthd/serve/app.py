@@ -1,0 +1,44 @@
+"""The HTTP application over a running daemon."""
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from healthd import __version__
+from healthd.engine.view import Daemon
+from healthd.serve import problems
+from healthd.serve.auth import TokenAuth
+from healthd.serve.guard import Guard
+from healthd.serve.metrics import Exposition
+from healthd.serve.routes import audit, clusters, operations, waves
+
+
+def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  # noqa: FBT001 - named at its one call.
+    """The application: it reads what the daemon has published, and hands orders in.
+
+    Args:
+        daemon: The running daemon.
+        auth: Knows the token that every write needs.
+        open_reads: Whether reads go without the token.
+    """
+    app = FastAPI(
+        title="healthd",
+        version=__version__,
+        summary="Health and rolling maintenance of a fleet of Apache Kafka clusters",
+        # The pages of Swagger and ReDoc load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.daemon = daemon
+    app.state.exposition = Exposition()
+    for router in (operations.router, clusters.router, waves.router, audit.router):
+        app.include_router(router)
+    problems.install(app)
+    app.add_middleware(Guard, auth=auth, open_reads=open_reads)
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The name of a route's function, so that generated clients read well."""
+    return route.name

@@ -1,0 +1,57 @@
+"""What every route needs, taken from the app that it is part of."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header, Request
+
+from healthd.engine.view import ClusterView, Daemon, WaveView
+from healthd.serve.auth import USER_HEADER, claimed_user
+from healthd.serve.problems import ProblemError
+
+
+def _daemon(request: Request) -> Daemon:
+    daemon: Daemon = request.app.state.daemon
+    return daemon
+
+
+TheDaemon = Annotated[Daemon, Depends(_daemon)]
+"""The running daemon."""
+
+
+def _user(
+    name: Annotated[
+        str | None, Header(alias=USER_HEADER, description="Who gives the order, as claimed.")
+    ] = None,
+) -> str:
+    return claimed_user(name)
+
+
+User = Annotated[str, Depends(_user)]
+"""Who gives the order, as the client claims it."""
+
+
+def _cluster(cluster: str, daemon: TheDaemon) -> ClusterView:
+    view = daemon.clusters().get(cluster)
+    if view is None:
+        known = ", ".join(sorted(daemon.clusters())) or "none"
+        raise ProblemError(
+            404, "unknown-cluster", f"there is no cluster {cluster}; the fleet file has: {known}"
+        )
+    return view
+
+
+TheCluster = Annotated[ClusterView, Depends(_cluster)]
+"""The cluster that the path names; 404 when the fleet file has none of that name."""
+
+
+def _wave(wave: str, daemon: TheDaemon) -> WaveView:
+    view = daemon.wave(wave)
+    if view is None:
+        raise ProblemError(
+            404, "unknown-wave", f"there is no wave {wave}; 'healthd wave list' shows them"
+        )
+    return view
+
+
+TheWave = Annotated[WaveView, Depends(_wave)]
+"""The wave that the path names; 404 when there is none."""

@@ -1,0 +1,91 @@
+"""What stands before every route: the token, the size of a body, and the last line for a defect.
+
+It is middleware and no dependency of each route, so that no new route can forget it.
+"""
+
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from healthd.serve.auth import TokenAuth
+from healthd.serve.problems import ProblemError, problem_response
+
+log = structlog.get_logger(__name__)
+
+ALWAYS_OPEN: Final = frozenset({"/-/healthy", "/-/ready"})
+"""What a health check of the process asks for; it tells nothing of any cluster."""
+READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+MAX_BODY_BYTES: Final = 1_000_000
+"""A wave file that names 1,500 brokers and 1,000 topics takes 100 kB."""
+
+
+class Guard:
+    """Answers 401, 413 and 500 itself; everything else goes on to the routes."""
+
+    def __init__(self, app: ASGIApp, *, auth: TokenAuth, open_reads: bool) -> None:
+        self._app = app
+        self._auth = auth
+        self._open_reads = open_reads
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        has_started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal has_started
+            has_started = True
+            await send(message)
+
+        try:
+            self._check_token(scope)
+            await self._app(scope, _limited(scope, receive), sending)
+        except ProblemError as problem:
+            await problem_response(problem)(scope, receive, send)
+        except Exception:
+            # The edge: a defect in one request must not be one of the daemon.
+            log.exception("request_failed", method=scope["method"], path=scope["path"])
+            if has_started:
+                raise
+            defect = ProblemError(500, "internal", "a defect of healthd; the log has more")
+            await problem_response(defect)(scope, receive, send)
+
+    def _check_token(self, scope: Scope) -> None:
+        is_read = scope["method"] in READ_METHODS
+        if is_read and (self._open_reads or scope["path"] in ALWAYS_OPEN):
+            return
+        if self._auth.accepts(Headers(scope=scope).get("authorization")):
+            return
+        raise ProblemError(
+            401,
+            "unauthorized",
+            "this needs the daemon's token as 'Authorization: Bearer ...'; "
+            "the healthd command reads it from --token-file or HEALTHD_TOKEN_FILE",
+            headers={"WWW-Authenticate": 'Bearer realm="healthd"'},
+        )
+
+
+def _limited(scope: Scope, receive: Receive) -> Receive:
+    """The body, until it is larger than anybody needs."""
+    length = Headers(scope=scope).get("content-length", "")
+    if length.isdigit() and int(length) > MAX_BODY_BYTES:
+        raise _too_large()
+    received = 0
+
+    async def receiving() -> Message:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY_BYTES:
+            raise _too_large()
+        return message
+
+    return receiving
+
+
+def _too_large() -> ProblemError:
+    return ProblemError(413, "too-large", f"the body is larger than {MAX_BODY_BYTES} bytes")

@@ -1,0 +1,146 @@
+"""/metrics: what the daemon published last, in Prometheus's text format."""
+
+import platform
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
+
+from healthd import __version__
+from healthd.engine.view import ClusterView, Daemon, WaveView
+from healthd.serve.cluster_metrics import add_cluster, add_profile
+from healthd.serve.metric_names import Families
+from healthd.serve.wave_json import is_gate_open, node_counts
+from healthd.waves.state import WaveStatus
+
+BUCKETS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
+"""A phase of a restart takes from a second to the recovery time-out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What one scrape shows, copied from the daemon at one moment."""
+
+    clusters: Mapping[str, ClusterView]
+    waves: tuple[WaveView, ...]
+    collections: Mapping[tuple[str, str], int]
+    failures: Mapping[tuple[str, str, str, str], int]
+    gate_closed_seconds: Mapping[str, float]
+    restart_seconds: Mapping[str, tuple[float, ...]]
+    loop_ticks: Mapping[str, float]
+    deployments: Mapping[str, int]
+    is_config_good: bool
+    config_read_at: float
+
+
+def observe(daemon: Daemon) -> Observed:
+    """Copy what changes; to be called on the event loop, where nothing changes meanwhile.
+
+    A cluster that has left the fleet file takes its counters with it.
+    """
+    counters = daemon.counters
+    clusters = dict(daemon.clusters())
+    is_config_good, config_read_at, _ = daemon.last_reload
+    return Observed(
+        clusters=clusters,
+        waves=tuple(daemon.waves()),
+        collections={
+            (cluster, source): count
+            for cluster, by_source in counters.collections.items()
+            if cluster in clusters
+            for source, count in by_source.items()
+        },
+        failures={
+            (cluster, *key): count
+            for cluster, by_key in counters.failures.items()
+            if cluster in clusters
+            for key, count in by_key.items()
+        },
+        gate_closed_seconds=dict(counters.gate_closed_seconds),
+        restart_seconds={phase: tuple(all_) for phase, all_ in counters.restart_seconds.items()},
+        loop_ticks=dict(counters.loop_ticks),
+        deployments=dict(counters.deployments),
+        is_config_good=is_config_good,
+        config_read_at=config_read_at,
+    )
+
+
+class FleetCollector:
+    """A prometheus_client collector over one observation."""
+
+    def __init__(self, observed: Observed) -> None:
+        self._observed = observed
+
+    def collect(self) -> Iterator[Metric]:
+        """The families of docs/reference/metrics.md."""
+        families = Families()
+        observed = self._observed
+        families.add("healthd_build_info", 1, __version__, platform.python_version())
+        for name, view in observed.clusters.items():
+            add_cluster(families, name, view)
+        add_profile(families, observed.clusters.values())
+        for wave in observed.waves:
+            _add_wave(families, wave)
+        _add_totals(families, observed)
+        yield from families
+
+
+class Exposition:
+    """Renders observations; nothing of one scrape is kept for the next."""
+
+    def __init__(self) -> None:
+        # A registry of our own: the library's global one belongs to whoever embeds healthd.
+        self._process = ProcessCollector(registry=None)
+
+    def render(self, observed: Observed, accept: str) -> tuple[bytes, str]:
+        """The page and its content type, in the format that `accept` prefers."""
+        encode, content_type = choose_encoder(accept)
+        registry = CollectorRegistry()
+        registry.register(FleetCollector(observed))
+        registry.register(self._process)
+        return encode(registry), content_type
+
+
+def _add_wave(families: Families, view: WaveView) -> None:
+    state = view.state
+    for status in WaveStatus:
+        families.add("healthd_wave_state", status is state.status, state.wave, status.value)
+    for status_name, count in node_counts(state).items():
+        families.add("healthd_wave_brokers", count, state.wave, status_name)
+    families.add("healthd_wave_in_flight", len(state.in_flight), state.wave, state.cluster)
+    # A wave that has ended has no gate: 0 would look like one that is held.
+    if not state.status.has_ended:
+        families.add("healthd_gate_open", is_gate_open(state), state.wave, state.cluster)
+
+
+def _add_totals(families: Families, observed: Observed) -> None:
+    for (cluster, source), count in observed.collections.items():
+        families.add("healthd_collections_total", count, cluster, source)
+    for key, count in observed.failures.items():
+        families.add("healthd_collection_failures_total", count, *key)
+    for reason, seconds in observed.gate_closed_seconds.items():
+        families.add("healthd_gate_closed_seconds_total", seconds, reason)
+    for phase, seconds_each in observed.restart_seconds.items():
+        families.add_histogram(
+            "healthd_broker_restart_seconds", _buckets(seconds_each), sum(seconds_each), phase
+        )
+    outcomes = {status.value: 0 for status in WaveStatus if status.has_ended}
+    for outcome, count in (outcomes | dict(observed.deployments)).items():
+        families.add("healthd_deployments_total", count, outcome)
+    for loop, at in observed.loop_ticks.items():
+        families.add("healthd_loop_last_tick_timestamp_seconds", at, loop)
+    families.add("healthd_config_last_reload_successful", observed.is_config_good)
+    families.add("healthd_config_last_reload_timestamp_seconds", observed.config_read_at)
+
+
+def _buckets(values: Sequence[float]) -> list[tuple[str, float]]:
+    counts = [0] * (len(BUCKETS) + 1)
+    for value in values:
+        counts[bisect_left(BUCKETS, value)] += 1
+    bounds = [*(f"{float(bound)}" for bound in BUCKETS), "+Inf"]
+    return list(zip(bounds, (float(count) for count in accumulate(counts)), strict=True))

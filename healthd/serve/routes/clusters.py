@@ -1,0 +1,114 @@
+"""Clusters: how each is, why, and which of its brokers could stop."""
+
+import json
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Response
+from starlette.concurrency import run_in_threadpool
+
+from healthd.engine.view import ClusterView
+from healthd.model.render import render_snapshot
+from healthd.model.snapshot import ClusterSnapshot
+from healthd.safety.acknowledgements import Acknowledgements
+from healthd.safety.ok_to_stop import UnknownBroker
+from healthd.serve.cluster_json import (
+    cluster_document,
+    cluster_summary,
+    health_document,
+    ok_to_stop_document,
+)
+from healthd.serve.context import TheCluster, TheDaemon
+from healthd.serve.problems import ProblemError
+from healthd.waves.policy import MAX_WHOLE
+
+router = APIRouter(prefix="/api/v1/clusters", tags=["clusters"])
+
+_PATTERN: Final = "Shell pattern over topic names; may be given repeatedly."
+
+
+@router.get("", summary="Every cluster in short")
+async def list_clusters(daemon: TheDaemon) -> dict[str, Any]:
+    """In the order of the fleet file."""
+    waves = tuple(daemon.waves())
+    return {"clusters": [cluster_summary(view, waves) for view in daemon.clusters().values()]}
+
+
+@router.get("/{cluster}", summary="One cluster in full")
+async def show_cluster(cluster: TheCluster, daemon: TheDaemon) -> dict[str, Any]:
+    """Health, gate, sources and failures; the gate is what one snapshot can tell."""
+    return await run_in_threadpool(cluster_document, cluster, tuple(daemon.waves()))
+
+
+@router.get("/{cluster}/health", summary="The Health Index with its decomposition")
+async def health(cluster: TheCluster) -> dict[str, Any]:
+    """As `healthd evaluate` prints it."""
+    return health_document(cluster)
+
+
+@router.get("/{cluster}/snapshot", summary="Everything known of a cluster")
+async def snapshot(cluster: TheCluster) -> Response:
+    """A ClusterSnapshot."""
+    # 100,000 partitions take a second: that must not be a second of the event loop.
+    body = await run_in_threadpool(_snapshot_body, _seen(cluster))
+    return Response(body, media_type="application/json")
+
+
+@router.get("/{cluster}/ok-to-stop", summary="What would break if these brokers stopped now")
+async def ok_to_stop(
+    cluster: TheCluster,
+    *,
+    brokers: Annotated[
+        str | None, Query(description="Ids with commas between; absent: each one by itself.")
+    ] = None,
+    margin: Annotated[int, Query(ge=0, le=MAX_WHOLE)] = 0,
+    allow_rf_one: Annotated[
+        list[str] | None, Query(alias="allowRfOne", description=_PATTERN)
+    ] = None,
+    allow_rf_le_min_isr: Annotated[
+        list[str] | None, Query(alias="allowRfLeMinIsr", description=_PATTERN)
+    ] = None,
+    allow_quorum_without_spare: Annotated[bool, Query(alias="allowQuorumWithoutSpare")] = False,
+) -> dict[str, Any]:
+    """As `healthd ok-to-stop` prints it, on the latest snapshot."""
+    acknowledged = Acknowledgements(
+        margin=margin,
+        allow_rf_one=tuple(allow_rf_one or ()),
+        allow_rf_le_min_isr=tuple(allow_rf_le_min_isr or ()),
+        allow_quorum_without_spare=allow_quorum_without_spare,
+    )
+    ids = None if brokers is None else _ids(brokers)
+    try:
+        return await run_in_threadpool(ok_to_stop_document, _seen(cluster), ids, acknowledged)
+    except UnknownBroker as unknown:
+        raise _invalid_brokers(str(unknown)) from None
+
+
+def _seen(view: ClusterView) -> ClusterSnapshot:
+    if view.snapshot is None:
+        raise ProblemError(
+            503,
+            "not-observed",
+            f"{view.config.name} has not been observed yet; ask again in a moment",
+            headers={"Retry-After": "5"},
+        )
+    return view.snapshot
+
+
+def _snapshot_body(found: ClusterSnapshot) -> bytes:
+    return json.dumps(render_snapshot(found), separators=(",", ":"), allow_nan=False).encode()
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise _invalid_brokers("must be ids with commas between, such as 1,2")
+    return tuple(int(part) for part in parts)
+
+
+def _invalid_brokers(message: str) -> ProblemError:
+    return ProblemError(
+        422,
+        "invalid-request",
+        f"brokers: {message}",
+        problems=[{"path": "query.brokers", "message": message}],
+    )

@@ -1,0 +1,146 @@
+"""Waves: start one, follow it, give it orders."""
+
+from enum import StrEnum
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from healthd.model.json_reader import InputError, load_json
+from healthd.serve.context import TheDaemon, TheWave, User
+from healthd.serve.problems import ProblemError
+from healthd.serve.wave_json import journal_document, wave_document, wave_summary
+
+router = APIRouter(prefix="/api/v1/waves", tags=["waves"])
+
+_MAX_REASON: Final = 1000
+
+
+class Order(StrEnum):
+    """What a person may order."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    RETRY = "retry"
+    SKIP = "skip"
+    ABORT = "abort"
+
+
+_OF_ONE_NODE: Final = frozenset({Order.RETRY, Order.SKIP})
+
+
+class Why(BaseModel):
+    """The reason of an order, for the journal and the audit log."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    reason: str = Field(max_length=_MAX_REASON, examples=["CHG-1234 the vendor looks at broker 3"])
+
+    @field_validator("reason")
+    @classmethod
+    def _says_something(cls, value: str) -> str:
+        if not value.strip():
+            raise ValueError("say why: it goes into the audit log")
+        return value.strip()
+
+
+class OrderBody(Why):
+    """An order's reason, and the node that retry and skip are about."""
+
+    node: int | None = Field(default=None, ge=0)
+
+
+@router.get("", summary="Waves that run, and those that ended in the last 24 hours")
+async def list_waves(daemon: TheDaemon) -> dict[str, Any]:
+    """The newest first."""
+    return {"waves": [wave_summary(view) for view in daemon.waves()]}
+
+
+@router.post(
+    "",
+    summary="Start a wave",
+    status_code=201,
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "A wave file (kind: Wave) as JSON.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
+)
+async def start_wave(request: Request, daemon: TheDaemon, user: User) -> Response:
+    """Take the wave that the body describes; it is on disk when this answers."""
+    try:
+        document = load_json(await request.body())
+    except InputError as error:
+        raise _invalid(error.path, error.problem) from None
+    if not isinstance(document, dict):
+        raise _invalid("", "the body must be a wave file (kind: Wave) as a JSON object")
+    view = await daemon.start_wave(document, by=user)
+    return JSONResponse(
+        wave_document(view),
+        status_code=201,
+        headers={"Location": f"/api/v1/waves/{view.state.wave}"},
+    )
+
+
+@router.post("/pause-all", summary="The emergency stop: pause every wave")
+async def pause_all(body: Why, daemon: TheDaemon, user: User) -> dict[str, Any]:
+    """What is in flight finishes its start and its checks; then nothing starts."""
+    views = await daemon.pause_all(by=user, reason=body.reason)
+    return {"waves": [wave_summary(view) for view in views]}
+
+
+@router.get("/{wave}", summary="One wave as it stands")
+async def show_wave(wave: TheWave) -> dict[str, Any]:
+    """Every node's state since when, and what the gate waits for."""
+    return wave_document(wave)
+
+
+@router.get("/{wave}/journal", summary="The story of a wave")
+async def journal(wave: TheWave, daemon: TheDaemon) -> dict[str, Any]:
+    """Oldest first."""
+    name = wave.state.wave
+    return journal_document(name, await daemon.journal(name))
+
+
+@router.get("/{wave}/report", summary="The report of a wave", response_model=None)
+async def report(
+    wave: TheWave,
+    daemon: TheDaemon,
+    output: Annotated[Literal["json", "markdown"], Query(alias="format")] = "json",
+) -> Response:
+    """What, who, why, and the timeline of every node; also while the wave still runs."""
+    from healthd.waves.report import report_markdown, wave_report
+
+    found = wave_report(wave.state, await daemon.journal(wave.state.wave))
+    if output == "markdown":
+        return PlainTextResponse(report_markdown(found), media_type="text/markdown; charset=utf-8")
+    return JSONResponse(found)
+
+
+@router.post("/{wave}/{verb}", summary="Give a wave an order")
+async def order(
+    wave: TheWave,
+    verb: Annotated[Order, Path()],
+    body: OrderBody,
+    daemon: TheDaemon,
+    user: User,
+) -> dict[str, Any]:
+    """It is on disk when this answers."""
+    if verb in _OF_ONE_NODE and body.node is None:
+        raise _invalid("node", f"{verb.value} needs the id of the node that it is about")
+    if verb not in _OF_ONE_NODE and body.node is not None:
+        raise _invalid("node", f"{verb.value} is about the whole wave; leave node out")
+    changed = await daemon.order(
+        wave.state.wave, verb.value, by=user, reason=body.reason, node=body.node
+    )
+    return wave_document(changed)
+
+
+def _invalid(path: str, message: str) -> ProblemError:
+    detail = f"{path}: {message}" if path else message
+    return ProblemError(
+        422, "invalid-request", detail, problems=[{"path": path, "message": message}]
+    )

@@ -1,0 +1,111 @@
+"""The HTTP server inside the daemon's own event loop; signals stay the daemon's."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from typing import Any, Final
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+log = structlog.get_logger(__name__)
+
+STOP_SECONDS: Final = 5
+"""How long requests that are under way may take when the server stops."""
+_BACKLOG: Final = 128
+
+
+class ListenError(Exception):
+    """The address cannot be listened on; says which, why and what to do."""
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn without its signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave every signal to the daemon."""
+        yield
+
+
+class HttpServer:
+    """Serves an app on one address from `start` to `stop`."""
+
+    def __init__(self, app: ASGIApp, *, host: str = "127.0.0.1", port: int = 9780) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> int:
+        """The port that requests are taken on, once they are (port 0: a free one).
+
+        Raises:
+            ListenError: The address cannot be had.
+        """
+        bound = _bind(self._host, self._port)
+        config = uvicorn.Config(
+            self._app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+            ws="none",
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[bound]), name="http")
+        while not self._server.started:
+            if self._task.done():
+                await self._task
+                raise ListenError(f"{self._host}:{self._port}: the HTTP server ended at once")
+            await asyncio.sleep(0.005)
+        port = int(bound.getsockname()[1])
+        log.info("http_started", host=self._host, port=port)
+        return port
+
+    async def wait(self) -> None:
+        """Return, or raise what ended it, when the server has ended; it should not by itself."""
+        if self._task is not None:
+            await asyncio.shield(self._task)
+
+    async def stop(self, deadline_seconds: float = STOP_SECONDS) -> None:
+        """Take no more requests, and end within the deadline whatever they do."""
+        if self._server is None or self._task is None:
+            return
+        self._server.should_exit = True
+        done, _ = await asyncio.wait({self._task}, timeout=deadline_seconds)
+        if not done:
+            log.warning("http_cut_off", after_seconds=deadline_seconds)
+            self._server.force_exit = True
+            self._task.cancel()
+        results = await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        _report(results[0])
+
+
+def _report(result: Any) -> None:
+    if isinstance(result, Exception):
+        log.error("http_failed", reason=str(result))
+    else:
+        log.info("http_stopped")
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((host, port))
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise ListenError(
+            f"{host}:{port}: cannot listen there: {error.strerror or error}; "
+            "stop what has it, or choose another address for HTTP"
+        ) from error
+    bound.setblocking(False)
+    return bound
