@@ -62,7 +62,7 @@ def parse_address(text: str) -> str:
         raise AddressError("holds more than one address", "write one address per list item")
     match = re.fullmatch(r"(\[[^\[\]]*\]|[^:\[\]]*):([^:]*)", text)
     if match is None:
-        if text.count(":") > 1:
+        if text.count(":") > 1 and not text.endswith("]"):
             raise AddressError("is IPv6 without brackets", "write [address]:port")
         raise AddressError("has no port", "write host:port")
     host, port = match.groups()

@@ -72,11 +72,17 @@ def _limit_words(kind: str, context: Mapping[str, Any], otherwise: str) -> tuple
         return f"must be {expected}", "write one of these words"
     if kind in {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}:
         words = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
-        limit = next((f"{word} {context[key]}" for key, word in words.items() if key in context))
+        limit = next(
+            (f"{word} {_plain(context[key])}" for key, word in words.items() if key in context)
+        )
         return f"must be {limit}", "choose a value in that range"
     if kind in {"too_short", "string_too_short"}:
         return "is empty", "give it at least one value"
     return otherwise, "correct it"
+
+
+def _plain(limit: float) -> str:
+    return str(int(limit)) if limit == int(limit) else str(limit)
 
 
 def validate(

@@ -12,7 +12,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
     ValidationError,
 )
 from pydantic.alias_generators import to_camel
@@ -29,7 +28,7 @@ from healthd.config.problems import ConfigError, Problem, in_order
 from healthd.config.schema import problem_words, refusal
 from healthd.config.secrets import secrets_in_clear
 from healthd.config.yaml_source import Document, read_document
-from healthd.waves.policy import unknown_key
+from healthd.waves.policy import describe_type, unknown_key
 
 ENV_PREFIX: Final = "HEALTHD_"
 CONFIG_VARIABLE: Final = "HEALTHD_CONFIG"
@@ -45,12 +44,17 @@ def _checked_listen_address(text: str) -> str:
 
 
 def _checked_path(value: Any) -> Any:
-    if isinstance(value, str) and (not value.strip() or "\0" in value):
+    if isinstance(value, Path):
+        return value
+    if not isinstance(value, str):
+        message = f"must be a path, not {describe_type(value)}"
+        raise refusal(message, "write the path as text")
+    if not value.strip() or "\0" in value:
         raise refusal("is not a path", "write a path, or remove the key")
-    return value
+    return Path(value)
 
 
-FilePath = Annotated[Path, Strict(strict=False), BeforeValidator(_checked_path)]
+FilePath = Annotated[Path, BeforeValidator(_checked_path)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
