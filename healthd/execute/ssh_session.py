@@ -68,6 +68,8 @@ class Session:
             # The far side always runs a shell: the words are quoted for it. There is no time-out
             # in this call; the executor's guard cuts the connection when no answer comes.
             self.channel.exec_command(shlex.join(self.command.argv))
+            # Nothing will ever be typed: a program that asks for a password ends at once.
+            self.channel.shutdown_write()
             why_stopped = self._drain(out, err, deadline)
         except (paramiko.SSHException, OSError, EOFError) as error:
             reason = str(error) or type(error).__name__

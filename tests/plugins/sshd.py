@@ -86,9 +86,9 @@ def public_key(private: Path) -> str:
     return " ".join(private.with_suffix(".pub").read_text().split()[:2])
 
 
-def make_key(path: Path, kind: str = "ed25519") -> None:
-    """A fresh key pair without a passphrase."""
-    command = ["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", str(path)]
+def make_key(path: Path, kind: str = "ed25519", *, passphrase: str = "") -> None:
+    """A fresh key pair."""
+    command = ["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-f", str(path)]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
 
 
