@@ -161,6 +161,16 @@ def test_a_waves_mistakes_have_their_place(write: WriteFile, more: str, wanted: 
     assert wanted in result.stdout
 
 
+def test_the_shipped_playbook_passes_and_a_mistake_in_it_has_its_place(write: WriteFile) -> None:
+    shipped = ROOT / "playbooks" / "rolling-restart.yaml"
+    assert run(shipped).exit_code == 0
+    text = shipped.read_text().replace("steps:", "stepps:")
+    line = text[: text.index("stepps:")].count("\n") + 1
+    result = run(write("p.yaml", text))
+    assert result.exit_code == 3
+    assert f"p.yaml:{line}:1: stepps: " in result.stdout
+
+
 def test_a_room_can_add_its_own_kind(write: WriteFile, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         CHECKERS, "Recipe", lambda document, _: [document.problem(("kind",), "m", "a")]
