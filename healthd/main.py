@@ -1,8 +1,213 @@
-"""The composition root: where the command line begins."""
+"""The composition root: the only place that builds sources, executors and the store."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+import structlog
 
 from healthd.cli.app import cli
+from healthd.cli.exits import Exit
+from healthd.collect.cluster import ClusterCollector
+from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
+from healthd.collect.protocol import ClusterSource
+from healthd.collect.target import ClusterTarget
+from healthd.config.fleet import ClusterConfig, Fleet
+from healthd.config.fleet_file import load_fleet
+from healthd.config.playbooks import PlaybookNotFound, load_playbook
+from healthd.config.problems import ConfigError
+from healthd.config.reload import reload_fleet
+from healthd.config.settings import (
+    Settings,
+    SettingsFields,
+    flag_of,
+    is_loopback,
+    load_settings,
+    unknown_variables,
+)
+from healthd.engine.clock import Clock
+from healthd.engine.daemon import HealthDaemon, Parts
+from healthd.engine.journal import StoreThread
+from healthd.engine.logs import configure_logs
+from healthd.engine.view import OrderRefused, Refusal
+from healthd.execute.ssh import SshExecutor
+from healthd.model.snapshot import ClusterSnapshot
+from healthd.serve.app import create_app
+from healthd.serve.auth import TokenAuth, TokenFileError, make_token_file
+from healthd.serve.server import HttpServer, ListenError
+from healthd.store.errors import StateHeld, StoreError
+from healthd.store.files import instance_id, prepare_folder
+from healthd.store.lock import DaemonLock
+from healthd.store.sqlite import RESERVE_BYTES, SqliteStore
+from healthd.waves.playbook import Playbook
+
+log = structlog.get_logger(__name__)
 
 
 def main() -> None:
     """Run the command line."""
     cli()
+
+
+def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
+    """One flag for every setting; what is not given stays with the environment and the file."""
+    for name, field in reversed(SettingsFields.model_fields.items()):
+        words = " ".join((field.description or "").split()).split(". ")[0].rstrip(".") + "."
+        kind: Any = bool if field.annotation is bool else str
+        command = click.option(flag_of(name), name, default=None, type=kind, help=words)(command)
+    return command
+
+
+@click.command("run")
+@click.option("--config", metavar="FILE", help="The settings file.  [env: HEALTHD_CONFIG]")
+@_with_setting_flags
+def run_command(config: str | None, **flags: Any) -> None:
+    """Run the daemon until SIGTERM or SIGINT; SIGHUP reads the fleet file again.
+
+    Exit codes: 0 stopped in order, 1 something failed or a broker could not be brought back in
+    time, 2 the configuration is wrong, 6 another healthd runs on the same state.
+    """
+    try:
+        settings = load_settings(config, flags)
+        fleet = load_fleet(settings.fleet_file, interval_seconds=settings.interval_seconds)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(Exit.USAGE)
+    configure_logs(settings.log_format, settings.log_level)
+    for name in unknown_variables(os.environ):
+        log.warning("unknown_variable_ignored", name=name)
+    if not is_loopback(settings) and settings.open_reads:
+        log.warning("reads_open_to_network", address=settings.listen_address)
+    sys.exit(_run(settings, fleet))
+
+
+def _run(settings: Settings, fleet: Fleet) -> Exit:
+    """Hold the state folder's lock and run the daemon in it."""
+    try:
+        files = prepare_folder(settings.state_dir)
+        lock = DaemonLock(files)
+        holder = lock.acquire(now=time.time())
+        with lock:
+            store = SqliteStore.open(settings.state_dir)
+            store.reserve_space(RESERVE_BYTES)
+            parts = _parts(settings, store, instance=instance_id(files), holder=str(holder))
+            return asyncio.run(_serve(settings, fleet, parts))
+    except StateHeld as error:
+        click.echo(str(error), err=True)
+        return Exit.LEASE_HELD
+    except (StoreError, TokenFileError, ListenError) as error:
+        click.echo(str(error), err=True)
+        return Exit.FAILED
+
+
+def _parts(settings: Settings, store: SqliteStore, *, instance: str, holder: str) -> Parts:
+    return Parts(
+        store=StoreThread(store),
+        executor=SshExecutor(pool_size=settings.ssh_pool_size),
+        source_of=partial(_source_of, settings),
+        playbooks=partial(_playbook, settings.playbook_dir),
+        reload=partial(
+            reload_fleet, path=settings.fleet_file, interval_seconds=settings.interval_seconds
+        ),
+        interval_seconds=settings.interval_seconds,
+        deadline_seconds=settings.collect_deadline_seconds,
+        shutdown_timeout_seconds=settings.shutdown_timeout_seconds,
+        instance=instance,
+        holder=f"healthd, {holder} ({socket.gethostname()})",
+        clock=Clock(),
+    )
+
+
+def _source_of(
+    settings: Settings, config: ClusterConfig, known: ClusterSnapshot | None
+) -> ClusterSource:
+    target = ClusterTarget.of(
+        config,
+        interval_seconds=settings.interval_seconds,
+        request_timeout_seconds=settings.kafka_timeout_seconds,
+    )
+    return ClusterCollector(
+        target, configs_interval_seconds=settings.configs_interval_seconds, known=known
+    )
+
+
+def _playbook(folder: Path | None, name: str) -> Playbook:
+    try:
+        return load_playbook(name, folder)
+    except (PlaybookNotFound, ConfigError) as error:
+        raise OrderRefused(Refusal.INVALID, str(error)) from error
+
+
+async def _serve(settings: Settings, fleet: Fleet, parts: Parts) -> Exit:
+    """The daemon and its HTTP server, until a signal or the end of one of them."""
+    daemon = HealthDaemon(fleet, parts)
+    make_token_file(settings.token_file)
+    app = create_app(daemon, TokenAuth(settings.token_file), settings.open_reads)
+    server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
+    port = await server.start()
+    if settings.port_file is not None:
+        _write_port(settings.port_file, port)
+    await daemon.start()
+    stop = asyncio.Event()
+    reloads: set[asyncio.Task[Any]] = set()
+
+    def reload() -> None:
+        task = asyncio.create_task(daemon.reload(by="SIGHUP"))
+        reloads.add(task)
+        task.add_done_callback(reloads.discard)
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload)
+    http_ended = asyncio.create_task(server.wait())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({http_ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    failed = http_ended.done() and not stop.is_set()
+    stopped.cancel()
+    # HTTP goes on while brokers are brought back: an operator wants to watch.
+    is_clean = await daemon.stop()
+    await server.stop()
+    http_ended.cancel()
+    return Exit.OK if is_clean and not failed else Exit.FAILED
+
+
+def _write_port(path: Path, port: int) -> None:
+    """Whole or not at all: whoever waits for the file never reads half a number."""
+    temporary = path.with_suffix(".new")
+    temporary.write_text(f"{port}\n", "ascii")
+    temporary.replace(path)
+
+
+def direct_snapshot(
+    *, cluster: str | None, fleet_file: Path | None, bootstrap: str | None
+) -> ClusterSnapshot:
+    """A snapshot that is collected now, without a daemon.
+
+    Raises:
+        ConfigError: the fleet file is wrong.
+        LookupError: it has no such cluster, or no file was named.
+    """
+    if bootstrap is not None:
+        return asyncio.run(snapshot_of_bootstrap(bootstrap, name=cluster))
+    if fleet_file is None:
+        raise LookupError("--direct needs the fleet file: --fleet FILE")
+    fleet = load_fleet(fleet_file)
+    config = fleet.cluster(cluster or "")
+    if config is None:
+        known = ", ".join(each.name for each in fleet.clusters)
+        raise LookupError(f"there is no cluster {cluster} in {fleet_file}, which has {known}")
+    return asyncio.run(snapshot_of_cluster(config))
+
+
+if __name__ == "__main__":
+    main()

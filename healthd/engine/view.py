@@ -141,4 +141,4 @@ class Daemon(Protocol):
         """The newest audit records, newest first."""
 
     async def reload(self, *, by: str) -> tuple[bool, str]:
-        """Read the fleet file again; a bad one leaves the old one running. (worked, message)"""
+        """Read the fleet file again; a bad one leaves the old one running. (worked, message)."""

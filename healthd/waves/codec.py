@@ -31,7 +31,7 @@ def decode_state(data: Mapping[str, Any]) -> WaveState:
         StateUnreadable: a field is unknown, missing or of another shape; it was written by another
             version, or damaged.
     """
-    return _decode(WaveState, data, "state")
+    return _decode_fields(WaveState, data, "state")
 
 
 def _encode(value: Any) -> Any:
@@ -47,7 +47,7 @@ def _encode(value: Any) -> Any:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)
 
 

@@ -69,8 +69,9 @@ def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
     step = then(step, counted.state, notes=counted.notes)
     bad = (*reading.holds, *_index_holds(step.state, reading))
     waiting = _waiting(step.state, event.at)
+    blockers: tuple[Reason, ...] = ()
     if bad:
-        chosen, blockers = _ask_repairs(step.state, reading, event.at), ()
+        chosen = _ask_repairs(step.state, reading, event.at)
     else:
         chosen, blockers = _choose(step.state, event, reading, waiting)
     step = then(step, chosen.state, effects=chosen.effects, notes=chosen.notes)

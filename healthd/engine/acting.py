@@ -1,0 +1,174 @@
+"""Carrying out the effects of one wave: over SSH, through Kafka, and by looking again."""
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from healthd.config.fleet import ClusterConfig
+from healthd.engine.collecting import ClusterLoop
+from healthd.execute.protocol import Command, ExecKind, Executor, Outcome, Target
+from healthd.execute.service import parse_status
+from healthd.model.codes import ReasonCode
+from healthd.model.reason import Reason
+from healthd.model.snapshot import ClusterSnapshot
+from healthd.waves import effects
+from healthd.waves.events import HostState
+from healthd.waves.events import Outcome as CommandOutcome
+
+log = structlog.get_logger(__name__)
+
+STATUS_TIMEOUT_SECONDS = 10.0
+LOGS_TIMEOUT_SECONDS = 15.0
+LOG_BYTES = 16_384
+"""Of the last log lines so much goes into the journal and the report."""
+
+_REASONS = {
+    ExecKind.HOST_KEY_REFUSED: ReasonCode.HOST_KEY_REFUSED,
+    ExecKind.AUTH_REFUSED: ReasonCode.HOST_AUTH_REFUSED,
+    ExecKind.UNREACHABLE: ReasonCode.HOST_UNREACHABLE,
+    ExecKind.CONNECTION_LOST: ReasonCode.HOST_UNREACHABLE,
+    ExecKind.TIMED_OUT: ReasonCode.HOST_UNREACHABLE,
+}
+
+
+class NoHost(LookupError):  # noqa: N818  # It names what is missing.
+    """The fleet file has no host, no SSH access or no service commands for a node."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """The hands of a wave on one cluster."""
+
+    loop: ClusterLoop
+    executor: Executor
+
+    async def command(self, command: effects.Command) -> tuple[CommandOutcome, str]:
+        """Carry one command out, once, and say how it ended as far as that is known."""
+        match command:
+            case effects.StopService():
+                return await self._service("stop", command)
+            case effects.StartService():
+                return await self._service("start", command)
+            case effects.ElectLeaders():
+                return await self._elect(command)
+            case _:
+                raise TypeError(f"no command of a wave: {command!r}")
+
+    async def _service(self, verb: str, command: effects.Command) -> tuple[CommandOutcome, str]:
+        outcome = await self._run(
+            command.node, verb, seconds=command.timeout_seconds, effect_id=command.effect_id
+        )
+        if outcome.is_success:
+            return CommandOutcome.OK, ""
+        detail = f"{verb}: {_words(outcome)}"
+        if not outcome.may_have_run:
+            return CommandOutcome.NOT_SENT, detail
+        known = outcome.kind is ExecKind.EXITED
+        return (CommandOutcome.FAILED if known else CommandOutcome.UNKNOWN), detail
+
+    async def _elect(self, command: effects.ElectLeaders) -> tuple[CommandOutcome, str]:
+        snapshot = self.loop.view.snapshot
+        wanted = () if snapshot is None else preferred_elsewhere(snapshot, command.node)
+        if not wanted:
+            return CommandOutcome.OK, "it leads what it should"
+        try:
+            async with asyncio.timeout(command.timeout_seconds):
+                failed = await self.loop.source.elect_preferred_leaders(
+                    wanted, timeout_seconds=command.timeout_seconds
+                )
+        except TimeoutError:
+            return CommandOutcome.UNKNOWN, f"no answer within {command.timeout_seconds:g} s"
+        except Exception as error:  # noqa: BLE001  # An election is a courtesy; it fails no node.
+            return CommandOutcome.FAILED, f"{type(error).__name__}: {error}"
+        if failed:
+            return CommandOutcome.FAILED, f"{len(failed)} of {len(wanted)}: {failed[0]}"
+        return CommandOutcome.OK, f"{len(wanted)} partitions"
+
+    async def observe(self, node: int) -> HostState:
+        """What the host says of the node's process; never a guess."""
+        try:
+            outcome = await self._run(node, "status", seconds=STATUS_TIMEOUT_SECONDS)
+        except NoHost as error:
+            return _unknown(node, ReasonCode.IDENTITY, str(error))
+        code = _REASONS.get(outcome.kind, ReasonCode.HOST_STATE_UNKNOWN)
+        # The status says it, not its exit code: `sv status` and others differ in that.
+        status = parse_status(outcome.stdout) if outcome.kind is ExecKind.EXITED else None
+        if status is None:
+            return _unknown(node, code, _words(outcome))
+        return HostState(is_running=status.is_running, start=status.start)
+
+    async def confirm(self, node: int) -> tuple[ClusterSnapshot | None, HostState]:
+        """A snapshot from now with the configs read again, and what the host says."""
+        snapshot, host = await asyncio.gather(
+            self.loop.collect_now(read_configs=True), self.observe(node)
+        )
+        return snapshot, host
+
+    async def logs(self, node: int) -> str:
+        """The last log lines of a node, as its service's command gives them."""
+        try:
+            outcome = await self._run(node, "logs", seconds=LOGS_TIMEOUT_SECONDS)
+        except NoHost as error:
+            return str(error)
+        return outcome.stdout[-LOG_BYTES:] if outcome.is_success else _words(outcome)
+
+    async def _run(self, node: int, verb: str, *, seconds: float, effect_id: str = "") -> Outcome:
+        config = self.loop.config
+        target = target_of(config, node)
+        host, service = config.host(node), config.service
+        if host is None or service is None:
+            raise NoHost(f"cluster {config.name} has no service commands for broker {node}")
+        argv = service.render(verb, broker_id=node, host=host.address)
+        if not argv:
+            raise NoHost(f"cluster {config.name} has no service command '{verb}'")
+        command = Command(argv=argv, timeout_seconds=seconds, effect_id=effect_id)
+        return await self.executor.run(target, command)
+
+
+def target_of(config: ClusterConfig, node: int) -> Target:
+    """How the host of a node is reached.
+
+    Raises:
+        NoHost: the fleet file does not say it.
+    """
+    host = config.host(node)
+    if host is None:
+        raise NoHost(f"the fleet file has no host for broker {node} of {config.name}")
+    if config.ssh is None:
+        raise NoHost(f"cluster {config.name} has no ssh access in the fleet file")
+    return Target(
+        address=host.address,
+        port=config.ssh.port,
+        user=config.ssh.user,
+        key_file=config.ssh.key_file,
+        known_hosts_file=config.ssh.known_hosts_file,
+        connect_timeout_seconds=config.ssh.connect_timeout_seconds,
+    )
+
+
+def preferred_elsewhere(snapshot: ClusterSnapshot, node: int) -> tuple[tuple[str, int], ...]:
+    """The partitions whose preferred leader is a node in their ISR that another one leads."""
+    return tuple(
+        (topic.name, topic.ids[at])
+        for topic in snapshot.topics
+        for at, (leader, replicas, isr) in enumerate(
+            zip(topic.leaders, topic.replicas, topic.isrs, strict=True)
+        )
+        if replicas and replicas[0] == node and leader != node and node in isr
+    )
+
+
+def _unknown(node: int, code: ReasonCode, detail: str) -> HostState:
+    return HostState(
+        is_running=None,
+        detail=detail,
+        reason=Reason(code=code, object=f"broker:{node}", detail=detail),
+    )
+
+
+def _words(outcome: Outcome) -> str:
+    if outcome.kind is ExecKind.EXITED:
+        said = (outcome.stderr.strip() or outcome.stdout.strip())[-400:]
+        return f"exit code {outcome.exit_code}" + (f": {said}" if said else "")
+    return outcome.detail or outcome.kind.value

@@ -1,0 +1,42 @@
+"""Totals since the daemon started, for /metrics; only ever touched on the event loop."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+RESTARTS_KEPT = 10_000
+"""Durations kept for each phase; a year of a large fleet's restarts."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """The `Counters` of the daemon."""
+
+    collections: dict[str, dict[str, int]] = field(default_factory=dict)
+    failures: dict[str, dict[tuple[str, str, str], int]] = field(default_factory=dict)
+    gate_closed_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    restart_seconds: dict[str, list[float]] = field(default_factory=dict)
+    loop_ticks: dict[str, float] = field(default_factory=dict)
+    deployments: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+
+    def count_collection(self, cluster: str, source: str) -> None:
+        """One more collection of a source."""
+        of_cluster = self.collections.setdefault(cluster, {})
+        of_cluster[source] = of_cluster.get(source, 0) + 1
+
+    def count_failure(self, cluster: str, source: str, origin: str, reason: str) -> None:
+        """One more failure of a source."""
+        of_cluster = self.failures.setdefault(cluster, {})
+        key = (source, origin, reason)
+        of_cluster[key] = of_cluster.get(key, 0) + 1
+
+    def add_restart(self, phase: str, seconds: float) -> None:
+        """One more finished phase of a restart."""
+        kept = self.restart_seconds.setdefault(phase, [])
+        kept.append(seconds)
+        del kept[:-RESTARTS_KEPT]
+
+    def forget(self, cluster: str) -> None:
+        """Drop what belongs to a cluster that has left the fleet file."""
+        self.collections.pop(cluster, None)
+        self.failures.pop(cluster, None)
+        self.loop_ticks.pop(f"collect:{cluster}", None)
