@@ -1,5 +1,6 @@
 """What tables and times look like on a terminal, and in a pipe."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ PIPE_WIDTH: Final = 200
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
+_NOISE: Final = 1e-6
+"""Above what sums of floats are off by, below anything that is shown."""
 
 
 def console() -> Console:
@@ -73,9 +76,7 @@ def duration(seconds: float) -> str:
 
 
 def score(value: float | None) -> str:
-    """An index with one decimal, `-` when there is none; 100 and 0 only when it is just that."""
+    """An index with one decimal, rounded down: 89.97 is WARN and must not read 90; `-` for none."""
     if value is None:
         return "-"
-    # 99.97 is not 100: somebody who reads 100 stops looking.
-    rounded = min(max(round(value, 1), 0.1), 99.9) if 0 < value < 100 else round(value, 1)  # noqa: PLR2004
-    return f"{rounded:g}"
+    return f"{math.floor(value * 10 + _NOISE) / 10:g}"

@@ -82,20 +82,17 @@ def node_counts(state: WaveState) -> dict[str, int]:
     return {status.value: found.get(status, 0) for status in NodeStatus}
 
 
-def journal_document(wave: str, entries: Sequence[JournalEntry]) -> dict[str, Any]:
+def journal_entries(entries: Sequence[JournalEntry]) -> list[dict[str, Any]]:
     """The story of a wave, oldest first."""
-    return {
-        "wave": wave,
-        "entries": [
-            {
-                "at": render_time(entry.at),
-                "event": entry.event,
-                "node": entry.node,
-                "detail": entry.detail,
-            }
-            for entry in entries
-        ],
-    }
+    return [
+        {
+            "at": render_time(entry.at),
+            "event": entry.event,
+            "node": entry.node,
+            "detail": entry.detail,
+        }
+        for entry in entries
+    ]
 
 
 class _Clock:

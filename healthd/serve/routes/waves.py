@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from healthd.model.json_reader import InputError, load_json
 from healthd.serve.context import TheDaemon, TheWave, User
 from healthd.serve.problems import ProblemError
-from healthd.serve.wave_json import journal_document, wave_document, wave_summary
+from healthd.serve.wave_json import journal_entries, wave_document, wave_summary
+from healthd.waves.report import report_markdown, wave_report
 
 router = APIRouter(prefix="/api/v1/waves", tags=["waves"])
 
@@ -102,7 +103,7 @@ async def show_wave(wave: TheWave) -> dict[str, Any]:
 async def journal(wave: TheWave, daemon: TheDaemon) -> dict[str, Any]:
     """Oldest first."""
     name = wave.state.wave
-    return journal_document(name, await daemon.journal(name))
+    return {"wave": name, "entries": journal_entries(await daemon.journal(name))}
 
 
 @router.get("/{wave}/report", summary="The report of a wave", response_model=None)
@@ -112,9 +113,8 @@ async def report(
     output: Annotated[Literal["json", "markdown"], Query(alias="format")] = "json",
 ) -> Response:
     """What, who, why, and the timeline of every node; also while the wave still runs."""
-    from healthd.waves.report import report_markdown, wave_report
-
-    found = wave_report(wave.state, await daemon.journal(wave.state.wave))
+    entries = await daemon.journal(wave.state.wave)
+    found = wave_report(wave.state, journal_entries(entries))
     if output == "markdown":
         return PlainTextResponse(report_markdown(found), media_type="text/markdown; charset=utf-8")
     return JSONResponse(found)

@@ -1,0 +1,241 @@
+"""`healthd wave`: start rolling work, follow it, and give it orders; all through the daemon."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+from rich.markdown import Markdown
+
+from healthd.cli.client import DaemonClient, daemon_options, path_of
+from healthd.cli.files import output_option
+from healthd.cli.terminal import console
+from healthd.cli.watching import INTERVAL_SECONDS, watch_wave
+from healthd.cli.wave_request import from_file, from_options
+from healthd.cli.wave_text import print_waves, wave_view
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+reason_option: Final = click.option(
+    "--reason", required=True, help="Why; it goes into the journal and the audit log."
+)
+
+
+@click.group("wave")
+def wave() -> None:
+    """Start, follow and steer rolling work on the brokers of a cluster."""
+
+
+@wave.command("start")
+@click.argument("file", required=False)
+@click.option("--playbook", metavar="NAME", help="What to do to each broker.")
+@click.option("--cluster", metavar="NAME", help="Where.")
+@click.option("--brokers", metavar="all|1,2", help="On which nodes.")
+@click.option("--reason", help="Why; with FILE it takes the place of the file's own.")
+@click.option(
+    "--policy",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A policy key such as soakSeconds=60; may be given repeatedly.",
+)
+@click.option("--watch", is_flag=True, help="Follow it until it ends.")
+@output_option
+@daemon_options
+@click.pass_context
+def start(context: click.Context, /, *, file: str | None, watch: bool, output: str, server: str,
+          token_file: Path | None, **given: Any) -> None:  # fmt: skip
+    """Start a wave: from FILE (kind: Wave, - for stdin), or from the options alone.
+
+    Exits 6 when another wave holds the cluster: the message says who, since when and for which
+    wave. With --watch it exits 5 when the wave fails or is aborted.
+    """
+    request = _request(file, **given)
+    client = DaemonClient(server, token_file)
+    found = client.post(path_of("waves"), request)
+    if output == "json":
+        click.echo(json.dumps(found))
+    else:
+        click.echo(f"Started wave {found['wave']} on {found['cluster']}.")
+        if not watch:
+            click.echo(f"Follow it:  healthd wave watch {found['wave']}")
+    if watch:
+        context.exit(watch_wave(client, found["wave"], interval_seconds=INTERVAL_SECONDS))
+
+
+def _request(
+    file: str | None,
+    *,
+    playbook: str | None,
+    cluster: str | None,
+    brokers: str | None,
+    reason: str | None,
+    policy: tuple[str, ...],
+) -> dict[str, Any]:
+    """The document of the wave that the command line describes."""
+    named = {"--playbook": playbook, "--cluster": cluster, "--brokers": brokers}
+    if file is not None:
+        extra = [name for name, value in named.items() if value is not None]
+        extra += ["--policy"] if policy else []
+        if extra:
+            raise click.UsageError(f"the file says it all: leave out {', '.join(extra)}")
+        return from_file(file, reason)
+    missing = [name for name, value in {**named, "--reason": reason}.items() if not value]
+    if missing:
+        raise click.UsageError(f"give a wave FILE, or add {', '.join(missing)}")
+    return from_options(
+        playbook=playbook or "",
+        cluster=cluster or "",
+        brokers=brokers or "",
+        reason=reason or "",
+        policy=policy,
+    )
+
+
+@wave.command("list")
+@output_option
+@daemon_options
+def list_waves(output: str, server: str, token_file: Path | None) -> None:
+    """List the waves that run, and those that ended in the last 24 hours."""
+    found = DaemonClient(server, token_file).get(path_of("waves"))
+    if output == "json":
+        click.echo(json.dumps(found))
+    else:
+        print_waves(console(), found["waves"])
+
+
+@wave.command("show")
+@click.argument("name", metavar="WAVE")
+@output_option
+@daemon_options
+def show(name: str, output: str, server: str, token_file: Path | None) -> None:
+    """Show where a wave stands and what it waits for."""
+    _print_wave(DaemonClient(server, token_file).get(path_of("waves", name)), output)
+
+
+@wave.command("watch")
+@click.argument("name", metavar="WAVE")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.05),
+    default=INTERVAL_SECONDS,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often to look.",
+)
+@daemon_options
+@click.pass_context
+def watch_command(
+    context: click.Context, *, name: str, interval: float, server: str, token_file: Path | None
+) -> None:
+    """Follow a wave until it ends: exits 0 when it succeeded, 5 when it failed or was aborted."""
+    client = DaemonClient(server, token_file)
+    context.exit(watch_wave(client, name, interval_seconds=interval))
+
+
+@wave.command("report")
+@click.argument("name", metavar="WAVE")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "markdown"]),
+    default="table",
+    show_default=True,
+    help="For people, for programs, or for a ticket.",
+)
+@daemon_options
+def report(name: str, output: str, server: str, token_file: Path | None) -> None:
+    """Print the report of a wave: what, who, why, and the timeline of every node."""
+    client = DaemonClient(server, token_file)
+    path = path_of("waves", name, "report")
+    if output == "json":
+        click.echo(json.dumps(client.get(path)))
+        return
+    text = client.text(path, format="markdown")
+    out = console()
+    if output == "table" and out.is_terminal:
+        out.print(Markdown(text))
+    else:
+        click.echo(text.rstrip("\n"))
+
+
+@wave.command("pause")
+@click.argument("name", metavar="WAVE", required=False)
+@click.option("--all", "is_all", is_flag=True, help="Every wave: the emergency stop.")
+@reason_option
+@output_option
+@daemon_options
+def pause(*, name: str | None, is_all: bool, reason: str, output: str, server: str,
+          token_file: Path | None) -> None:  # fmt: skip
+    """Take no further broker until `wave resume`; what is in flight is finished first."""
+    if is_all == (name is not None):
+        raise click.UsageError("name one WAVE, or say --all")
+    client = DaemonClient(server, token_file)
+    if name is not None:
+        _print_wave(_order(client, name, "pause", reason), output)
+        return
+    found = client.post(path_of("waves", "pause-all"), {"reason": reason})
+    if output == "json":
+        click.echo(json.dumps(found))
+        return
+    for each in found["waves"]:
+        click.echo(f"Paused {each['wave']} on {each['cluster']}.")
+    if not found["waves"]:
+        click.echo("No wave runs: there was nothing to pause.")
+
+
+@wave.command("resume")
+@click.argument("name", metavar="WAVE")
+@reason_option
+@output_option
+@daemon_options
+def resume(*, name: str, reason: str, output: str, server: str, token_file: Path | None) -> None:
+    """Let a paused wave go on as soon as its gate is open."""
+    _print_wave(_order(DaemonClient(server, token_file), name, "resume", reason), output)
+
+
+@wave.command("abort")
+@click.argument("name", metavar="WAVE")
+@reason_option
+@output_option
+@daemon_options
+def abort(*, name: str, reason: str, output: str, server: str, token_file: Path | None) -> None:
+    """End a wave: what is in flight is started and checked first, no broker stays stopped."""
+    _print_wave(_order(DaemonClient(server, token_file), name, "abort", reason), output)
+
+
+def _of_one_broker(verb: str, text: str) -> None:
+    @wave.command(verb, help=text)
+    @click.argument("name", metavar="WAVE")
+    @click.option("--broker", "node", type=click.IntRange(min=0), required=True, metavar="ID",
+                  help="The node that it is about.")  # fmt: skip
+    @reason_option
+    @output_option
+    @daemon_options
+    def command(*, name: str, node: int, reason: str, output: str, server: str,
+                token_file: Path | None) -> None:  # fmt: skip
+        client = DaemonClient(server, token_file)
+        _print_wave(_order(client, name, verb, reason, node), output)
+
+
+_of_one_broker("retry", "Do a failed node's stop or start again, whichever is missing.")
+_of_one_broker("skip", "Leave a node out; lifts the pause that its failure caused.")
+
+
+def _order(
+    client: DaemonClient, name: str, verb: str, reason: str, node: int | None = None
+) -> dict[str, Any]:
+    if not reason.strip():
+        raise click.BadParameter("say why", param_hint="--reason")
+    body: dict[str, Any] = {"reason": reason}
+    if node is not None:
+        body["node"] = node
+    found: dict[str, Any] = client.post(path_of("waves", name, verb), body)
+    return found
+
+
+def _print_wave(found: dict[str, Any], output: str) -> None:
+    if output == "json":
+        click.echo(json.dumps(found))
+    else:
+        console().print(wave_view(found))

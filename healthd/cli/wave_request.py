@@ -1,0 +1,108 @@
+"""The document that starts a wave, from a file or from options, checked before it is sent."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import click
+
+from healthd.cli.exits import Exit
+from healthd.config.yaml_source import read_document
+from healthd.model.json_reader import printable
+from healthd.waves.policy import SpecProblem
+from healthd.waves.spec import API_VERSION, parse_wave
+
+_LISTS: Final = frozenset({"allowRfOne", "allowRfLeMinIsr", "baseline"})
+"""Policy keys whose value on the command line is a list with commas between."""
+
+
+class WaveRefusedError(click.ClickException):
+    """A wave with mistakes in it, each on a line of its own."""
+
+    exit_code = int(Exit.USAGE)
+
+    def __init__(self, lines: Iterable[str]) -> None:
+        super().__init__("\n".join(printable(line) for line in lines))
+
+    def show(self, file: Any = None) -> None:
+        """Print the mistakes on stderr, or on what click asks for."""
+        click.echo(self.message, file=file, err=True)
+
+
+def from_file(file: str, reason: str | None) -> dict[str, Any]:
+    """The document of a wave file; `-` is standard input.
+
+    Raises:
+        WaveRefusedError: It cannot be read or has mistakes: file, line, column and what to do.
+    """
+    try:
+        document, problems = read_document(file)
+    except OSError as error:
+        message = f"{file}: cannot be opened: {error.strerror or error}"
+        raise WaveRefusedError([f"healthd: {message}"]) from None
+    found: list[str] = [str(problem) for problem in problems]
+    if document is None:
+        raise WaveRefusedError(found)
+    data = dict(document.data)
+    parsed = parse_wave(data)
+    if isinstance(parsed, list):
+        found += [str(document.located(problem)) for problem in parsed]
+    if reason is not None:
+        data["reason"] = reason
+    elif not found and not data.get("reason"):
+        found.append(f"{file}: no reason is given -> write reason: in the file, or use --reason")
+    if found:
+        raise WaveRefusedError(found)
+    return data
+
+
+def from_options(
+    *, playbook: str, cluster: str, brokers: str, reason: str, policy: Sequence[str]
+) -> dict[str, Any]:
+    """The document of a wave that needs no file.
+
+    Raises:
+        WaveRefusedError: An option has a mistake.
+    """
+    data: dict[str, Any] = {
+        "apiVersion": API_VERSION,
+        "kind": "Wave",
+        "name": f"{playbook}-{cluster}",
+        "reason": reason,
+        "playbook": playbook,
+        "stages": [{"name": "all", "clusters": [cluster], "brokers": parse_ids(brokers)}],
+        "policy": dict(_policy_pair(pair) for pair in policy),
+    }
+    parsed = parse_wave(data)
+    if isinstance(parsed, list):
+        raise WaveRefusedError(f"healthd: {_option_line(problem)}" for problem in parsed)
+    return data
+
+
+def parse_ids(text: str) -> str | list[int]:
+    """`all`, or the ids of `1,2`."""
+    if text == "all":
+        return text
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise click.BadParameter("must be all, or ids such as 1,2", param_hint="--brokers")
+    return [int(part) for part in parts]
+
+
+def _policy_pair(pair: str) -> tuple[str, Any]:
+    key, equals, text = pair.partition("=")
+    if not equals:
+        raise click.BadParameter(f"{pair} is not KEY=VALUE", param_hint="--policy")
+    if key in _LISTS:
+        return key, [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return key, json.loads(text)
+    except ValueError:
+        return key, text
+
+
+def _option_line(problem: SpecProblem) -> str:
+    option = "--policy " if problem.location[:1] == ("policy",) else ""
+    shown = problem.location[1:] if option else problem.location
+    path = SpecProblem(location=shown, message="", action="").path
+    return f"{option}{path}: {problem.message} -> {problem.action}"
