@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from healthd.store.errors import (
@@ -27,7 +27,7 @@ cannot grow (32 KiB steps) as an I/O error."""
 def open_engine(database: Path, *, busy_timeout_seconds: float) -> Engine:
     """An engine whose commits are on disk and whose waits for other processes are bounded."""
     engine = create_engine(
-        f"sqlite:///{database}",
+        URL.create("sqlite", database=str(database)),
         connect_args={"timeout": busy_timeout_seconds, "check_same_thread": False},
     )
 
@@ -51,6 +51,25 @@ def open_engine(database: Path, *, busy_timeout_seconds: float) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def open_reader(database: Path, *, busy_timeout_seconds: float) -> Engine:
+    """An engine that never changes the file, for looking at a state that a daemon may be using."""
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            read_only_uri(database),
+            uri=True,
+            timeout=busy_timeout_seconds,
+            isolation_level=None,
+        )
+
+    return create_engine("sqlite://", creator=connect, poolclass=NullPool)
+
+
+def read_only_uri(database: Path) -> str:
+    """The file's name in SQLite's URI form, opened for reading only."""
+    return f"{database.absolute().as_uri()}?mode=ro"
 
 
 @contextmanager

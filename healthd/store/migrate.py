@@ -10,7 +10,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
-from healthd.store.connection import damaged, quick_check, transaction
+from healthd.store.connection import damaged, quick_check, read_only_uri, transaction
 from healthd.store.errors import SchemaTooNew
 from healthd.store.files import create_private, sync_folder
 
@@ -92,7 +92,7 @@ def copy_database(source: Path, target: Path) -> None:
     create_private(temporary)
     try:
         with (
-            closing(sqlite3.connect(f"file:{source}?mode=ro", uri=True)) as read,
+            closing(sqlite3.connect(read_only_uri(source), uri=True)) as read,
             closing(sqlite3.connect(temporary)) as written,
         ):
             read.backup(written)
