@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 import structlog
@@ -52,6 +52,10 @@ from healthd.waves.playbook import Playbook
 log = structlog.get_logger(__name__)
 
 
+CLI_VARIABLES: Final = frozenset({"HEALTHD_SERVER", "HEALTHD_DEBUG", "HEALTHD_CACHE"})
+"""Variables of other commands; no mistake in the daemon's environment."""
+
+
 def main() -> None:
     """Run the command line."""
     cli()
@@ -83,7 +87,7 @@ def run_command(config: str | None, **flags: Any) -> None:
             click.echo(str(problem), err=True)
         sys.exit(Exit.USAGE)
     configure_logs(settings.log_format, settings.log_level)
-    for name in unknown_variables(os.environ):
+    for name in sorted(set(unknown_variables(os.environ)) - CLI_VARIABLES):
         log.warning("unknown_variable_ignored", name=name)
     if not is_loopback(settings) and settings.open_reads:
         log.warning("reads_open_to_network", address=settings.listen_address)

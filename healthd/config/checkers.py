@@ -10,7 +10,6 @@ from healthd.config.problems import Problem, in_order
 from healthd.config.secrets import secrets_in_clear
 from healthd.config.settings import SETTING_KEYS, settings_problems
 from healthd.config.yaml_source import Document, read_document
-from healthd.waves.playbook import Playbook, parse_playbook
 from healthd.waves.policy import unknown_key, unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
 
@@ -39,18 +38,10 @@ def _check_wave(document: Document, _folder: Path) -> list[Problem]:
     return [*problems, *(document.located(problem) for problem in found)]
 
 
-def _check_playbook(document: Document, _folder: Path) -> list[Problem]:
-    parsed = parse_playbook(document.data)
-    if isinstance(parsed, Playbook):
-        return []
-    return [document.located(problem) for problem in parsed]
-
-
 CHECKERS: Final[dict[str, Checker]] = {
     "Fleet": _check_fleet,
     "Wave": _check_wave,
     "Playbook": check_playbook,
-    "Playbook": _check_playbook,
     SETTINGS: _check_settings,
 }
 """By the file's `kind`; a room that reads another kind adds its checker here."""

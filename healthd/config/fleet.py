@@ -71,9 +71,13 @@ class ServiceCommands:
     stop: tuple[str, ...]
     start: tuple[str, ...]
     status: tuple[str, ...]
+    """Prints ``running PID START`` or ``stopped``, or what ``systemctl show -p
+    ActiveState,MainPID,ExecMainStartTimestampMonotonic UNIT`` prints."""
+    logs: tuple[str, ...] = ()
+    """Prints the last log lines, for the report of a wave that got stuck; empty: none."""
 
     def render(self, command: str, *, broker_id: int, host: str) -> tuple[str, ...]:
-        """The argv of `stop`, `start` or `status` for one broker."""
+        """The argv of `stop`, `start`, `status` or `logs` for one broker."""
         template: tuple[str, ...] = getattr(self, command)
         return tuple(part.format(broker_id=broker_id, host=host) for part in template)
 

@@ -148,6 +148,7 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
             stop=tuple(model.service.stop),
             start=tuple(model.service.start),
             status=tuple(model.service.status),
+            logs=tuple(model.service.logs or ()),
         )
     return ClusterConfig(
         name=model.name,

@@ -141,6 +141,7 @@ class ServiceModel(FileModel):
     stop: Argv
     start: Argv
     status: Argv
+    logs: Argv | None = None
 
 
 class HostModel(FileModel):

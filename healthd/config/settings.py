@@ -83,11 +83,6 @@ class SettingsFields(BaseModel):
     """Folder of everything that survives a restart. Must be on a local disk: SQLite's locks are
     not to be trusted on network file systems."""
 
-    state_file: FilePath = Field(
-        default_factory=lambda data: data.get("state_dir", Path()) / "state.db"
-    )
-    """The SQLite database; `state.db` under `state_dir` by default."""
-
     token_file: FilePath = Field(
         default_factory=lambda data: data.get("state_dir", Path()) / "token"
     )

@@ -75,6 +75,7 @@ class HealthDaemon:
             playbooks=parts.playbooks,
             instance=parts.instance,
             holder=parts.holder,
+            interval_seconds=parts.interval_seconds,
             clock=parts.clock,
             totals=self._totals,
         )

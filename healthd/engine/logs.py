@@ -8,7 +8,9 @@ from typing import Any, Final
 
 import structlog
 
-_SECRET_KEYS: Final = re.compile(r"password|secret|token|authorization|passphrase|api.?key", re.I)
+_SECRET_KEYS: Final = re.compile(
+    r"password|secret|token|authorization|passphrase|api.?key", re.IGNORECASE
+)
 _STRUCK_OUT: Final = "[redacted]"
 _LEVELS: Final = {
     "debug": logging.DEBUG,

@@ -25,6 +25,7 @@ from healthd.waves.codec import StateUnreadable, decode_state, encode_state
 from healthd.waves.events import Began, Event, Ordered, Resumed, Verb
 from healthd.waves.orders import refusal_of
 from healthd.waves.playbook import Playbook
+from healthd.waves.policy import unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
 from healthd.waves.state import NodeRun, Pause, WaveState, WaveStatus
 
@@ -50,10 +51,12 @@ class Waves:
         playbooks: Playbooks,
         instance: str,
         holder: str,
+        interval_seconds: float,
         clock: Clock,
         totals: Totals,
     ) -> None:
         self._store = store
+        self._interval_seconds = interval_seconds
         self._executor = executor
         self._clusters = clusters
         self._playbooks = playbooks
@@ -206,6 +209,12 @@ class Waves:
         _require_hosts(config, nodes)
         if self.is_draining:
             raise OrderRefused(Refusal.CONFLICT, "the daemon is stopping; nothing new is started")
+        policy = spec.policy_over(config.wave_policy)
+        never = unmeetable(policy, self._interval_seconds)
+        if never:
+            problems = [{"path": each.path, "message": each.message} for each in never]
+            message = f"the policy can never be met: {never[0].path}: {never[0].message}"
+            raise OrderRefused(Refusal.INVALID, message, problems=problems)
         started = datetime.fromtimestamp(self._clock.wall(), UTC)
         return WaveState(
             wave=f"{spec.name}-{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
@@ -213,7 +222,7 @@ class Waves:
             reason=spec.reason or "",
             requested_by=by,
             playbook=self._playbooks(spec.playbook),
-            policy=spec.policy_over(config.wave_policy),
+            policy=policy,
             nodes=tuple(NodeRun(node=node, history=(("pending", 0.0),)) for node in nodes),
             concurrency=spec.stage.concurrency,
         )

@@ -36,7 +36,6 @@ def test_without_any_source_the_defaults_hold() -> None:
     assert settings.listen_address == "127.0.0.1"
     assert settings.listen_port == 9780
     assert settings.fleet_file == Path("/etc/healthd/fleet.yaml")
-    assert settings.state_file == Path("/var/lib/healthd/state.db")
     assert settings.token_file == Path("/var/lib/healthd/token")
     assert settings.interval_seconds == 15
     assert settings.collect_deadline_seconds == 12
@@ -77,7 +76,6 @@ def test_paths_in_a_file_are_relative_to_it_and_the_state_follows_its_folder(
 ) -> None:
     settings = load_settings(write("s.yaml", "stateDir: state\nfleetFile: /abs/fleet.yaml\n"))
     assert settings.state_dir == tmp_path / "state"
-    assert settings.state_file == tmp_path / "state" / "state.db"
     assert settings.token_file == tmp_path / "state" / "token"
     assert settings.fleet_file == Path("/abs/fleet.yaml")
 
