@@ -310,7 +310,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     if made.returncode:
         pytest.skip(f"no file system can be mounted here: {made.stderr.strip()}")
     yield mounted
-    subprocess.run(["umount", str(mounted)], check=True)
+    # Lazily: a test that failed may have left a file open, and a mount must not stay behind.
+    subprocess.run(["umount", "--lazy", str(mounted)], check=True)
 
 
 def fill(disk: Path) -> Path:
