@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -57,11 +57,6 @@ class SshdHost:
                 if one.name() == "sshd":
                     one.kill()
 
-    def commands(self) -> list[psutil.Process]:
-        """Everything that runs below the sessions."""
-        below = psutil.Process(self.process.pid).children(recursive=True)
-        return [one for one in below if one.name() != "sshd"]
-
     def freeze(self) -> None:
         """Stop the server and its sessions without ending them."""
         for pid in (self.process.pid, *(one.pid for one in self.sessions())):
@@ -72,13 +67,20 @@ class SshdHost:
             os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End the server, its sessions and whatever they run."""
-        below = psutil.Process(self.process.pid).children(recursive=True)
+        """End the server and its sessions."""
+        sessions = self.sessions()
         self.process.kill()
-        for one in below:
-            if one.is_running():
-                one.kill()
+        for one in sessions:
+            one.kill()
         self.process.wait(10)
+
+    def end_commands(self) -> None:
+        """End what outlived its session; it is known by the connection in its environment."""
+        ours = f" {self.address} {self.port}"
+        for one in psutil.process_iter():
+            with suppress(psutil.Error):
+                if one.environ().get("SSH_CONNECTION", "").endswith(ours):
+                    one.kill()
 
 
 def public_key(private: Path) -> str:
@@ -123,6 +125,7 @@ def running_host(folder: Path, address: str, *, settings: str = "") -> Iterator[
     finally:
         if process.poll() is None:
             host.stop()
+        host.end_commands()
 
 
 def _free_port(address: str) -> int:
