@@ -1,6 +1,7 @@
 """Collecting and judging one cluster: one loop each, so that a slow one delays nobody."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,9 +15,11 @@ from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView
 from healthd.health.history import NO_HISTORY, History
 from healthd.health.index import HealthReport, evaluate
+from healthd.health.racks import racks_not_tolerated
 from healthd.health.remember import remember
+from healthd.model.order import natural_key
 from healthd.model.snapshot import ClusterSnapshot
-from healthd.safety.ok_to_stop import rack_codes
+from healthd.model.words import EvidenceGroup
 
 log = structlog.get_logger(__name__)
 
@@ -181,8 +184,13 @@ class _Judged:
 
 def _judged(snapshot: ClusterSnapshot, history: History) -> _Judged:
     report = evaluate(snapshot, history=history)
-    codes = rack_codes(snapshot, include_excluded=False) if report.is_metadata_seen else {}
-    tolerated = tuple(rack for rack, found in codes.items() if not found)
+    racks = {broker.rack for broker in snapshot.brokers if broker.rack is not None}
+    tolerated: tuple[str, ...] = ()
+    if report.is_metadata_seen:
+        quorum_age = snapshot.age(EvidenceGroup.QUORUM)
+        is_quorum_seen = quorum_age is not None and quorum_age < math.inf
+        racks -= set(racks_not_tolerated(snapshot, is_quorum_seen=is_quorum_seen))
+        tolerated = tuple(sorted(racks, key=natural_key))
     return _Judged(report=report, tolerated_racks=tolerated)
 
 

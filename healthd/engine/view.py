@@ -77,18 +77,29 @@ class OrderRefused(Exception):  # noqa: N818  # It says what happened; it is no 
 class Counters(Protocol):
     """Totals since the daemon started."""
 
-    collections: Mapping[str, Mapping[str, int]]
-    """By cluster and source."""
-    failures: Mapping[str, Mapping[tuple[str, str, str], int]]
-    """By cluster and (source, origin, reason)."""
-    gate_closed_seconds: Mapping[str, float]
-    """By reason code."""
-    restart_seconds: Mapping[str, Sequence[float]]
-    """By phase (stopping, starting, recovering, soaking): finished ones, newest last."""
-    loop_ticks: Mapping[str, float]
-    """By loop: seconds since the epoch of its last turn."""
-    deployments: Mapping[str, int]
-    """Ended waves by outcome."""
+    @property
+    def collections(self) -> Mapping[str, Mapping[str, int]]:
+        """By cluster and source."""
+
+    @property
+    def failures(self) -> Mapping[str, Mapping[tuple[str, str, str], int]]:
+        """By cluster and (source, origin, reason)."""
+
+    @property
+    def gate_closed_seconds(self) -> Mapping[str, float]:
+        """By reason code."""
+
+    @property
+    def restart_seconds(self) -> Mapping[str, Sequence[float]]:
+        """By phase (stopping, starting, recovering, soaking): finished ones, newest last."""
+
+    @property
+    def loop_ticks(self) -> Mapping[str, float]:
+        """By loop: seconds since the epoch of its last turn."""
+
+    @property
+    def deployments(self) -> Mapping[str, int]:
+        """Ended waves by outcome."""
 
 
 class Daemon(Protocol):
