@@ -19,7 +19,7 @@ from healthd.cli.exits import Exit
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
 from healthd.collect.protocol import ClusterSource
-from healthd.collect.target import ClusterTarget
+from healthd.collect.target import Access, ClusterTarget
 from healthd.config.fleet import ClusterConfig, Fleet
 from healthd.config.fleet_file import load_fleet
 from healthd.config.playbooks import PlaybookNotFound, load_playbook
@@ -38,6 +38,7 @@ from healthd.engine.daemon import HealthDaemon, Parts
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs
 from healthd.engine.view import OrderRefused, Refusal
+from healthd.execute.leaders import KafkaLeaderElector, LeaderElector
 from healthd.execute.ssh import SshExecutor
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.app import create_app
@@ -117,6 +118,7 @@ def _parts(settings: Settings, store: SqliteStore, *, instance: str, holder: str
     return Parts(
         store=StoreThread(store),
         executor=SshExecutor(pool_size=settings.ssh_pool_size),
+        elector_of=_elector_of,
         source_of=partial(_source_of, settings),
         playbooks=partial(_playbook, settings.playbook_dir),
         reload=partial(
@@ -142,6 +144,14 @@ def _source_of(
     return ClusterCollector(
         target, configs_interval_seconds=settings.configs_interval_seconds, known=known
     )
+
+
+def _elector_of(config: ClusterConfig) -> LeaderElector:
+    def properties() -> dict[str, Any]:
+        servers = {"bootstrap.servers": ",".join(config.bootstrap_servers)}
+        return servers | Access.of(config.security).librdkafka_properties()
+
+    return KafkaLeaderElector(properties)
 
 
 def _playbook(folder: Path | None, name: str) -> Playbook:

@@ -7,6 +7,7 @@ import structlog
 
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.collecting import ClusterLoop
+from healthd.execute.leaders import LeaderElector
 from healthd.execute.protocol import Command, ExecKind, Executor, Outcome, Target
 from healthd.execute.service import parse_status
 from healthd.model.codes import ReasonCode
@@ -42,6 +43,7 @@ class Actor:
 
     loop: ClusterLoop
     executor: Executor
+    elector: LeaderElector
 
     async def command(self, command: effects.Command) -> tuple[CommandOutcome, str]:
         """Carry one command out, once, and say how it ended as far as that is known."""
@@ -74,7 +76,7 @@ class Actor:
             return CommandOutcome.OK, "it leads what it should"
         try:
             async with asyncio.timeout(command.timeout_seconds):
-                failed = await self.loop.source.elect_preferred_leaders(
+                failed = await self.elector.elect_preferred(
                     wanted, timeout_seconds=command.timeout_seconds
                 )
         except TimeoutError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from healthd.engine.journal import StoreThread
 from healthd.engine.schedule import Schedule
 from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView, JournalEntry, WaveView
-from healthd.engine.waves import Playbooks, Waves
+from healthd.engine.waves import ElectorFactory, Playbooks, Waves
 from healthd.execute.protocol import Executor
 from healthd.model.parse import parse_snapshot
 from healthd.model.render import render_snapshot
@@ -43,6 +43,7 @@ class Parts:
 
     store: StoreThread
     executor: Executor
+    elector_of: ElectorFactory
     source_of: SourceFactory
     playbooks: Playbooks
     reload: Callable[[Fleet], ReloadResult]
@@ -71,6 +72,7 @@ class HealthDaemon:
         self._waves = Waves(
             store=parts.store,
             executor=parts.executor,
+            elector_of=parts.elector_of,
             clusters=self._loops,
             playbooks=parts.playbooks,
             instance=parts.instance,
@@ -269,6 +271,3 @@ class HealthDaemon:
             await self._parts.store.call(lambda store: store.audit(record))
         except StoreError as error:
             log.warning("audit_not_written", detail=str(error))
-
-
-ReloadCall = Callable[[], Awaitable[None]]

@@ -18,6 +18,7 @@ from healthd.engine.driver import LEASE_SECONDS, WaveDriver
 from healthd.engine.journal import StoreThread, WaveJournal, note_of
 from healthd.engine.totals import Totals
 from healthd.engine.view import JournalEntry, OrderRefused, Refusal, WaveView
+from healthd.execute.leaders import LeaderElector
 from healthd.execute.protocol import Executor
 from healthd.store.errors import StoreError
 from healthd.store.records import AuditRecord, Fence, LeaseHeld, WaveRecord
@@ -38,6 +39,8 @@ TAKE_UP_AGAIN_SECONDS = 10.0
 Playbooks = Callable[[str], Playbook]
 """Finds a playbook by name; raises OrderRefused when there is none, or it is not valid."""
 
+ElectorFactory = Callable[[ClusterConfig], LeaderElector]
+
 
 class Waves:
     """The waves of one daemon."""
@@ -47,6 +50,7 @@ class Waves:
         *,
         store: StoreThread,
         executor: Executor,
+        elector_of: ElectorFactory,
         clusters: Mapping[str, ClusterLoop],
         playbooks: Playbooks,
         instance: str,
@@ -58,6 +62,7 @@ class Waves:
         self._store = store
         self._interval_seconds = interval_seconds
         self._executor = executor
+        self._elector_of = elector_of
         self._clusters = clusters
         self._playbooks = playbooks
         self._instance = instance
@@ -152,9 +157,10 @@ class Waves:
             self._store, state.wave, version=record.version, fence=fence, clock=self._clock
         )
         await journal.load()
+        elector = self._elector_of(loop.config)
         driver = WaveDriver(
             state,
-            actor=Actor(loop=loop, executor=self._executor),
+            actor=Actor(loop=loop, executor=self._executor, elector=elector),
             journal=journal,
             store=self._store,
             clock=self._clock,
@@ -167,6 +173,7 @@ class Waves:
             await driver.run(first)
         finally:
             self._drivers.pop(state.wave, None)
+            elector.close()
             loop.show_index_without_wave(None)
 
     def _show(self, state: WaveState, record: WaveRecord) -> None:
