@@ -8,7 +8,6 @@ goes to our logger, and its errors tell whose fault a time-out is.
 import logging
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
@@ -25,7 +24,7 @@ from healthd.collect.observation import (
 from healthd.collect.target import ClusterTarget
 from healthd.model.snapshot import Topic
 
-ATTEMPTS: Final = 3
+ATTEMPTS: Final = 2
 """A frozen broker costs one time-out; the next attempt goes to another one."""
 
 _LOG: Final = logging.getLogger("healthd.librdkafka")
@@ -41,7 +40,7 @@ class MetadataClient:
         self._errors: dict[int, str] = {}
 
     def read(self, previous: Mapping[str, Topic]) -> MetadataSeen | SourceFailure:
-        """The metadata of all topics, or why there is none; takes three time-outs at most."""
+        """The metadata of all topics, or why there is none; takes two time-outs at most."""
         client = self._connected()
         if isinstance(client, SourceFailure):
             return client
@@ -53,7 +52,7 @@ class MetadataClient:
             try:
                 # The objects live no longer than this expression.
                 seen = metadata_seen(
-                    client.list_topics(timeout=self._target.request_timeout_seconds),
+                    client.list_topics(timeout=self._target.attempt_seconds),
                     previous,
                     self._interned,
                 )
@@ -64,7 +63,7 @@ class MetadataClient:
                 client.poll(0)
             if seen is not None and seen.answered_by >= 0:
                 return seen
-            if seen is None and time.monotonic() - began < self._target.request_timeout_seconds / 2:
+            if seen is None and time.monotonic() - began < self._target.attempt_seconds / 2:
                 # An answer, though a bad one: asking again at once changes nothing.
                 break
         # Who answered is not known behind one shared address: the judge decides what it is worth.
@@ -88,7 +87,7 @@ class MetadataClient:
         return self._client
 
     def _properties(self) -> dict[str, Any]:
-        limit = round(self._target.request_timeout_seconds * 1000)
+        limit = round(self._target.attempt_seconds * 1000)
         return {
             "bootstrap.servers": ",".join(self._target.bootstrap_servers),
             "client.id": "healthd",
@@ -148,8 +147,3 @@ def _judged(codes: set[int]) -> tuple[FailureReason, Origin, str]:
 def _message(error: Exception) -> str:
     found = error.args[0] if error.args else error
     return found.str() if isinstance(found, KafkaError) else str(found)
-
-
-def metadata_pool(name: str) -> ThreadPoolExecutor:
-    """The one thread on which a cluster's metadata is read."""
-    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"healthd-metadata-{name}")

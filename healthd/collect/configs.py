@@ -128,7 +128,10 @@ class ConfigReader:
         try:
             answers = self._client.send_all(
                 {
-                    node: wire.configs_request(wire.BROKER_RESOURCE, [str(node)], [MIN_ISR_KEY])
+                    node: (
+                        node,
+                        wire.configs_request(wire.BROKER_RESOURCE, [str(node)], [MIN_ISR_KEY]),
+                    )
                     for node in alive
                 }
             )

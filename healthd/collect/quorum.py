@@ -29,6 +29,9 @@ DEFAULT_FETCH_TIMEOUT_MS: Final = 2000
 OTHERS: Final = 3
 """So many other brokers are asked at once when the first did not say who leads."""
 
+LIGHT: Final = 12
+"""So many brokers are asked whether they answer at all when none says who leads."""
+
 FETCH_TIMEOUT_KEY: Final = "controller.quorum.fetch.timeout.ms"
 
 
@@ -73,7 +76,7 @@ class QuorumReader:
         self._fetch_timeout_ms: int | None = None
 
     def read(self) -> QuorumRound:
-        """One round: at most four request limits long. Never raises."""
+        """One round: two request limits long when nobody leads. Never raises."""
         this = _Round()
         try:
             brokers = self._client.brokers()
@@ -106,62 +109,65 @@ class QuorumReader:
             raise
         except WireError as problem:
             error = problem
-        if best is None or best.leader_id == NO_LEADER:
-            others = self._others(brokers, first)
-            best, error = self._ask_others(others, best, error)
         if best is not None and best.leader_id != NO_LEADER:
             return self._with_fetch_timeout(best, this)
         self._client.refresh()
-        return self._without_leader(brokers, best, error, this)
+        return self._second_try(brokers, first, best, error, this)
 
-    def _others(self, brokers: tuple[int, ...], first: int | None) -> list[int]:
-        rest = [node for node in brokers if node != first]
-        if first is not None and first in brokers:
-            # Go round, so that the same few are not asked in every round.
-            at = brokers.index(first)
-            rest = [*brokers[at + 1 :], *brokers[:at]]
-        return rest[:OTHERS]
-
-    def _ask_others(
-        self, others: list[int], best: QuorumSeen | None, error: WireError | None
-    ) -> tuple[QuorumSeen | None, WireError | None]:
+    def _second_try(
+        self,
+        brokers: tuple[int, ...],
+        first: int | None,
+        best: QuorumSeen | None,
+        error: WireError | None,
+        this: _Round,
+    ) -> QuorumSeen | None:
+        """What others say when the first named no leader; who answers anything, side by side."""
+        others = _others(brokers, first)
+        asked: dict[tuple[int, str], tuple[int, Any]] = {
+            **{(node, _LEADER): (node, wire.quorum_request()) for node in others},
+            **{(node, _LIGHT): (node, wire.light_request()) for node in brokers[:LIGHT]},
+        }
         try:
-            answers = self._client.send_all(dict.fromkeys(others, wire.quorum_request()))
+            answers = self._client.send_all(asked)
         except WireError as problem:
-            return best, error or problem
-        for node, answer in answers.items():
-            if isinstance(answer, WireError):
-                error = error or answer
+            answers = dict.fromkeys(asked, problem)
+        for (node, kind), answer in answers.items():
+            if kind == _LIGHT:
                 continue
-            try:
-                found = quorum_seen(answer)
-            except WireError as problem:
-                error = error or problem
-                continue
-            if found.leader_id != NO_LEADER:
+            found = _seen_or_error(answer)
+            if isinstance(found, WireError):
+                # What they say of our rights matters more than that another one was silent.
+                error = found if error is None or found.reason in _OUR_RIGHTS else error
+            elif found.leader_id != NO_LEADER:
                 self._good = node
-                return found, None
-            best = best or found
-        return best, error
+                return self._with_fetch_timeout(found, this)
+            else:
+                best = best or found
+        answering = [
+            node
+            for (node, kind), answer in answers.items()
+            if kind == _LIGHT and not isinstance(answer, WireError)
+        ]
+        return self._without_leader(answering, best, error, this)
 
     def _without_leader(
         self,
-        brokers: tuple[int, ...],
+        answering: list[int],
         best: QuorumSeen | None,
         error: WireError | None,
         this: _Round,
     ) -> QuorumSeen | None:
         """What it means that nobody named a leader."""
+        this.any_answered = bool(answering) or best is not None
         if error is not None and error.reason in _OUR_RIGHTS:
             this.note(error, "DescribeQuorum", _GRANT)
             this.any_answered = True
             return None
-        answering = self._answering(brokers)
-        this.any_answered = bool(answering) or best is not None
         if not this.any_answered:
             this.note(error or _SILENT, "DescribeQuorum", _GRANT)
             return None
-        names = ", ".join(str(node) for node in answering) or "the broker that was asked"
+        names = ", ".join(str(node) for node in answering) or "that was asked"
         this.failures.append(
             SourceFailure(
                 source=Source.QUORUM,
@@ -171,16 +177,6 @@ class QuorumReader:
             )
         )
         return best or QuorumSeen(leader_id=NO_LEADER, fetch_timeout_ms=self._fetch_timeout_ms)
-
-    def _answering(self, brokers: tuple[int, ...]) -> list[int]:
-        """Brokers that answer a request which needs no controller."""
-        try:
-            answers = self._client.send_all(
-                dict.fromkeys(brokers[: OTHERS + 1], wire.light_request())
-            )
-        except WireError:
-            return []
-        return [node for node, answer in answers.items() if not isinstance(answer, WireError)]
 
     def _with_fetch_timeout(self, seen: QuorumSeen, this: _Round) -> QuorumSeen:
         if self._fetch_timeout_ms is None:
@@ -249,6 +245,25 @@ class QuorumReader:
         }
 
 
+def _others(brokers: tuple[int, ...], first: int | None) -> tuple[int, ...]:
+    """The next few brokers after the first one, going round: not the same few in every round."""
+    if first is None or first not in brokers:
+        return brokers[:OTHERS]
+    at = brokers.index(first)
+    return (*brokers[at + 1 :], *brokers[:at])[:OTHERS]
+
+
+def _seen_or_error(answer: Any) -> QuorumSeen | WireError:
+    if isinstance(answer, WireError):
+        return answer
+    try:
+        return quorum_seen(answer)
+    except WireError as problem:
+        return problem
+
+
+_LEADER: Final = "leader"
+_LIGHT: Final = "light"
 _GRANT: Final = "grant Describe on the cluster resource"
 _OUR_RIGHTS: Final = frozenset({FailureReason.AUTHORIZATION, FailureReason.AUTHENTICATION})
 _SILENT: Final = WireError(FailureReason.TIMEOUT, Origin.OURS, "nobody answered")

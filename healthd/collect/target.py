@@ -114,6 +114,8 @@ class ClusterTarget:
     access: Access = field(default_factory=Access)
     interval_seconds: float = 15.0
     request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
+    deadline_seconds: float | None = None
+    """For one whole round; None: 0.8 of the interval, but two request time-outs at least."""
 
     @classmethod
     def of(
@@ -122,6 +124,7 @@ class ClusterTarget:
         *,
         interval_seconds: float = 15.0,
         request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        deadline_seconds: float | None = None,
     ) -> "ClusterTarget":
         """The target that a cluster of the fleet file describes.
 
@@ -144,7 +147,25 @@ class ClusterTarget:
             access=Access.of(config.security),
             interval_seconds=interval_seconds,
             request_timeout_seconds=request_timeout_seconds,
+            deadline_seconds=deadline_seconds,
         )
+
+    @property
+    def budget_seconds(self) -> float:
+        """What one round may take, with a little left for putting the snapshot together."""
+        whole = self.deadline_seconds or max(
+            0.8 * self.interval_seconds, 2 * self.request_timeout_seconds
+        )
+        return 0.9 * whole
+
+    @property
+    def attempt_seconds(self) -> float:
+        """Limit of one request: a round may have to wait for three, one after the other.
+
+        Ask somebody, ask somebody else, knock at the doors: all that must fit, or the rounds in
+        which it matters would be abandoned.
+        """
+        return min(self.request_timeout_seconds, 0.31 * self.budget_seconds)
 
     @property
     def exporter_urls(self) -> dict[int, str]:

@@ -9,7 +9,7 @@ KRaft; here any broker forwards the request to the real one).
 
 import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka import errors as kafka_errors
@@ -23,6 +23,8 @@ from kafka.protocol.metadata import MetadataRequest
 
 from healthd.collect.observation import FailureReason, Origin
 from healthd.collect.target import ClusterTarget
+
+KeyT = TypeVar("KeyT")
 
 TOPIC_RESOURCE: Final = 2
 BROKER_RESOURCE: Final = 4
@@ -73,7 +75,7 @@ class WireClient:
             WireError: no good answer within the request limit.
         """
         manager = self._manager()
-        limit = self._target.request_timeout_seconds
+        limit = self._target.attempt_seconds
 
         async def ask() -> Any:
             future = manager.send(request, node_id=node, request_timeout_ms=round(limit * 1000))
@@ -82,10 +84,10 @@ class WireClient:
 
         return self._run(ask())
 
-    def send_all(self, requests: Mapping[int, Any]) -> dict[int, Any]:
-        """The answer, or the `WireError`, of each broker, all asked at the same time."""
+    def send_all(self, requests: Mapping[KeyT, tuple[int, Any]]) -> dict[KeyT, Any]:
+        """The answer, or the `WireError`, to each (broker, request), all asked at one time."""
         manager = self._manager()
-        limit = round(self._target.request_timeout_seconds * 1000)
+        limit = round(self._target.attempt_seconds * 1000)
 
         async def one(node: int, request: Any) -> Any:
             try:
@@ -94,11 +96,12 @@ class WireClient:
             except kafka_errors.KafkaError as error:
                 return wire_error(error)
 
-        async def ask() -> dict[int, Any]:
+        async def ask() -> dict[KeyT, Any]:
             asked = {
-                node: manager.call_soon(one, node, request) for node, request in requests.items()
+                key: manager.call_soon(one, node, request)
+                for key, (node, request) in requests.items()
             }
-            return {node: await future for node, future in asked.items()}
+            return {key: await future for key, future in asked.items()}
 
         return dict(self._run(ask()))
 
@@ -117,7 +120,7 @@ class WireClient:
         if self._client is None:
             # Its retries are ours to judge: what fails becomes a SourceFailure, once.
             logging.getLogger("kafka").setLevel(logging.CRITICAL)
-            limit = round(self._target.request_timeout_seconds * 1000)
+            limit = round(self._target.attempt_seconds * 1000)
             try:
                 self._client = _Client(
                     bootstrap_servers=list(self._target.bootstrap_servers),

@@ -1,0 +1,174 @@
+"""Observations and last values into the next snapshot. Pure: no clock, no input or output."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from healthd.collect.assemble_nodes import brokers_now, quorum_now, unclean_elections_now
+from healthd.collect.assemble_topics import shown_topics, topics_now
+from healthd.collect.judge import Judgement, judge
+from healthd.collect.observation import Observations, PartitionKey, Reassigning, SourceFailure
+from healthd.collect.state import LastValues, Moment
+from healthd.collect.target import ClusterTarget
+from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot
+from healthd.model.words import EvidenceGroup
+
+UNREACHABLE_INTERVALS = 2
+"""Refused everywhere for so many intervals: the cluster is unreachable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assembled:
+    """What a round made."""
+
+    snapshot: ClusterSnapshot
+    last: LastValues
+    failures: tuple[SourceFailure, ...]
+    """Of the sources, and of what was read but does not count."""
+
+
+def assemble(
+    target: ClusterTarget,
+    last: LastValues,
+    observed: Observations,
+    *,
+    began: float,
+    now: Moment,
+) -> Assembled:
+    """The snapshot after a round, and what is to be kept for the next.
+
+    What was seen once stays with its age; what this round could not see changes nothing but that.
+
+    Args:
+        target: The cluster's configuration.
+        last: What the round before left.
+        observed: What this round saw.
+        began: Monotonic seconds at which this round began to ask; ages count from there.
+        now: The moment of the snapshot.
+    """
+    judged = judge(observed, last)
+    metadata = judged.metadata
+    at = now.monotonic
+    topics = topics_now(last, metadata, observed.min_insync_replicas, began)
+    quorum = quorum_now(last, observed, at)
+    page_at = {**last.page_at, **{node: page.at for node, page in observed.pages.items()}}
+    reassigning, reassignments = _reassigning(last, observed)
+    brokers = brokers_now(
+        target=target,
+        observed=observed,
+        metadata=metadata,
+        last=last,
+        topics=topics.topics,
+        quorum=quorum.quorum,
+        page_at=page_at,
+        now=at,
+    )
+    seen_at = _seen_at(last, observed, judged, began=began, brokers=brokers)
+    unclean = unclean_elections_now(last, observed.pages, at)
+    refused_since, unreachable = _unreachable(target, last, observed, at)
+    failures = (*observed.failures, *judged.failures)
+    snapshot = ClusterSnapshot(
+        cluster=target.name,
+        observed_at=now.wall,
+        interval_seconds=target.interval_seconds,
+        brokers=brokers,
+        topics=shown_topics(topics, reassigning, at),
+        quorum=quorum.quorum,
+        reassignments=reassignments,
+        unclean_elections_24h=None if unclean is None else sum(count for _, count in unclean),
+        unreachable=unreachable,
+        ages=_ages(target, observed, last, seen_at, at),
+        extra=_extra(failures),
+    )
+    return Assembled(
+        snapshot=snapshot,
+        failures=failures,
+        last=LastValues(
+            topics=topics.topics,
+            missing_once=topics.missing_once,
+            leaderless_since=topics.leaderless_since,
+            reassigning=reassigning,
+            reassignments=reassignments,
+            listed=last.listed if metadata is None else frozenset(metadata.brokers),
+            brokers=snapshot.brokers_by_id,
+            quorum=quorum.quorum,
+            absent_since=quorum.absent_since,
+            leader_seen_at=quorum.leader_seen_at,
+            seen_at=seen_at,
+            pages={**last.pages, **observed.pages},
+            page_at=page_at,
+            unclean_elections=unclean,
+            refused_since=refused_since,
+            unreachable=unreachable,
+            hidden_rounds=judged.hidden_rounds,
+        ),
+    )
+
+
+def _reassigning(
+    last: LastValues, observed: Observations
+) -> tuple[Mapping[PartitionKey, Reassigning], int | None]:
+    if observed.reassigning is None:
+        return last.reassigning, last.reassignments
+    return observed.reassigning, len(observed.reassigning)
+
+
+def _seen_at(
+    last: LastValues,
+    observed: Observations,
+    judged: Judgement,
+    *,
+    began: float,
+    brokers: tuple[Broker, ...],
+) -> dict[EvidenceGroup, float]:
+    seen = dict(last.seen_at)
+    if judged.metadata is not None:
+        seen[EvidenceGroup.METADATA] = began
+    if observed.configs_complete:
+        seen[EvidenceGroup.CONFIGS] = began
+    quorum = observed.quorum
+    # With a leader the reassignments belong to what the group tells; without one nobody could.
+    if quorum is not None and (quorum.leader_id == NO_LEADER or observed.reassigning is not None):
+        seen[EvidenceGroup.QUORUM] = began
+    controllers = {broker.id for broker in brokers if broker.is_pure_controller}
+    pages = [page.at for node, page in observed.pages.items() if node not in controllers]
+    if pages:
+        seen[EvidenceGroup.METRICS] = max(pages)
+    return seen
+
+
+def _ages(
+    target: ClusterTarget,
+    observed: Observations,
+    last: LastValues,
+    seen_at: Mapping[EvidenceGroup, float],
+    now: float,
+) -> dict[EvidenceGroup, float | None]:
+    configured = [EvidenceGroup.METADATA, EvidenceGroup.CONFIGS]
+    if observed.quorum_configured or last.quorum is not None:
+        configured.append(EvidenceGroup.QUORUM)
+    if target.exporter_urls:
+        configured.append(EvidenceGroup.METRICS)
+    return {
+        group: max(0.0, round(now - seen_at[group], 3)) if group in seen_at else None
+        for group in configured
+    }
+
+
+def _unreachable(
+    target: ClusterTarget, last: LastValues, observed: Observations, now: float
+) -> tuple[float | None, bool | None]:
+    """Since when everybody refuses, and whether that has been so for two intervals."""
+    if observed.all_refused:
+        since = now if last.refused_since is None else last.refused_since
+        return since, now - since >= UNREACHABLE_INTERVALS * target.interval_seconds
+    if observed.any_answered or observed.metadata is not None:
+        return None, False
+    # Nobody answered and not everybody refused: that says nothing either way.
+    return last.refused_since, last.unreachable
+
+
+def _extra(failures: tuple[SourceFailure, ...]) -> dict[str, dict[str, Any]] | None:
+    if not failures:
+        return None
+    return {"collector": {"failures": [failure.as_json() for failure in failures]}}

@@ -1,0 +1,117 @@
+"""Topics of a snapshot: what metadata showed, what configs and reassignments add to it."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from healthd.collect.observation import MetadataSeen, PartitionKey, Reassigning
+from healthd.collect.state import LastValues
+from healthd.model.snapshot import NO_LEADER, Topic
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicsNow:
+    """The topics after a round."""
+
+    topics: Mapping[str, Topic]
+    missing_once: frozenset[str]
+    leaderless_since: Mapping[PartitionKey, float]
+
+
+def topics_now(
+    last: LastValues,
+    metadata: MetadataSeen | None,
+    min_insync_replicas: Mapping[str, int] | None,
+    now: float,
+) -> TopicsNow:
+    """The topics as last seen, with what this round says of them.
+
+    A broker that has just started may list fewer topics, or a topic with fewer partitions, for a
+    moment: such a one is gone when it is missing in two rounds in a row.
+    """
+    if metadata is None:
+        return TopicsNow(
+            topics=_with_min_isr(last.topics, min_insync_replicas),
+            missing_once=last.missing_once,
+            leaderless_since=last.leaderless_since,
+        )
+    found = {topic.name: topic for topic in metadata.topics}
+    missing: set[str] = set()
+    for name, before in last.topics.items():
+        after = found.get(name)
+        if after is not None and len(after.ids) >= len(before.ids):
+            continue
+        if name not in last.missing_once:
+            missing.add(name)
+            found[name] = before
+    if missing:
+        found = dict(sorted(found.items()))
+    topics = _with_min_isr(found, min_insync_replicas)
+    return TopicsNow(
+        topics=topics,
+        missing_once=frozenset(missing),
+        leaderless_since=_leaderless_since(topics.values(), last.leaderless_since, now),
+    )
+
+
+def _with_min_isr(
+    topics: Mapping[str, Topic], min_insync_replicas: Mapping[str, int] | None
+) -> Mapping[str, Topic]:
+    changed = {
+        name: replace(topic, min_insync_replicas=value)
+        for name, value in (min_insync_replicas or {}).items()
+        if (topic := topics.get(name)) is not None and topic.min_insync_replicas != value
+    }
+    return {name: changed.get(name, topic) for name, topic in topics.items()} if changed else topics
+
+
+def _leaderless_since(
+    topics: Iterable[Topic], before: Mapping[PartitionKey, float], now: float
+) -> dict[PartitionKey, float]:
+    found: dict[PartitionKey, float] = {}
+    for topic in topics:
+        if NO_LEADER in topic.leaders:
+            for at, leader in enumerate(topic.leaders):
+                if leader == NO_LEADER:
+                    key = (topic.name, topic.ids[at])
+                    found[key] = before.get(key, now)
+    return found
+
+
+def shown_topics(
+    now_topics: TopicsNow, reassigning: Mapping[PartitionKey, Reassigning], now: float
+) -> tuple[Topic, ...]:
+    """The topics as the snapshot has them; those that nothing is added to are the same objects."""
+    concerned = {name for name, _ in now_topics.leaderless_since} | {
+        name for name, _ in reassigning
+    }
+    if not concerned:
+        return tuple(now_topics.topics.values())
+    return tuple(
+        _shown(topic, now_topics.leaderless_since, reassigning, now) if name in concerned else topic
+        for name, topic in now_topics.topics.items()
+    )
+
+
+def _shown(
+    topic: Topic,
+    leaderless_since: Mapping[PartitionKey, float],
+    reassigning: Mapping[PartitionKey, Reassigning],
+    now: float,
+) -> Topic:
+    adding: dict[int, frozenset[int]] = {}
+    removing: dict[int, frozenset[int]] = {}
+    seconds: dict[int, float] = {}
+    for at, partition in enumerate(topic.ids):
+        key = (topic.name, partition)
+        since = leaderless_since.get(key)
+        if since is not None and topic.leaders[at] == NO_LEADER:
+            seconds[at] = max(0.0, round(now - since, 3))
+        change = reassigning.get(key)
+        if change is not None:
+            # Metadata and the list of reassignments are read side by side: one may be newer.
+            replicas = frozenset(topic.replicas[at])
+            if change.adding & replicas:
+                adding[at] = change.adding & replicas
+            if change.removing & replicas:
+                removing[at] = change.removing & replicas
+    return replace(topic, adding=adding, removing=removing, leaderless_seconds=seconds)

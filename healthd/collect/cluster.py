@@ -1,0 +1,280 @@
+"""Collecting one real cluster: all sources side by side, each with its own limit."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, Final, TypeVar
+
+from healthd.collect.admin import MetadataClient
+from healthd.collect.assemble import assemble
+from healthd.collect.configs import ConfigReader, ConfigsRound
+from healthd.collect.exporter import ExporterPages, Pages
+from healthd.collect.judge import judge
+from healthd.collect.observation import (
+    FailureReason,
+    ListenerState,
+    MetadataSeen,
+    Observations,
+    Origin,
+    Source,
+    SourceFailure,
+)
+from healthd.collect.protocol import Collected
+from healthd.collect.quorum import QuorumReader, QuorumRound
+from healthd.collect.reach import knock_all
+from healthd.collect.state import LastValues, Moment
+from healthd.collect.target import ClusterTarget
+from healthd.collect.wire import WireClient
+from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.words import EvidenceGroup
+
+CONFIGS_INTERVAL_SECONDS: Final = 150.0
+"""All topic configs are read again so often; they are fresh for 20 intervals."""
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(slots=True)
+class _Round:
+    """One collection while it is under way."""
+
+    began: float
+    until: float
+    durations: dict[str, float] = field(default_factory=dict)
+    failures: list[SourceFailure] = field(default_factory=list)
+
+
+class ClusterCollector:
+    """A `ClusterSource` over Kafka's protocol and the nodes' exporter pages.
+
+    It owns two threads, one for each blocking client, and never more: work that outlives its
+    limit keeps its thread, and until it ends that source says BUSY.
+    """
+
+    def __init__(
+        self,
+        target: ClusterTarget,
+        *,
+        configs_interval_seconds: float = CONFIGS_INTERVAL_SECONDS,
+        known: ClusterSnapshot | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            target: The cluster.
+            configs_interval_seconds: All topic configs are read again so often.
+            known: The last snapshot before a restart, as old as it is now.
+            monotonic: Seconds on a clock that never jumps.
+        """
+        self._target = target
+        self._configs_interval = configs_interval_seconds
+        self._clock = monotonic
+        now = monotonic()
+        self._last = LastValues() if known is None else LastValues.from_snapshot(known, 0.0, now)
+        self._metadata = MetadataClient(target)
+        self._wire = WireClient(target)
+        self._quorum = QuorumReader(self._wire, target.attempt_seconds)
+        self._configs = ConfigReader(self._wire, monotonic)
+        self._pages = ExporterPages(
+            target.exporter_urls, timeout_seconds=target.attempt_seconds, clock=monotonic
+        )
+        self._metadata_thread = _thread("metadata", target.name)
+        self._wire_thread = _thread("wire", target.name)
+        self._in_flight: dict[str, asyncio.Future[Any]] = {}
+        self._addresses: dict[int, tuple[str, int]] = {}
+        self._is_closed = False
+
+    async def collect(self, *, read_configs: bool = False) -> Collected:
+        """See `ClusterSource.collect`."""
+        began = self._clock()
+        this = _Round(began=began, until=began + self._target.budget_seconds)
+        metadata, quorum, pages = await asyncio.gather(
+            self._read_metadata(this), self._read_quorum(this), self._read_pages(this)
+        )
+        observed = self._observations(metadata, quorum, pages)
+        if metadata is not None:
+            self._remember_addresses(metadata)
+        trusted = judge(observed, self._last).metadata
+        if trusted is None:
+            observed = await self._knocked(observed, this)
+            configs = None
+        else:
+            configs = await self._read_configs(trusted, this, every=read_configs)
+        observed = self._with_configs(observed, configs, this)
+        done = assemble(
+            self._target,
+            self._last,
+            observed,
+            began=began,
+            now=Moment(monotonic=self._clock(), wall=datetime.now(UTC)),
+        )
+        self._last = done.last
+        return Collected(
+            snapshot=done.snapshot, durations=dict(this.durations), failures=done.failures
+        )
+
+    async def aclose(self) -> None:
+        """See `ClusterSource.aclose`."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        await self._pages.close()
+        # On their own threads, after whatever still hangs there; nobody waits for that.
+        self._metadata_thread.submit(self._metadata.close)
+        self._wire_thread.submit(self._wire.close)
+        self._metadata_thread.shutdown(wait=False)
+        self._wire_thread.shutdown(wait=False)
+
+    async def _read_metadata(self, this: _Round) -> MetadataSeen | None:
+        known = self._last.topics
+        result = await self._on_thread(
+            Source.METADATA, self._metadata_thread, lambda: self._metadata.read(known), this
+        )
+        if isinstance(result, SourceFailure):
+            this.failures.append(result)
+            return None
+        return result
+
+    async def _read_quorum(self, this: _Round) -> QuorumRound:
+        result = await self._on_thread(Source.QUORUM, self._wire_thread, self._quorum.read, this)
+        if result is None:
+            return QuorumRound()
+        this.failures.extend(result.failures)
+        return result
+
+    async def _read_pages(self, this: _Round) -> Pages | None:
+        if not self._target.exporter_urls:
+            return None
+        pages = await _timed(Source.METRICS, self._pages.read(), this, self._clock)
+        this.failures.extend(pages.failures)
+        return pages
+
+    async def _read_configs(
+        self, metadata: MetadataSeen, this: _Round, *, every: bool
+    ) -> ConfigsRound | None:
+        """Configs of new topics, of all when they are due; None when nothing is to be read."""
+        seen_at = self._last.seen_at.get(EvidenceGroup.CONFIGS)
+        if seen_at is None or this.began - seen_at >= self._configs_interval:
+            every = True
+        names = [
+            topic.name for topic in metadata.topics if every or topic.min_insync_replicas is None
+        ]
+        if not names and not every:
+            return None
+        if not names:
+            # No topics at all: everything that there is to know is known.
+            return ConfigsRound(min_insync_replicas={}, complete=True)
+        # Unknown ones first: what does not fit into this round is read in the next.
+        by_name = {topic.name: topic for topic in metadata.topics}
+        names.sort(key=lambda name: by_name[name].min_insync_replicas is not None)
+        limit = max(0.0, this.until - self._clock() - self._target.attempt_seconds)
+        alive = sorted(metadata.brokers)
+        result = await self._on_thread(
+            Source.CONFIGS, self._wire_thread, lambda: self._configs.read(names, alive, limit), this
+        )
+        if result is None or every:
+            return result
+        return ConfigsRound(
+            min_insync_replicas=result.min_insync_replicas,
+            complete=False,
+            failures=result.failures,
+        )
+
+    async def _knocked(self, observed: Observations, this: _Round) -> Observations:
+        """The observations with what every known listener does, for metadata tells nothing now."""
+        bootstrap = [_split(address) for address in self._target.bootstrap_servers]
+        addresses = {*bootstrap, *self._addresses.values()}
+        states = await knock_all(
+            addresses,
+            timeout_seconds=max(0.1, min(self._target.attempt_seconds, this.until - self._clock())),
+            tls=self._target.access.probing_tls(),
+        )
+        return replace(
+            observed,
+            listeners={node: states[address] for node, address in self._addresses.items()},
+            all_refused=all(state is ListenerState.REFUSED for state in states.values()),
+            any_answered=observed.any_answered or ListenerState.ANSWERED in states.values(),
+        )
+
+    def _observations(
+        self, metadata: MetadataSeen | None, quorum: QuorumRound, pages: Pages | None
+    ) -> Observations:
+        return Observations(
+            metadata=metadata,
+            quorum=quorum.quorum,
+            quorum_configured=quorum.configured,
+            reassigning=quorum.reassigning,
+            cluster_nodes=quorum.nodes,
+            pages={} if pages is None else pages.seen,
+            any_answered=quorum.any_answered or metadata is not None,
+        )
+
+    def _with_configs(
+        self, observed: Observations, configs: ConfigsRound | None, this: _Round
+    ) -> Observations:
+        if configs is not None:
+            this.failures.extend(configs.failures)
+        return replace(
+            observed,
+            min_insync_replicas=None if configs is None else configs.min_insync_replicas,
+            configs_complete=configs is not None and configs.complete,
+            failures=tuple(this.failures),
+        )
+
+    def _remember_addresses(self, metadata: MetadataSeen) -> None:
+        # The dead ones are kept: they are among those that must refuse.
+        for node, address in metadata.brokers.items():
+            self._addresses[node] = (address.host, address.port)
+
+    async def _on_thread(
+        self,
+        source: Source,
+        thread: Executor,
+        work: Callable[[], ResultT],
+        this: _Round,
+    ) -> ResultT | None:
+        """The result of blocking work; None with a failure when it takes too long."""
+        key = "metadata" if thread is self._metadata_thread else "wire"
+        hanging = self._in_flight.get(key)
+        if hanging is not None and not hanging.done():
+            this.failures.append(_late(source, FailureReason.BUSY, "still hangs in an old request"))
+            return None
+        future = asyncio.get_running_loop().run_in_executor(thread, work)
+        self._in_flight[key] = future
+        began = self._clock()
+        # Not awaited itself: a collection that is cancelled must not take the thread's future away.
+        await asyncio.wait({future}, timeout=max(0.0, this.until - began))
+        this.durations[source.value] = self._clock() - began
+        if future.done():
+            return future.result()
+        this.failures.append(_late(source, FailureReason.TIMEOUT, "gave nothing in time"))
+        return None
+
+
+async def _timed(
+    source: Source, work: Awaitable[ResultT], this: _Round, clock: Callable[[], float]
+) -> ResultT:
+    began = clock()
+    try:
+        return await work
+    finally:
+        this.durations[source.value] = clock() - began
+
+
+def _late(source: Source, reason: FailureReason, what: str) -> SourceFailure:
+    return SourceFailure(
+        source=source, origin=Origin.OURS, reason=reason, detail=f"Reading {source.value} {what}."
+    )
+
+
+def _thread(kind: str, cluster: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"healthd-{kind}-{cluster}")
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,69 @@
+"""The request handlers' idle ratio, from whichever of its forms a page has.
+
+`RequestHandlerAvgIdlePercent` is a counter of nanoseconds, a one-minute gauge, or both. A node that
+is broker and controller reports the sum of two pools before 4.2 (up to 2: the controller's own pool
+is taken as idle) and their mean from 4.2 on, where the broker's own pool has a name of its own.
+"""
+
+from typing import Final
+
+from healthd.collect.observation import BrokerSignals, PageSeen
+
+SHORTEST_SECONDS: Final = 0.5
+"""Between two pages that a rate is made of; less says more about scheduling than about idling."""
+
+_OWN_POOL_SINCE: Final = (4, 2)
+
+
+def idle_ratio(page: PageSeen, before: PageSeen | None, *, combined: bool) -> float | None:
+    """The idle ratio from 0 to 1, or None when this page does not tell.
+
+    Args:
+        page: The node's newest page.
+        before: The one before it, when there was one.
+        combined: The node is broker and controller in one.
+    """
+    raw = _rate(page, before)
+    if raw is None:
+        raw = page.signals.idle_ratio
+        # A meter that has not ticked yet says exactly 0, which no broker that answers is.
+        if raw is None or raw <= 0 or raw - raw != 0:
+            return None
+    if combined and not page.signals.is_broker_pool:
+        corrected = _without_controller_pool(raw, page.signals)
+        if corrected is None:
+            return None
+        raw = corrected
+    return min(1.0, max(0.0, raw))
+
+
+def _rate(page: PageSeen, before: PageSeen | None) -> float | None:
+    if before is None:
+        return None
+    new, old = page.signals.idle_nanoseconds, before.signals.idle_nanoseconds
+    elapsed = page.at - before.at
+    same_pool = page.signals.is_broker_pool == before.signals.is_broker_pool
+    if new is None or old is None or new < old or elapsed < SHORTEST_SECONDS or not same_pool:
+        return None
+    if page.signals.start_time_seconds != before.signals.start_time_seconds:
+        return None
+    return (new - old) / 1e9 / elapsed
+
+
+def _without_controller_pool(raw: float, signals: BrokerSignals) -> float | None:
+    version = major_minor(signals.version)
+    if version is None:
+        # Above 1 it can only be a sum; at most 1 it may be a mean.
+        return raw - 1 if raw > 1 else None
+    if version >= _OWN_POOL_SINCE:
+        return None
+    return max(0.0, raw - 1)
+
+
+def major_minor(version: str | None) -> tuple[int, int] | None:
+    """The first two numbers of a version; None when it has none."""
+    parts = (version or "").split(".")
+    try:
+        return int(parts[0]), int(parts[1])
+    except (ValueError, IndexError):
+        return None
