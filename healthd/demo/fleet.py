@@ -7,14 +7,12 @@ with DemoFleet.launch(cluster="payments") as fleet:
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -22,14 +20,21 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from healthd.demo import files, fleet_file, guardian, hosts, provision, topics
+from healthd.demo import files, fleet_file, hosts, provision, topics
 from healthd.demo.addresses import find_free_block
+from healthd.demo.guarded import Command, GuardedProcesses
 from healthd.demo.nodes import CONTROLLERS, RACKS, Node, plan_nodes
 from healthd.demo.service import BrokerService, DemoTimeoutError, wait_until
 
 LAUNCH_SECONDS = 120
 """Five brokers are up in some 15 s on an idle machine; a busy one gets time."""
 HEAL_SECONDS = 120
+EXPORTER_SECONDS = 30
+WELL = (
+    "kafka_server_kafkaserver_brokerstate 3.0",
+    "kafka_server_replicamanager_underreplicatedpartitions 0.0",
+)
+"""What the page of a broker says that runs and has all its followers in sync."""
 QUORUM = len(CONTROLLERS) // 2 + 1
 
 
@@ -44,7 +49,7 @@ class DemoFleet:
         self.root = root
         self.ssh = ssh
         self._services = {node.id: BrokerService(node) for node in nodes}
-        self._guardian: subprocess.Popen[bytes] | None = None
+        self._servers: GuardedProcesses | None = None
         self._admin: AdminClient | None = None
 
     @classmethod
@@ -74,7 +79,7 @@ class DemoFleet:
             raise
         fleet = cls(cluster=cluster, nodes=nodes, root=place, ssh=ssh)
         try:
-            fleet._start_guardian(remove=root is None)
+            fleet._start_servers(remove=root is None)
             fleet._wait_until_up()
         except BaseException:
             fleet.close()
@@ -95,15 +100,9 @@ class DemoFleet:
     def close(self) -> None:
         """No process of the fleet is left, and no temporary folder; can be called again."""
         self._admin = None
-        if self._guardian is None:
-            return
-        for pipe in (self._guardian.stdin, self._guardian.stdout):
-            assert pipe is not None
-            pipe.close()
-        self._guardian.wait(guardian.ENDING_SECONDS + 10)
-        # Finds nothing, unless the guardian itself was killed.
-        guardian.end_all(guardian.processes_of(self.root))
-        self._guardian = None
+        if self._servers is not None:
+            self._servers.close()
+            self._servers = None
 
     # Who is there --------------------------------------------------------------------------------
 
@@ -191,7 +190,8 @@ class DemoFleet:
     def exporter_back(self, broker: int) -> None:
         """The metrics page is there again."""
         self.service(broker).exporter_up()
-        wait_until(lambda: self._exporter_answers(self.node(broker)), "the exporter answers", 30)
+        node = self.node(broker)
+        wait_until(lambda: bool(metrics_page(node)), "the exporter answers", EXPORTER_SECONDS)
 
     def heal(self) -> None:
         """Every fault is taken back: five brokers up and in sync, and every exporter answers."""
@@ -208,14 +208,16 @@ class DemoFleet:
     def look(self) -> topics.ClusterView | None:
         """What the metadata says now; None when no broker answers."""
         if self._admin is None:
-            self._admin = AdminClient(topics.quiet_client(self.bootstrap))
+            # A frozen broker keeps its connection; with this it is given up for another broker.
+            impatient = {"socket.timeout.ms": 1500}
+            self._admin = AdminClient(topics.quiet_client(self.bootstrap, **impatient))
         try:
             return topics.look(self._admin)
         except KafkaException:
             return None
 
     def wait_until_healthy(self, timeout_seconds: float = HEAL_SECONDS) -> None:
-        """Five brokers are in the metadata, every ISR is full and every exporter answers.
+        """Five brokers are in the metadata, every ISR is full and every exporter says the same.
 
         Raises:
             DemoTimeoutError: Not within the time; what was seen last is in the text.
@@ -231,38 +233,16 @@ class DemoFleet:
             view is not None
             and view.brokers == set(RACKS)
             and not view.out_of_sync
-            and all(map(self._exporter_answers, self.nodes))
+            and all(map(_says_it_is_well, self.nodes))
         )
 
-    def _exporter_answers(self, node: Node) -> bool:
-        try:
-            with urllib.request.urlopen(node.exporter_url, timeout=5) as answer:  # noqa: S310 - ours
-                return bool(answer.status == 200)  # noqa: PLR2004 - OK
-        except OSError:
-            return False
-
-    def _start_guardian(self, *, remove: bool) -> None:
+    def _start_servers(self, *, remove: bool) -> None:
         commands = []
         for node in self.nodes:
-            commands.append((hosts.sshd_command(node), node.folder / "sshd.log"))
-            commands.append((hosts.supervisor_command(node), node.folder / "supervisor.log"))
-        spec = {
-            "commands": [{"argv": argv, "log": str(log)} for argv, log in commands],
-            "remove": str(self.root) if remove else "",
-        }
-        spec_file = self.root / "guardian.json"
-        spec_file.write_text(json.dumps(spec), encoding="utf-8")
-        with (self.root / "guardian.log").open("wb") as log:
-            self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(guardian.__file__), str(spec_file)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                # Out of reach of Ctrl-C in our terminal: it has to outlive us to clean up.
-                start_new_session=True,
-            )
-        assert self._guardian.stdout is not None
-        self._guardian.stdout.readline()
+            sshd, supervisor = hosts.sshd_command(node), hosts.supervisor_command(node)
+            commands.append(Command(argv=sshd, log=node.folder / "sshd.log"))
+            commands.append(Command(argv=supervisor, log=node.folder / "supervisor.log"))
+        self._servers = GuardedProcesses(commands, self.root, remove_folder=remove)
 
     def _wait_until_up(self) -> None:
         for node in self.nodes:
@@ -277,6 +257,24 @@ class DemoFleet:
     def _logs(self) -> str:
         lines = (f"broker {id_}:\n{it.last_log_lines(3)}" for id_, it in self._services.items())
         return "\n".join(lines)
+
+
+def metrics_page(node: Node) -> str:
+    """The node's metrics page; empty when it does not answer."""
+    try:
+        # The address is our own http:// on a loopback alias.
+        with urllib.request.urlopen(node.exporter_url, timeout=5) as answer:  # noqa: S310
+            return str(answer.read().decode())
+    except (OSError, HTTPException):
+        # A relay whose broker is away closes the connection without a word.
+        return ""
+
+
+def _says_it_is_well(node: Node) -> bool:
+    # For some seconds after a crash the metadata shows what was before it; a broker that runs and
+    # leads nothing under-replicated has registered again, and then the metadata is true.
+    lines = metrics_page(node).splitlines()
+    return all(line in lines for line in WELL)
 
 
 def _accepts(host: str, port: int) -> bool:

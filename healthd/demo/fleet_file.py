@@ -11,6 +11,8 @@ from ruamel.yaml import YAML
 from healthd.demo.hosts import SshAccess
 from healthd.demo.nodes import Node
 
+SERVICE_WORDS = ("stop", "start", "status", "logs")
+
 
 def write_fleet_file(
     path: Path, *, cluster: str, nodes: Sequence[Node], ssh: SshAccess, root: Path
@@ -35,7 +37,7 @@ def write_fleet_file(
                     "knownHostsFile": str(ssh.known_hosts_file),
                     "connectTimeoutSeconds": 5,
                 },
-                "service": {word: [command, word] for word in ("stop", "start", "status")},
+                "service": {word: [command, word] for word in SERVICE_WORDS},
                 "hosts": [
                     {
                         "broker": node.id,

@@ -91,7 +91,7 @@ class Node:
 
     @property
     def service_command(self) -> Path:
-        """The ``healthd-service`` script of this host: ``stop``, ``start``, ``status``, ``log``."""
+        """The ``healthd-service`` script of this host: ``stop``, ``start``, ``status``, ``logs``."""
         return self.folder / "bin" / "healthd-service"
 
     @property

@@ -90,7 +90,7 @@ class BrokerService:
 
     def last_log_lines(self, count: int = 20) -> str:
         """The end of the broker's log."""
-        return self._command("log", str(count)).stdout
+        return self._command("logs", str(count)).stdout
 
     @property
     def _name(self) -> str:
