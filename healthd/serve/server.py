@@ -15,6 +15,8 @@ log = structlog.get_logger(__name__)
 STOP_SECONDS: Final = 5
 """How long requests that are under way may take when the server stops."""
 _BACKLOG: Final = 128
+_ENDING_SECONDS: Final = 0.5
+"""What uvicorn takes for its own ticks (0.1 s each) when it ends."""
 
 
 class ListenError(Exception):
@@ -53,7 +55,7 @@ class HttpServer:
             access_log=False,
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
+            proxy_headers=False,
             ws="none",
         )
         self._server = _Server(config)
@@ -76,11 +78,17 @@ class HttpServer:
         """Take no more requests, and end within the deadline whatever they do."""
         if self._server is None or self._task is None:
             return
+        # Uvicorn ends what is under way; the rest of the deadline is for that to take effect.
+        grace: Any = max(0.0, deadline_seconds - _ENDING_SECONDS)  # Declared whole, taken as is.
+        self._server.config.timeout_graceful_shutdown = grace
         self._server.should_exit = True
         done, _ = await asyncio.wait({self._task}, timeout=deadline_seconds)
         if not done:
             log.warning("http_cut_off", after_seconds=deadline_seconds)
-            self._server.force_exit = True
+            for connection in list(self._server.server_state.connections):
+                connection.shutdown()
+            for request in list(self._server.server_state.tasks):
+                request.cancel()
             self._task.cancel()
         results = await asyncio.gather(self._task, return_exceptions=True)
         self._task = None

@@ -1,0 +1,107 @@
+"""The server in the daemon's loop: a real port, no signals, an end within its deadline."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from healthd.serve.server import HttpServer, ListenError
+
+
+class Patient:
+    """An application whose `/slow` answers when it is told to."""
+
+    def __init__(self) -> None:
+        self.is_asked = asyncio.Event()
+        self.may_answer = asyncio.Event()
+        self.app = Starlette(
+            routes=[Route("/", self.at_once), Route("/slow", self.slow)],
+        )
+
+    async def at_once(self, request: Request) -> PlainTextResponse:
+        return PlainTextResponse("here")
+
+    async def slow(self, request: Request) -> PlainTextResponse:
+        self.is_asked.set()
+        await self.may_answer.wait()
+        return PlainTextResponse("late")
+
+
+@asynccontextmanager
+async def running(app: Starlette) -> AsyncIterator[tuple[HttpServer, str]]:
+    server = HttpServer(app, port=0)
+    port = await server.start()
+    try:
+        yield server, f"http://127.0.0.1:{port}"
+    finally:
+        await server.stop(1.0)
+
+
+async def test_it_answers_on_the_port_that_it_returns() -> None:
+    async with running(Patient().app) as (_, address), httpx2.AsyncClient() as client:
+        assert (await client.get(address)).text == "here"
+
+
+async def test_it_says_nothing_of_what_it_is_made_of() -> None:
+    async with running(Patient().app) as (_, address), httpx2.AsyncClient() as client:
+        assert "server" not in (await client.get(address)).headers
+
+
+async def test_it_leaves_signals_to_the_daemon() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    async with running(Patient().app):
+        assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError, match=f"127.0.0.1:{port}: cannot listen"):
+            await HttpServer(Patient().app, port=port).start()
+
+
+async def test_a_request_that_is_under_way_is_finished_before_the_end() -> None:
+    patient = Patient()
+    async with running(patient.app) as (server, address), httpx2.AsyncClient() as client:
+        asking = asyncio.create_task(client.get(f"{address}/slow"))
+        await patient.is_asked.wait()
+        stopping = asyncio.create_task(server.stop(10.0))
+        await asyncio.sleep(0)
+        patient.may_answer.set()
+        assert (await asking).text == "late"
+        await stopping
+
+
+async def test_a_request_that_never_ends_does_not_keep_the_daemon() -> None:
+    patient = Patient()
+    async with running(patient.app) as (server, address), httpx2.AsyncClient() as client:
+        asking = asyncio.create_task(client.get(f"{address}/slow"))
+        await patient.is_asked.wait()
+        async with asyncio.timeout(5):
+            await server.stop(0.3)
+        # It is cut off with an error; which one depends on how far it had got.
+        (result,) = await asyncio.gather(asking, return_exceptions=True)
+        assert isinstance(result, httpx2.RequestError | httpx2.Response)
+        assert not isinstance(result, httpx2.Response) or result.status_code == 500
+
+
+async def test_after_the_end_the_port_is_free_again() -> None:
+    async with running(Patient().app) as (server, address):
+        await server.stop(1.0)
+        port = int(address.rpartition(":")[2])
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+
+async def test_stopping_twice_or_before_the_start_is_no_mistake() -> None:
+    await HttpServer(Patient().app, port=0).stop()
+    async with running(Patient().app) as (server, _):
+        await server.stop(1.0)
