@@ -6,7 +6,7 @@ from typing import Any
 
 from healthd.collect.assemble_nodes import brokers_now, quorum_now, unclean_elections_now
 from healthd.collect.assemble_topics import shown_topics, topics_now
-from healthd.collect.judge import Judgement, judge
+from healthd.collect.judge import Judgement, judge, with_inferred_quorum
 from healthd.collect.observation import Observations, PartitionKey, Reassigning, SourceFailure
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
@@ -46,6 +46,7 @@ def assemble(
         began: Monotonic seconds at which this round began to ask; ages count from there.
         now: The moment of the snapshot.
     """
+    observed, silent_rounds = with_inferred_quorum(observed, last)
     judged = judge(observed, last)
     metadata = judged.metadata
     at = now.monotonic
@@ -100,6 +101,7 @@ def assemble(
             unclean_elections=unclean,
             refused_since=refused_since,
             unreachable=unreachable,
+            silent_rounds=silent_rounds,
             hidden_rounds=judged.hidden_rounds,
         ),
     )

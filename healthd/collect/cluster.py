@@ -113,6 +113,8 @@ class ClusterCollector:
             now=Moment(monotonic=self._clock(), wall=datetime.now(UTC)),
         )
         self._last = done.last
+        if trusted is not None:
+            self._forget_addresses(done.snapshot)
         return Collected(
             snapshot=done.snapshot, durations=dict(this.durations), failures=done.failures
         )
@@ -206,6 +208,7 @@ class ClusterCollector:
         return Observations(
             metadata=metadata,
             quorum=quorum.quorum,
+            quorum_silent=quorum.silent,
             quorum_configured=quorum.configured,
             reassigning=quorum.reassigning,
             cluster_nodes=quorum.nodes,
@@ -229,6 +232,13 @@ class ClusterCollector:
         # The dead ones are kept: they are among those that must refuse.
         for node, address in metadata.brokers.items():
             self._addresses[node] = (address.host, address.port)
+
+    def _forget_addresses(self, snapshot: ClusterSnapshot) -> None:
+        # One that was taken away for good must not keep the cluster from being unreachable.
+        expected = snapshot.brokers_by_id
+        self._addresses = {
+            node: address for node, address in self._addresses.items() if node in expected
+        }
 
     async def _on_thread(
         self,

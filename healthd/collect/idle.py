@@ -8,11 +8,14 @@ is taken as idle) and their mean from 4.2 on, where the broker's own pool has a 
 from typing import Final
 
 from healthd.collect.observation import BrokerSignals, PageSeen
+from healthd.model.words import LEAVING_STATES, BrokerState
 
 SHORTEST_SECONDS: Final = 0.5
 """Between two pages that a rate is made of; less says more about scheduling than about idling."""
 
 _OWN_POOL_SINCE: Final = (4, 2)
+
+_SERVING: Final = frozenset({BrokerState.RUNNING, *LEAVING_STATES})
 
 
 def idle_ratio(page: PageSeen, before: PageSeen | None, *, combined: bool) -> float | None:
@@ -23,12 +26,17 @@ def idle_ratio(page: PageSeen, before: PageSeen | None, *, combined: bool) -> fl
         before: The one before it, when there was one.
         combined: The node is broker and controller in one.
     """
-    raw = _rate(page, before)
-    if raw is None:
+    if not _serves(page):
+        return None
+    if before is None or before.signals.idle_nanoseconds is None:
         raw = page.signals.idle_ratio
         # A meter that has not ticked yet says exactly 0, which no broker that answers is.
-        if raw is None or raw <= 0 or raw - raw != 0:
-            return None
+        if raw is not None and (raw <= 0 or raw - raw != 0):
+            raw = None
+    else:
+        raw = _rate(page, before)
+    if raw is None:
+        return None
     if combined and not page.signals.is_broker_pool:
         corrected = _without_controller_pool(raw, page.signals)
         if corrected is None:
@@ -37,17 +45,21 @@ def idle_ratio(page: PageSeen, before: PageSeen | None, *, combined: bool) -> fl
     return min(1.0, max(0.0, raw))
 
 
-def _rate(page: PageSeen, before: PageSeen | None) -> float | None:
-    if before is None:
-        return None
+def _serves(page: PageSeen) -> bool:
+    # While a broker starts, its handlers are waited for or not there yet: nothing to go by.
+    return page.signals.state in {None, *_SERVING}
+
+
+def _rate(page: PageSeen, before: PageSeen) -> float | None:
     new, old = page.signals.idle_nanoseconds, before.signals.idle_nanoseconds
     elapsed = page.at - before.at
-    same_pool = page.signals.is_broker_pool == before.signals.is_broker_pool
-    if new is None or old is None or new < old or elapsed < SHORTEST_SECONDS or not same_pool:
+    same_process = (
+        page.signals.start_time_seconds == before.signals.start_time_seconds
+        and page.signals.is_broker_pool == before.signals.is_broker_pool
+    )
+    if new is None or old is None or new < old or elapsed < SHORTEST_SECONDS:
         return None
-    if page.signals.start_time_seconds != before.signals.start_time_seconds:
-        return None
-    return (new - old) / 1e9 / elapsed
+    return (new - old) / 1e9 / elapsed if same_process and _serves(before) else None
 
 
 def _without_controller_pool(raw: float, signals: BrokerSignals) -> float | None:

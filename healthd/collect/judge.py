@@ -5,11 +5,12 @@ In KRaft a cluster without an active controller goes on answering with metadata 
 seen only while the quorum has a leader, and only from a broker that is caught up.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from healthd.collect.observation import (
     FailureReason,
+    ListenerState,
     MetadataSeen,
     Observations,
     Origin,
@@ -24,6 +25,10 @@ from healthd.model.snapshot import NO_LEADER
 HIDDEN_ROUNDS: Final = 2
 """A shortfall of topics counts from the second round on: a topic that has just been created is
 counted by the controller before every broker lists it."""
+
+
+SILENT_ROUNDS: Final = 2
+"""No answer to who leads means "nobody" from the second round on: one may be a slow moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +57,40 @@ def caught_up(quorum: QuorumSeen) -> frozenset[int]:
         for node, own in {**quorum.observers, **times}.items()
         if own >= 0 and newest - own < limit
     ) | {quorum.leader_id}
+
+
+def with_inferred_quorum(observed: Observations, last: LastValues) -> tuple[Observations, int]:
+    """The observations with "no leader" where silence says so, and the rounds of such silence.
+
+    A broker that answers other requests forwards the question who leads to the active controller:
+    when that runs into its limit there is none that it could reach. A frozen broker is silent to
+    everything, and says nothing of the kind.
+    """
+    if observed.quorum is not None:
+        return observed, 0
+    answering = {
+        node for node, state in observed.listeners.items() if state is ListenerState.ANSWERED
+    }
+    if observed.metadata is not None:
+        answering.add(observed.metadata.answered_by)
+    telling = sorted(observed.quorum_silent & answering)
+    if not telling:
+        return observed, 0
+    rounds = last.silent_rounds + 1
+    if rounds < SILENT_ROUNDS:
+        return observed, rounds
+    names = ", ".join(str(node) for node in telling)
+    failure = SourceFailure(
+        source=Source.QUORUM,
+        origin=Origin.THEIRS,
+        reason=FailureReason.NO_LEADER,
+        detail=f"No active controller: broker {names} answers, but cannot say who leads.",
+    )
+    kept = tuple(one for one in observed.failures if one.source is not Source.QUORUM)
+    return (
+        replace(observed, quorum=QuorumSeen(leader_id=NO_LEADER), failures=(*kept, failure)),
+        rounds,
+    )
 
 
 def judge(observed: Observations, last: LastValues) -> Judgement:

@@ -206,6 +206,8 @@ class Observations:
     configs_complete: bool = False
     """Every topic's config is known as of this round."""
     quorum: QuorumSeen | None = None
+    quorum_silent: frozenset[int] = frozenset()
+    """Brokers that were asked who leads and ran into the limit."""
     quorum_configured: bool = True
     """False: the cluster offers no DescribeQuorum (ZooKeeper mode)."""
     reassigning: Mapping[PartitionKey, Reassigning] | None = None

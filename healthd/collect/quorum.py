@@ -2,7 +2,9 @@
 
 Any broker forwards DescribeQuorum to the active controller. When there is none the request runs
 into its limit while the same broker goes on answering everything else, with metadata that has
-frozen: that difference is the evidence for "no leader" (health-index.md section 6, item 5).
+frozen: that difference is the evidence for "no leader" (health-index.md section 6, item 5; see
+`judge.with_inferred_quorum`). It must be asked on another connection: a broker answers the
+requests of one connection in their order.
 """
 
 from collections.abc import Mapping
@@ -29,9 +31,6 @@ DEFAULT_FETCH_TIMEOUT_MS: Final = 2000
 OTHERS: Final = 3
 """So many other brokers are asked at once when the first did not say who leads."""
 
-LIGHT: Final = 12
-"""So many brokers are asked whether they answer at all when none says who leads."""
-
 FETCH_TIMEOUT_KEY: Final = "controller.quorum.fetch.timeout.ms"
 
 
@@ -44,6 +43,8 @@ class QuorumRound:
     """False: the cluster offers no DescribeQuorum."""
     reassigning: Mapping[PartitionKey, Reassigning] | None = None
     nodes: Mapping[int, ClusterNode] | None = None
+    silent: frozenset[int] = frozenset()
+    """Brokers that were asked who leads and ran into the limit."""
     any_answered: bool = False
     failures: tuple[SourceFailure, ...] = ()
 
@@ -51,6 +52,7 @@ class QuorumRound:
 @dataclass(slots=True)
 class _Round:
     failures: list[SourceFailure] = field(default_factory=list)
+    silent: frozenset[int] = frozenset()
     any_answered: bool = False
 
     def note(self, error: WireError, what: str, action: str) -> None:
@@ -94,6 +96,7 @@ class QuorumReader:
             # Without an active controller these two would only run into their limits.
             reassigning=self._reassigning(this) if has_leader else None,
             nodes=self._nodes(this) if has_leader else None,
+            silent=this.silent,
             any_answered=this.any_answered or has_leader,
             failures=tuple(this.failures),
         )
@@ -122,61 +125,45 @@ class QuorumReader:
         error: WireError | None,
         this: _Round,
     ) -> QuorumSeen | None:
-        """What others say when the first named no leader; who answers anything, side by side."""
-        others = _others(brokers, first)
-        asked: dict[tuple[int, str], tuple[int, Any]] = {
-            **{(node, _LEADER): (node, wire.quorum_request()) for node in others},
-            **{(node, _LIGHT): (node, wire.light_request()) for node in brokers[:LIGHT]},
-        }
+        """What others say when the first one named no leader."""
+        problems = {} if first is None or error is None else {first: error}
+        request = wire.quorum_request()
+        others = {node: (node, request) for node in _others(brokers, first)}
         try:
-            answers = self._client.send_all(asked)
+            answers = self._client.send_all(others)
         except WireError as problem:
-            answers = dict.fromkeys(asked, problem)
-        for (node, kind), answer in answers.items():
-            if kind == _LIGHT:
-                continue
+            answers = dict.fromkeys(others, problem)
+        for node, answer in answers.items():
             found = _seen_or_error(answer)
             if isinstance(found, WireError):
-                # What they say of our rights matters more than that another one was silent.
-                error = found if error is None or found.reason in _OUR_RIGHTS else error
+                problems[node] = found
             elif found.leader_id != NO_LEADER:
                 self._good = node
                 return self._with_fetch_timeout(found, this)
             else:
                 best = best or found
-        answering = [
-            node
-            for (node, kind), answer in answers.items()
-            if kind == _LIGHT and not isinstance(answer, WireError)
-        ]
-        return self._without_leader(answering, best, error, this)
+        this.any_answered = best is not None
+        if best is not None:
+            return best
+        self._note_worst(problems, error, this)
+        return None
 
-    def _without_leader(
-        self,
-        answering: list[int],
-        best: QuorumSeen | None,
-        error: WireError | None,
-        this: _Round,
-    ) -> QuorumSeen | None:
-        """What it means that nobody named a leader."""
-        this.any_answered = bool(answering) or best is not None
-        if error is not None and error.reason in _OUR_RIGHTS:
-            this.note(error, "DescribeQuorum", _GRANT)
-            this.any_answered = True
-            return None
-        if not this.any_answered:
-            this.note(error or _SILENT, "DescribeQuorum", _GRANT)
-            return None
-        names = ", ".join(str(node) for node in answering) or "that was asked"
-        this.failures.append(
-            SourceFailure(
-                source=Source.QUORUM,
-                origin=Origin.THEIRS,
-                reason=FailureReason.NO_LEADER,
-                detail=f"No active controller: broker {names} answers, but names no leader.",
+    def _note_worst(
+        self, problems: Mapping[int, WireError], first: WireError | None, this: _Round
+    ) -> None:
+        """One failure for all: what was said of our rights matters more than silence."""
+        found = [*problems.values()]
+        denied = [problem for problem in found if problem.reason in _OUR_RIGHTS]
+        late = [problem for problem in found if problem.reason is FailureReason.TIMEOUT]
+        worst = next(iter([*denied, *late, *found]), first or _SILENT)
+        this.any_answered = this.any_answered or bool(denied)
+        this.note(worst, "DescribeQuorum", _GRANT)
+        if not denied:
+            this.silent = frozenset(
+                node
+                for node, problem in problems.items()
+                if problem.reason is FailureReason.TIMEOUT
             )
-        )
-        return best or QuorumSeen(leader_id=NO_LEADER, fetch_timeout_ms=self._fetch_timeout_ms)
 
     def _with_fetch_timeout(self, seen: QuorumSeen, this: _Round) -> QuorumSeen:
         if self._fetch_timeout_ms is None:
@@ -262,8 +249,6 @@ def _seen_or_error(answer: Any) -> QuorumSeen | WireError:
         return problem
 
 
-_LEADER: Final = "leader"
-_LIGHT: Final = "light"
 _GRANT: Final = "grant Describe on the cluster resource"
 _OUR_RIGHTS: Final = frozenset({FailureReason.AUTHORIZATION, FailureReason.AUTHENTICATION})
 _SILENT: Final = WireError(FailureReason.TIMEOUT, Origin.OURS, "nobody answered")

@@ -53,6 +53,8 @@ class LastValues:
     """Increases with their times over 24 hours; None: no controller has told."""
     refused_since: float | None = None
     unreachable: bool | None = None
+    silent_rounds: int = 0
+    """So many rounds in a row brokers that answer did not say who leads."""
     hidden_rounds: int = 0
     """So many rounds in a row showed fewer topics than the controller counts."""
 

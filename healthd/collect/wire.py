@@ -19,7 +19,6 @@ from kafka.protocol.admin import (
     DescribeQuorumRequest,
     ListPartitionReassignmentsRequest,
 )
-from kafka.protocol.metadata import MetadataRequest
 
 from healthd.collect.observation import FailureReason, Origin
 from healthd.collect.target import ClusterTarget
@@ -55,6 +54,17 @@ class _Client(KafkaAdminClient):  # type: ignore[misc]  # The library ships no t
         "socket_connection_setup_timeout_ms": 2000,
         "socket_connection_setup_timeout_max_ms": 2000,
     }
+
+    def __init__(self, **configs: Any) -> None:
+        try:
+            super().__init__(**configs)
+        except BaseException:
+            # It starts its thread before it connects, and leaves it when nobody answers: a cluster
+            # that is down would cost one thread a round. `close` does nothing without this flag.
+            if hasattr(self, "_net"):
+                self._closed = False
+                self.close()
+            raise
 
 
 class WireClient:
@@ -208,11 +218,6 @@ def cluster_request() -> Any:
     return DescribeClusterRequest(
         include_cluster_authorized_operations=False, include_fenced_brokers=True
     )
-
-
-def light_request() -> Any:
-    """Metadata for no topics: the cheapest question that only a working broker answers."""
-    return MetadataRequest(topics=[], allow_auto_topic_creation=False)
 
 
 def configs_request(kind: int, names: Iterable[str], keys: Sequence[str]) -> Any:
