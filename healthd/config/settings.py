@@ -108,9 +108,12 @@ class SettingsFields(BaseModel):
     """Seconds after which a collection is abandoned and counted. By default 0.8 of the interval,
     so that it ends before the next begins, but never less than two calls take."""
 
-    configs_interval_seconds: Seconds = 300.0
-    """Seconds between two readings of all topic configs. They change rarely, count as fresh for
-    20 intervals, and cost the brokers the most; new topics are read at once."""
+    configs_interval_seconds: Seconds = Field(
+        default_factory=lambda data: 10 * data.get("interval_seconds", 15.0)
+    )
+    """Seconds between two readings of all topic configs. They change rarely and cost the brokers
+    the most; new topics are read at once. 10 intervals by default: they count as fresh for 20, and
+    a reading that fails once must not close every gate."""
 
     ssh_pool_size: Annotated[int, Field(ge=1, le=1024)] = 32
     """Hosts that are talked to over SSH at once. Each takes a thread."""

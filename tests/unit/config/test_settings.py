@@ -40,7 +40,7 @@ def test_without_any_source_the_defaults_hold() -> None:
     assert settings.interval_seconds == 15
     assert settings.collect_deadline_seconds == 12
     assert settings.kafka_timeout_seconds == 3
-    assert settings.configs_interval_seconds == 300
+    assert settings.configs_interval_seconds == 150
     assert settings.ssh_pool_size == 32
     assert settings.shutdown_timeout_seconds == 1260
     assert (settings.log_format, settings.log_level) == ("json", "info")
