@@ -105,7 +105,7 @@ def _decode_fields(kind: type[T], value: Any, path: str) -> T:
     for key in value:
         if key not in known:
             raise StateUnreadable(f"{path}.{key}: is not known to this version of healthd")
-    hints = _hints(kind)
+    hints: dict[str, Any] = _hints(kind)  # type: ignore[arg-type]  # Every class can be hashed.
     found: dict[str, Any] = {}
     for name, item in known.items():
         if name in value:

@@ -3,22 +3,27 @@
 What is read here is the snapshot; what only time can show (clean run, soak) is kept in the state.
 """
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Final
 
 from healthd.health.counterfactual import as_if_back
 from healthd.health.index import evaluate
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason, in_order
 from healthd.model.snapshot import Broker, ClusterSnapshot
-from healthd.model.words import BrokerState, EvidenceGroup, Excluded
+from healthd.model.words import BrokerState, EvidenceGroup, Excluded, QuorumMode
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.gate import snapshot_holds
 from healthd.safety.quorum import voters_behind
 from healthd.safety.trend import changes_between
 from healthd.waves.events import Confirmed, SnapshotSeen
 from healthd.waves.sequence import needs_repair
-from healthd.waves.state import Hold, NodeStatus, WaveState
+from healthd.waves.state import NodeStatus, WaveState
+
+_CHANGING: Final = (EvidenceGroup.METADATA, EvidenceGroup.QUORUM, EvidenceGroup.METRICS)
+"""Evidence that a restart changes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +59,16 @@ def waiting_repairs(state: WaveState, snapshot: ClusterSnapshot) -> frozenset[in
     )
 
 
-def read_gate(state: WaveState, event: SnapshotSeen | Confirmed) -> Reading:
-    """Everything that one snapshot, and what the daemon knows beside it, puts in the way."""
+def read_gate(
+    state: WaveState, event: SnapshotSeen | Confirmed, *, asked_at: float | None = None
+) -> Reading:
+    """Everything that one snapshot, and what the daemon knows beside it, puts in the way.
+
+    Args:
+        state: the wave.
+        event: a snapshot seen, or the last look at a candidate.
+        asked_at: when the last look was asked for: configs must have been read since.
+    """
     snapshot = event.snapshot
     if snapshot is None:
         raise ValueError("a gate is read from a snapshot")
@@ -70,22 +83,25 @@ def read_gate(state: WaveState, event: SnapshotSeen | Confirmed) -> Reading:
             baseline=state.policy.baseline,
         ),
     ]
-    if isinstance(event, SnapshotSeen):
-        found.extend(_not_seen_since(state, event))
-        if event.previous is not None:
-            found.extend(changes_between(event.previous, snapshot, in_flight=away))
+    found.extend(_not_seen_since_change(state, snapshot, event.at))
+    if asked_at is not None:
+        found.extend(_configs_not_read(snapshot, event.at, asked_at))
+    if isinstance(event, SnapshotSeen) and event.previous is not None:
+        found.extend(changes_between(event.previous, snapshot, in_flight=away))
     as_if = as_if_back(snapshot, away, baseline=state.policy.baseline)
     index = evaluate(as_if).health_index
     return Reading(holds=in_order(set(found)), repairs=repairs, index=index)
 
 
-def _not_seen_since(state: WaveState, event: SnapshotSeen) -> Iterable[Reason]:
+def _not_seen_since_change(
+    state: WaveState, snapshot: ClusterSnapshot, at: float
+) -> Iterable[Reason]:
     """Evidence from before the last restart says nothing about the time after it."""
-    for group in (EvidenceGroup.METADATA, EvidenceGroup.QUORUM, EvidenceGroup.METRICS):
-        age = event.snapshot.age(group)
-        if age is None or age > event.snapshot.fresh_limit_seconds:
+    for group in _CHANGING:
+        age = snapshot.age(group)
+        if age is None or age > snapshot.fresh_limit_seconds:
             continue  # Not configured, or held as stale already.
-        if event.at - age < state.last_change:
+        if at - age < state.last_change:
             yield Reason(
                 code=ReasonCode.EVIDENCE_STALE,
                 object=f"source:{group.value}",
@@ -93,24 +109,64 @@ def _not_seen_since(state: WaveState, event: SnapshotSeen) -> Iterable[Reason]:
             )
 
 
-def not_back(snapshot: ClusterSnapshot, node: int) -> str | None:
+def _configs_not_read(snapshot: ClusterSnapshot, at: float, asked_at: float) -> Iterable[Reason]:
+    """The configs are read again right before a stop; older ones do not count there."""
+    age = snapshot.age(EvidenceGroup.CONFIGS)
+    if age is not None and at - age < asked_at:
+        yield Reason(
+            code=ReasonCode.EVIDENCE_STALE,
+            object=f"source:{EvidenceGroup.CONFIGS.value}",
+            detail="the configs could not be read again right before the stop",
+        )
+
+
+def seen_key(snapshot: ClusterSnapshot) -> str:
+    """What tells snapshots apart by their evidence: one that only grew older is no new one."""
+    age = snapshot.age(EvidenceGroup.METADATA) or 0.0
+    seen_at = snapshot.observed_at.timestamp() - (0.0 if math.isinf(age) else age)
+    return f"{seen_at:.2f}"
+
+
+def not_back(
+    snapshot: ClusterSnapshot, node: int, *, at: float = 0.0, since: float | None = None
+) -> str | None:
     """Why a restarted node is not back yet; None when it is.
 
     Back is: listed, unfenced, running where its state can be seen, caught up as a voter, and in
     the ISR of every partition whose replica it has (those being added or deleted left out).
+
+    Args:
+        snapshot: what is known of the cluster.
+        node: the restarted node.
+        at: the time of the snapshot on the wave clock.
+        since: when its new process was seen; evidence from before then does not count. None when
+            the node was back already: then only what shows that it left again counts.
     """
     broker = snapshot.brokers_by_id.get(node)
     if broker is None:
         return "the cluster does not list it"
+    is_pure_controller = broker.is_pure_controller
     for is_missing, words in (
         (not broker.alive, "the cluster's metadata does not list it as alive"),
         (broker.fenced, "it is fenced"),
-        (not _is_running(snapshot, broker), f"its state is {broker.state.value}"),
-        (not _has_metrics(snapshot, broker), "its exporter has not answered since the start"),
         (
-            _is_voter_behind(snapshot, node),
-            "its quorum voter is behind",
+            not _is_running(snapshot, broker, is_proof_needed=since is not None),
+            f"its state is {broker.state.value}",
         ),
+        (
+            not is_pure_controller and _is_old(snapshot.metrics_age(broker), snapshot, at, since),
+            "its exporter has not answered since the start",
+        ),
+        (
+            _is_old(snapshot.age(EvidenceGroup.METADATA), snapshot, at, since),
+            "the cluster's metadata has not been read since the start",
+        ),
+        (
+            _is_voter(snapshot, node)
+            and _is_old(snapshot.age(EvidenceGroup.QUORUM), snapshot, at, since),
+            "the quorum has not been read since the start",
+        ),
+        (_is_voter_behind(snapshot, node), "its quorum voter is behind"),
     ):
         if is_missing:
             return words
@@ -120,11 +176,18 @@ def not_back(snapshot: ClusterSnapshot, node: int) -> str | None:
     return None
 
 
-def _is_running(snapshot: ClusterSnapshot, broker: Broker) -> bool:
+def _is_old(age: float | None, snapshot: ClusterSnapshot, at: float, since: float | None) -> bool:
+    """Whether evidence is from before a time that was given, or older than evidence may be."""
+    if age is None or since is None:
+        return False
+    return age > snapshot.fresh_limit_seconds or at - age < since
+
+
+def _is_running(snapshot: ClusterSnapshot, broker: Broker, *, is_proof_needed: bool) -> bool:
     if broker.state is BrokerState.RUNNING or broker.is_pure_controller:
         return True
-    seen = snapshot.age(EvidenceGroup.METRICS) is not None
-    return broker.state is BrokerState.UNKNOWN and not seen
+    can_be_seen = snapshot.age(EvidenceGroup.METRICS) is not None
+    return broker.state is BrokerState.UNKNOWN and not (can_be_seen and is_proof_needed)
 
 
 def _is_voter_behind(snapshot: ClusterSnapshot, node: int) -> bool:
@@ -132,15 +195,15 @@ def _is_voter_behind(snapshot: ClusterSnapshot, node: int) -> bool:
     return quorum is not None and any(voter.id == node for voter in voters_behind(quorum))
 
 
-def _has_metrics(snapshot: ClusterSnapshot, broker: Broker) -> bool:
-    if broker.is_pure_controller:
-        return True
-    age = snapshot.metrics_age(broker)
-    return age is None or age <= snapshot.fresh_limit_seconds
+def _is_voter(snapshot: ClusterSnapshot, node: int) -> bool:
+    quorum = snapshot.quorum
+    if quorum is None or quorum.mode is not QuorumMode.KRAFT:
+        return False
+    return any(voter.id == node for voter in quorum.voters)
 
 
 def partitions_missing(snapshot: ClusterSnapshot, node: int) -> tuple[str, ...]:
-    """The partitions that have a replica on a node and lack it in their ISR, or have no leader."""
+    """The partitions that have a replica on a node and lack it in their ISR."""
     missing: list[str] = []
     for topic in snapshot.topics:
         if topic.excluded is Excluded.DELETING:
@@ -151,26 +214,3 @@ def partitions_missing(snapshot: ClusterSnapshot, node: int) -> tuple[str, ...]:
             if node not in topic.adding.get(at, ()):
                 missing.append(topic.label(at))
     return tuple(missing)
-
-
-def with_since(before: tuple[Hold, ...], reasons: Iterable[Reason], at: float) -> tuple[Hold, ...]:
-    """The reasons as holds; one that was there before keeps the time it began."""
-    since = {(hold.reason.code, hold.reason.object): hold.since for hold in before}
-    return tuple(
-        Hold(reason=reason, since=since.get((reason.code, reason.object), at)) for reason in reasons
-    )
-
-
-def same_objects(before: tuple[Hold, ...], after: tuple[Hold, ...]) -> bool:
-    """Whether two sets of holds are about the same codes and objects."""
-    return {(h.reason.code, h.reason.object) for h in before} == {
-        (h.reason.code, h.reason.object) for h in after
-    }
-
-
-def renamed(reasons: Iterable[Reason], node: int) -> tuple[Reason, ...]:
-    """Blockers of a candidate, with the candidate named in their detail."""
-    return tuple(
-        replace(reason, detail=f"{reason.detail} (if broker {node} stopped now)")
-        for reason in reasons
-    )

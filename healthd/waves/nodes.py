@@ -29,6 +29,8 @@ SLOW_POLL_SECONDS: Final = 10.0
 """How often while the broker recovers, or a late stop is watched."""
 START_AGAIN_SECONDS: Final = 5.0
 """How long after a failed start the next one is sent."""
+START_TRIES: Final = 4
+"""How many starts without an answer fit into the time that a start has."""
 BY_HEALTHD: Final = "healthd"
 
 
@@ -71,6 +73,7 @@ def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
         starting_since=None,
         is_stop_due=False,
         is_overdue=False,
+        is_watched=False,
         observed_at=event.at,
     )
     effect = StopService(
@@ -80,6 +83,11 @@ def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
         timeout_seconds=state.playbook.timeout_seconds(StepKind.STOP, state.policy),
     )
     return then(step, changed_broker(step.state.with_node(taken), event.at), effects=(effect,))
+
+
+def is_stop_due(run: NodeRun) -> bool:
+    """Whether its stop may never have been carried out, and none is under way."""
+    return run.status is NodeStatus.STOPPING and run.is_stop_due and run.command is None
 
 
 def stop_again(state: WaveState, run: NodeRun, at: float) -> Step:
@@ -92,7 +100,8 @@ def stop_again(state: WaveState, run: NodeRun, at: float) -> Step:
         command=stop_id,
         command_at=at,
         start_effect=start_id,
-        is_stop_due=False,
+        # Its deadline begins with this stop.
+        since=at,
     )
     effect = StopService(
         node=run.node,
@@ -101,7 +110,15 @@ def stop_again(state: WaveState, run: NodeRun, at: float) -> Step:
         timeout_seconds=state.playbook.timeout_seconds(StepKind.STOP, state.policy),
     )
     note = Note(event="stop_sent_again", node=run.node, detail="its process still runs")
-    return Step(state=state.with_node(changed), effects=(effect,), notes=(note,))
+    after = changed_broker(state.with_node(changed), at)
+    return Step(state=after, effects=(effect,), notes=(note,))
+
+
+def _not_stopped(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:
+    """Nothing was done: the node waits for its turn once more, through the whole gate."""
+    step = moved(state, run, NodeStatus.PENDING, at, f"its stop was not sent: {detail}")
+    changed = replace(_now(step.state, run.node), command=None, observed_at=None)
+    return then(step, step.state.with_node(changed))
 
 
 def start(state: WaveState, run: NodeRun, at: float, detail: str = "") -> Step:
@@ -127,9 +144,14 @@ def start(state: WaveState, run: NodeRun, at: float, detail: str = "") -> Step:
     effect = StartService(
         node=run.node,
         effect_id=effect_id,
-        timeout_seconds=state.playbook.timeout_seconds(StepKind.START, state.policy),
+        timeout_seconds=_start_seconds(state),
     )
     return then(step, changed_broker(step.state.with_node(changed), at), effects=(effect,))
+
+
+def _start_seconds(state: WaveState) -> float:
+    """The deadline of one start: a hanging one leaves time to look, and to start again."""
+    return state.playbook.timeout_seconds(StepKind.START, state.policy) / START_TRIES
 
 
 def restarted(state: WaveState, run: NodeRun, at: float, host: HostState) -> Step:
@@ -178,7 +200,8 @@ def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
     if run.status is NodeStatus.STOPPING:
         limit = playbook.timeout_seconds(StepKind.LEFT, policy)
         if waited > limit:
-            detail = f"its process did not end within {limit:g} s of the stop; it is watched"
+            said = f": {run.detail}" if run.detail else ""
+            detail = f"its process did not end within {limit:g} s of the stop{said}; it is watched"
             return failed(state, run, at, detail, watched=True)
         return _ask(state, run, at, POLL_SECONDS)
     if run.status in {NodeStatus.STOPPED, NodeStatus.STARTING}:
@@ -186,20 +209,28 @@ def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
         if waited > limit:
             detail = f"its process was not running within {limit:g} s: {run.detail or 'no answer'}"
             return failed(state, run, at, detail, watched=False)
-        return _ask(state, run, at, POLL_SECONDS)
+        return _overdue(state, run, at) or _ask(state, run, at, POLL_SECONDS)
     if run.status is NodeStatus.RECOVERING:
         return _overdue(state, run, at) or _ask(state, run, at, SLOW_POLL_SECONDS)
-    if run.status is NodeStatus.FAILED and run.is_watched:
+    if run.status is NodeStatus.SOAKING:
+        return _overdue(state, run, at) or Step(state=state)
+    if run.is_watched:
         return _ask(state, run, at, SLOW_POLL_SECONDS)
     return Step(state=state)
 
 
 def _overdue(state: WaveState, run: NodeRun, at: float) -> Step | None:
+    """Nothing moves on by itself when a restart takes too long: a person has to look."""
     limit = state.playbook.timeout_seconds(StepKind.BACK, state.policy)
     began = run.since if run.starting_since is None else run.starting_since
     if run.is_overdue or at - began <= limit:
         return None
-    reason = f"broker {run.node} is not back after {limit:g} s: {run.detail or 'no evidence'}"
+    if run.status is NodeStatus.SOAKING:
+        held = [hold.reason for hold in state.holds]
+        why = ", ".join(f"{reason.code.value} {reason.object}" for reason in held[:3])
+        reason = f"broker {run.node} is not through its soak {limit:g} s after its start: {why}"
+    else:
+        reason = f"broker {run.node} is not back after {limit:g} s: {run.detail or 'no evidence'}"
     changed = state.with_node(replace(run, is_overdue=True))
     pause = Pause(by=BY_HEALTHD, reason=reason, since=at, node=run.node)
     return Step(
@@ -230,13 +261,21 @@ def on_command_ended(state: WaveState, run: NodeRun, event: CommandEnded) -> Ste
         data={"effect": event.effect_id, "outcome": event.outcome.value},
     )
     if verb == "elect":
-        soaking = soak(state.with_node(changed), changed, event.at)
-        return then(soaking, soaking.state, notes=(note,))
+        after = state.with_node(changed)
+        if run.status is not NodeStatus.RECOVERING:
+            return Step(state=after, notes=(note,))
+        soaking = soak(after, changed, event.at)
+        return then(Step(state=after, notes=(note,)), soaking.state, notes=soaking.notes)
     if event.outcome is not Outcome.OK:
         changed = replace(changed, detail=event.detail)
-    if verb == "stop" and event.outcome is Outcome.NOT_SENT and run.status is NodeStatus.STOPPING:
-        changed = replace(changed, is_stop_due=True)
-    return Step(state=state.with_node(changed), effects=(Observe(node=run.node),), notes=(note,))
+    after = state.with_node(changed)
+    if verb == "stop" and run.status is NodeStatus.STOPPING:
+        if event.outcome is not Outcome.NOT_SENT:
+            after = after.with_node(replace(changed, is_stop_due=False))
+        elif not run.is_stop_due:
+            nothing = _not_stopped(after, changed, event.at, event.detail)
+            return then(Step(state=after, notes=(note,)), nothing.state, notes=nothing.notes)
+    return Step(state=after, effects=(Observe(node=run.node),), notes=(note,))
 
 
 def on_observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
@@ -247,7 +286,7 @@ def on_observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
     renewed = host.is_running and host.start is not None and host.start != run.started_before
     if run.status is NodeStatus.STOPPING:
         if not host.is_running:
-            return _left(state, run, at)
+            return left(state, run, at)
         return restarted(state, run, at, host) if renewed else Step(state=state)
     if run.status is NodeStatus.STOPPED and not host.is_running:
         return start(state, run, at)
@@ -255,15 +294,16 @@ def on_observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
         return _starting(state, run, event, renewed=renewed)
     if run.status is NodeStatus.RECOVERING:
         return _recovering(state, run, event)
-    if run.status is NodeStatus.FAILED and run.is_watched:
+    if run.is_watched and run.status.has_ended:
         return _late(state, run, event, renewed=renewed)
     return Step(state=state)
 
 
-def _left(state: WaveState, run: NodeRun, at: float) -> Step:
-    left = moved(state, run, NodeStatus.STOPPED, at, "its process has left")
-    begun = start(left.state, replace(_now(left.state, run.node), command=None), at)
-    return then(left, begun.state, effects=begun.effects, notes=begun.notes)
+def left(state: WaveState, run: NodeRun, at: float) -> Step:
+    """The process has ended: start it in the same step, so that nothing comes between."""
+    gone = moved(state, run, NodeStatus.STOPPED, at, "its process has left")
+    begun = start(gone.state, replace(_now(gone.state, run.node), command=None), at)
+    return then(gone, begun.state, effects=begun.effects, notes=begun.notes)
 
 
 def _late(state: WaveState, run: NodeRun, event: Observed, *, renewed: bool) -> Step:
@@ -281,7 +321,7 @@ def _late(state: WaveState, run: NodeRun, event: Observed, *, renewed: bool) -> 
     effect = StartService(
         node=run.node,
         effect_id=effect_id,
-        timeout_seconds=state.playbook.timeout_seconds(StepKind.START, state.policy),
+        timeout_seconds=_start_seconds(state),
     )
     note = Note(event="late_stop_started_again", node=run.node, detail="its process ended late")
     after = changed_broker(state.with_node(changed), at)
@@ -338,10 +378,19 @@ def soak(state: WaveState, run: NodeRun, at: float) -> Step:
 
 
 def relapsed(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:
-    """The node left an ISR, or the cluster, in its soak: it recovers once more."""
+    """The node left an ISR, or the cluster, in its soak: it recovers once more.
+
+    The recovery time-out goes on from its start: a broker that comes and goes is never through.
+    """
     step = moved(state, run, NodeStatus.RECOVERING, at, detail)
-    current = replace(_now(step.state, run.node), starting_since=at)
-    return then(step, replace(step.state.with_node(current), soak_since=None, clean=CleanRun()))
+    return then(step, replace(step.state, soak_since=None, clean=CleanRun()))
+
+
+def done(state: WaveState, run: NodeRun, at: float) -> Step:
+    """The soak is over: the wave is through with the node."""
+    step = moved(state, run, NodeStatus.DONE, at)
+    through = replace(_now(step.state, run.node), is_overdue=False)
+    return then(step, step.state.with_node(through))
 
 
 def _now(state: WaveState, node: int) -> NodeRun:

@@ -33,6 +33,8 @@ def _refusal_for_node(state: WaveState, order: Ordered) -> str | None:
         named = ", ".join(str(each.node) for each in state.nodes)
         return f"broker {order.node} is not in this wave, which has {named}"
     is_stuck = run.status is NodeStatus.FAILED or run.is_overdue
+    if order.verb is Verb.RETRY and state.abort is not None:
+        return f"the wave is being aborted, by {state.abort.by}; nothing new is begun"
     if order.verb is Verb.RETRY and not is_stuck:
         return f"broker {order.node} is {run.status.value}; only a failed one can be retried"
     if order.verb is Verb.SKIP and not is_stuck and run.status is not NodeStatus.PENDING:
@@ -81,7 +83,7 @@ def _retry(state: WaveState, order: Ordered) -> Step:
 
     The node waits for its turn like any other: one that is down is a repair and only started,
     one that still runs its old process is stopped through the whole gate, and one that runs a new
-    process is not restarted again.
+    process is not restarted again. One whose stop timed out stays watched meanwhile.
     """
     run = _run(state, order)
     lifted = _without_pauses_of(state, run.node)
@@ -89,7 +91,6 @@ def _retry(state: WaveState, order: Ordered) -> Step:
     again = replace(
         pending,
         is_overdue=False,
-        is_watched=False,
         is_stop_due=False,
         command=None,
         starting_since=None,
@@ -102,7 +103,8 @@ def _retry(state: WaveState, order: Ordered) -> Step:
 def _skip(state: WaveState, order: Ordered) -> Step:
     run = _run(state, order)
     lifted = _without_pauses_of(state, run.node)
-    skipped = replace(run.moved(NodeStatus.SKIPPED, order.at, order.reason), is_overdue=False)
+    moved = run.moved(NodeStatus.SKIPPED, order.at, order.reason)
+    skipped = replace(moved, is_overdue=False, command=None)
     candidate = None if state.candidate == run.node else state.candidate
     after = replace(lifted.with_node(skipped), candidate=candidate)
     return Step(state=after, notes=(Note(event="node_skipped", node=run.node),))

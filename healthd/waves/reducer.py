@@ -11,11 +11,12 @@ Invariants, whatever happens in whatever order:
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
-from healthd.waves import nodes, orders, taking
+from healthd.waves import holding, look, nodes, orders, repairs, taking
 from healthd.waves.effects import Note, Observe, Step
 from healthd.waves.events import (
     Began,
@@ -43,6 +44,9 @@ from healthd.waves.state import (
     WaveStatus,
 )
 
+_STORE: Final = "the state file"
+"""How the reason of a pause begins that a failing journal has caused."""
+
 
 def reduce(state: WaveState, event: Event) -> Step:
     """What an event leads to. A wave that has ended only finishes what it had begun."""
@@ -63,7 +67,7 @@ def _dispatch(state: WaveState, event: Event) -> Step:
         case SnapshotSeen():
             return taking.on_snapshot(state, event)
         case Confirmed():
-            return taking.on_confirmed(state, event)
+            return look.on_confirmed(state, event)
         case Observed():
             return _for_node(state, event.node, lambda run: _observed(state, run, event))
         case CommandEnded():
@@ -91,7 +95,7 @@ def _for_node(state: WaveState, node: int, act: Callable[[NodeRun], Step]) -> St
 
 def _observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
     if run.status is NodeStatus.PENDING:
-        return taking.on_pending_observed(state, run, event)
+        return repairs.on_pending_observed(state, run, event)
     return nodes.on_observed(state, run, event)
 
 
@@ -109,7 +113,10 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
     """Observe everything in flight before anything else; soak and clean run start again."""
     after = replace(
         state,
+        # It was accepted, and its daemon died before it began.
+        status=WaveStatus.RUNNING if state.status is WaveStatus.PLANNED else state.status,
         candidate=None,
+        last_look=(),
         clean=CleanRun(),
         soak_since=event.at if state.having({NodeStatus.SOAKING}) else None,
         is_draining=False,
@@ -135,13 +142,13 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
 
 
 def _store_failed(state: WaveState, event: StoreFailed) -> Step:
-    if any(pause.node is None and pause.by == BY_HEALTHD for pause in state.pauses):
+    if any(pause.reason.startswith(_STORE) for pause in state.pauses):
         return Step(state=state)
-    pause = Pause(by=BY_HEALTHD, reason=f"the state file: {event.detail}", since=event.at)
+    pause = Pause(by=BY_HEALTHD, reason=f"{_STORE}: {event.detail}", since=event.at)
     hold = Reason(code=ReasonCode.STORE_UNSAFE, object=f"wave:{state.wave}", detail=event.detail)
     after = nodes.paused(state, pause)
     return Step(
-        state=replace(after, holds=taking.holds_with(after, (hold,), event.at)),
+        state=replace(after, holds=holding.holds_with(after, (hold,), event.at)),
         notes=(Note(event="wave_paused", detail=pause.reason),),
     )
 
@@ -157,8 +164,11 @@ def _settled(before: WaveState, step: Step, at: float) -> Step:
     after = replace(state, status=status)
     if status.has_ended:
         after = replace(after, candidate=None, holds=(), pauses=())
-    detail = state.holds[0].reason.detail if status is WaveStatus.HOLDING and state.holds else ""
-    if status is WaveStatus.PAUSED:
+    detail = ""
+    if status is WaveStatus.HOLDING:
+        first = holding.held(state.holds)[0].reason
+        detail = f"{first.code.value} {first.object}: {first.detail}"
+    elif status is WaveStatus.PAUSED:
         detail = state.pauses[-1].reason
     note = Note(event=f"wave_{status.value}", detail=detail, data={"before": before.status.value})
     if any(existing.event == note.event for existing in step.notes):
@@ -171,15 +181,22 @@ def _status(state: WaveState, at: float) -> WaveStatus:
         if all(run.status.has_ended for run in state.nodes):
             any_failed = state.having({NodeStatus.FAILED})
             return WaveStatus.FAILED if any_failed else WaveStatus.SUCCEEDED
-        busy = [run for run in state.having(BEFORE_SOAK) if not run.is_overdue]
+        busy = [run for run in state.having(BEFORE_SOAK) if not _may_be_left(run)]
         if state.abort is not None and not busy:
             return WaveStatus.ABORTED
     if state.is_paused:
         return WaveStatus.PAUSED
-    return WaveStatus.HOLDING if taking.is_held(state) else WaveStatus.RUNNING
+    return WaveStatus.HOLDING if holding.is_held(state) else WaveStatus.RUNNING
+
+
+def _may_be_left(run: NodeRun) -> bool:
+    """Whether an aborted wave need not wait for it: it runs, and is not back for too long."""
+    return run.status is NodeStatus.RECOVERING and run.is_overdue
 
 
 def _is_watching(state: WaveState, at: float) -> bool:
     """Whether a stop that timed out may still take effect; the wave stays to start it again."""
     limit = state.playbook.timeout_seconds(StepKind.STOP, state.policy)
-    return any(run.is_watched and at - run.since <= limit for run in state.nodes)
+    return any(
+        run.is_watched and run.status.has_ended and at - run.since <= limit for run in state.nodes
+    )

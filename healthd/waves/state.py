@@ -83,16 +83,16 @@ class NodeRun:
     start_effect: str | None = None
     """The id of the start, written together with the intent to stop."""
     is_stop_due: bool = False
-    """The stop's intent is on disk, but nobody knows that it was carried out."""
+    """The stop's intent was on disk when the daemon died: nobody knows if it was carried out."""
     started_before: str | None = None
     """What identified the process before the stop (its start time)."""
     started_after: str | None = None
     starting_since: float | None = None
-    """When its start was first sent: the recovery time-out runs from here."""
+    """When its start was first sent: the recovery time-out runs from here until it is done."""
     observed_at: float | None = None
     """When its host was last asked about the process."""
     is_watched: bool = False
-    """Failed in its stop: when its process ends after all, it is started."""
+    """Its stop timed out: when its process ends after all, it is started."""
     is_overdue: bool = False
     """It took longer than the recovery time-out."""
     detail: str = ""
@@ -151,6 +151,8 @@ class WaveState:
     candidate: int | None = None
     """The node that is being looked at again right before its stop."""
     candidate_since: float = 0.0
+    last_look: tuple[Reason, ...] = ()
+    """What the last look at a candidate found; it stands while the next look is under way."""
     holds: tuple[Hold, ...] = ()
     clean: CleanRun = field(default_factory=CleanRun)
     soak_since: float | None = None

@@ -1,0 +1,122 @@
+"""Why a wave does not take its next node: the gate's reasons, and what is the ordinary course."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from healthd.model.codes import ReasonCode
+from healthd.model.reason import Reason
+from healthd.safety.clean_run import CleanRun, clean_enough, index_holds
+from healthd.waves.effects import Note, Step
+from healthd.waves.gate import Reading
+from healthd.waves.nodes import then
+from healthd.waves.state import IN_FLIGHT, Hold, NodeStatus, WaveState, WaveStatus
+
+WAITING: Final = frozenset(
+    {ReasonCode.NOT_CLEAN_LONG_ENOUGH, ReasonCode.SOAKING, ReasonCode.BROKER_IN_FLIGHT}
+)
+"""Reasons that are part of a wave's ordinary course; any other makes it hold."""
+
+_NAMED: Final = 5
+_WRITTEN: Final = 50
+"""Of the holds so many go into the words and into the data of a line of the journal."""
+
+
+def is_held(state: WaveState) -> bool:
+    """Whether the gate is closed for more than the ordinary course of the wave."""
+    return bool(held(state.holds))
+
+
+def held(holds: tuple[Hold, ...]) -> tuple[Hold, ...]:
+    """The holds that are more than the ordinary course of the wave."""
+    return tuple(hold for hold in holds if hold.reason.code not in WAITING)
+
+
+def holds_with(state: WaveState, more: Iterable[Reason], at: float) -> tuple[Hold, ...]:
+    """The holds that stand, with some more."""
+    return _with_since(state.holds, (*(hold.reason for hold in state.holds), *more), at)
+
+
+def with_gate(
+    step: Step, reasons: Iterable[Reason], at: float, *, clean: CleanRun | None = None
+) -> Step:
+    """The step with the gate's reasons in its state, and a line when they are other ones."""
+    before, state = step.state.holds, step.state
+    holds = _with_since(before, dict.fromkeys(reasons), at)
+    changed = replace(state, holds=holds, clean=state.clean if clean is None else clean)
+    held_before, held_now = held(before), held(holds)
+    if state.status is WaveStatus.PLANNED or _keys(held_before) == _keys(held_now):
+        return then(step, changed)
+    note = Note(
+        event="gate_closed" if held_now else "gate_clear",
+        detail="; ".join(
+            f"{hold.reason.code.value} {hold.reason.object}" for hold in held_now[:_NAMED]
+        ),
+        data={"reasons": [hold.reason.as_json() for hold in held_now[:_WRITTEN]]},
+    )
+    return then(step, changed, notes=(note,))
+
+
+def index_too_low(state: WaveState, reading: Reading) -> tuple[Reason, ...]:
+    """What the Health Index without the wave's own effect has against the next node."""
+    return index_holds(
+        state.clean,
+        index=reading.index,
+        minimum=state.policy.min_health_index,
+        cluster=state.cluster,
+    )
+
+
+def not_clean(state: WaveState, at: float) -> tuple[Reason, ...]:
+    """What the clean run still lacks."""
+    return clean_enough(
+        state.clean,
+        at=at,
+        snapshots=state.policy.clean_snapshots,
+        seconds=state.policy.clean_seconds,
+        cluster=state.cluster,
+    )
+
+
+def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
+    """The nodes that the wave waits for: until they soak, and until the soak is over."""
+    for run in state.having(IN_FLIGHT):
+        if run.status is not NodeStatus.SOAKING:
+            yield Reason(
+                code=ReasonCode.BROKER_IN_FLIGHT,
+                object=f"broker:{run.node}",
+                detail=f"{run.status.value} for {at - run.since:.0f} s"
+                + (f": {run.detail}" if run.detail else ""),
+            )
+            continue
+        soaked = 0.0 if state.soak_since is None else at - state.soak_since
+        if soaked < state.policy.soak_seconds:
+            yield Reason(
+                code=ReasonCode.SOAKING,
+                object=f"broker:{run.node}",
+                detail=f"{soaked:.0f} of {state.policy.soak_seconds:.0f} s of clean soak",
+            )
+
+
+def waiting(state: WaveState, at: float) -> tuple[Reason, ...]:
+    """What the wave waits for in its ordinary course."""
+    return (*in_flight(state, at), *not_clean(state, at))
+
+
+def must_wait(reasons: tuple[Reason, ...], *, is_repair: bool) -> bool:
+    """Whether the ordinary course keeps a node; a repair may stand beside one in its soak."""
+    if not is_repair:
+        return bool(reasons)
+    return any(reason.code is not ReasonCode.SOAKING for reason in reasons)
+
+
+def _with_since(before: tuple[Hold, ...], reasons: Iterable[Reason], at: float) -> tuple[Hold, ...]:
+    """The reasons as holds; one that was there before keeps the time it began."""
+    since = {(hold.reason.code, hold.reason.object): hold.since for hold in before}
+    return tuple(
+        Hold(reason=reason, since=since.get((reason.code, reason.object), at)) for reason in reasons
+    )
+
+
+def _keys(holds: tuple[Hold, ...]) -> frozenset[tuple[ReasonCode, str]]:
+    return frozenset((hold.reason.code, hold.reason.object) for hold in holds)
