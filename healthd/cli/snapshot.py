@@ -12,6 +12,8 @@ from healthd.cli.exits import Exit
 from healthd.config.problems import ConfigError
 from healthd.model.render import render_snapshot
 
+DEFAULT_FLEET_FILE: Final = Path("/etc/healthd/fleet.yaml")
+"""As in the daemon's settings."""
 _FACTORY: Final = "healthd.main"
 """Where the composition root is; it is named and not imported, for it imports this."""
 
@@ -20,9 +22,12 @@ _FACTORY: Final = "healthd.main"
 @click.argument("cluster", required=False)
 @click.option("--direct", is_flag=True, help="Read the cluster now, without a daemon.")
 @click.option(
+    "--fleet-file",
     "--fleet",
     envvar="HEALTHD_FLEET_FILE",
     type=click.Path(path_type=Path),
+    default=DEFAULT_FLEET_FILE,
+    show_default=True,
     metavar="FILE",
     help="The fleet file, for --direct.  [env: HEALTHD_FLEET_FILE]",
 )
@@ -38,7 +43,7 @@ def snapshot(
     *,
     cluster: str | None,
     direct: bool,
-    fleet: Path | None,
+    fleet_file: Path,
     bootstrap: str | None,
     server: str,
     token_file: Path | None,
@@ -52,7 +57,7 @@ def snapshot(
     if cluster is None and bootstrap is None:
         raise click.UsageError("say which CLUSTER")
     if direct or bootstrap is not None:
-        document = _read_now(context, cluster=cluster, fleet_file=fleet, bootstrap=bootstrap)
+        document = _read_now(context, cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
     else:
         document = DaemonClient(server, token_file).get(
             path_of("clusters", cluster or "", "snapshot")

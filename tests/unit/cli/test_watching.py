@@ -1,0 +1,159 @@
+"""Following a wave: every change once, over a restart of the daemon, until it ends."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.daemon import InMemoryDaemon, wave_state
+
+from healthd.cli.client import DaemonError
+from healthd.cli.exits import Exit
+from healthd.cli.watching import PATIENCE_SECONDS, follow
+from healthd.cli.wave_text import changes, waiting
+from healthd.model.codes import ReasonCode
+from healthd.model.reason import Reason
+from healthd.serve.wave_json import wave_document
+from healthd.waves.state import Hold, NodeStatus, Pause, WaveState, WaveStatus
+
+AT = "2026-01-01T12:00:00Z"
+AWAY = DaemonError("cannot be reached", Exit.UNREACHABLE)
+RUNNING = {"status": "running"}
+ENDED = {"status": "succeeded"}
+
+
+def script(*steps: Any) -> Callable[[], dict[str, Any]]:
+    """Looks that give these answers, one after the other."""
+    left = list(steps)
+
+    def look() -> dict[str, Any]:
+        step = left.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        found: dict[str, Any] = step
+        return found
+
+    return look
+
+
+def test_it_looks_until_the_wave_has_ended() -> None:
+    slept: list[float] = []
+    looks = follow(script(RUNNING, RUNNING, ENDED), interval_seconds=2.0, sleep=slept.append)
+    assert [found["status"] for found in looks] == ["running", "running", "succeeded"]
+    assert slept == [2.0, 2.0]
+
+
+def test_a_daemon_that_is_restarted_is_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    looks = follow(
+        script(RUNNING, AWAY, AWAY, RUNNING, AWAY, ENDED),
+        interval_seconds=1.0,
+        sleep=lambda _: None,
+    )
+    assert [found["status"] for found in looks] == ["running", "running", "succeeded"]
+    assert capsys.readouterr().err.count("the daemon is away") == 2
+
+
+def test_a_daemon_that_does_not_come_back_ends_the_watching() -> None:
+    slept: list[float] = []
+    looks = follow(script(RUNNING, *[AWAY] * 1000), interval_seconds=1.0, sleep=slept.append)
+    with pytest.raises(DaemonError) as ended:
+        list(looks)
+    assert ended.value.exit_code == Exit.UNREACHABLE
+    assert sum(slept) == pytest.approx(PATIENCE_SECONDS, abs=2.0)
+
+
+def test_a_daemon_that_was_never_there_is_not_waited_for() -> None:
+    with pytest.raises(DaemonError):
+        list(follow(script(AWAY), interval_seconds=1.0, sleep=lambda _: None))
+
+
+def document(state: WaveState) -> dict[str, Any]:
+    return wave_document(InMemoryDaemon().put(state))
+
+
+def hold(code: ReasonCode, of: str, detail: str) -> Hold:
+    return Hold(reason=Reason(code=code, object=of, detail=detail), since=1.0)
+
+
+def test_the_first_look_tells_all() -> None:
+    assert list(changes(None, document(wave_state()))) == [
+        f"{AT} wave w1 holding",
+        f"{AT} node 2 done",
+        f"{AT} node 1 soaking",
+        f"{AT} node 3 pending",
+        f"{AT} gate closed: BROKER_DOWN broker:3: it is not alive",
+    ]
+
+
+def test_what_has_not_changed_is_not_told_again() -> None:
+    state = wave_state()
+    later = replace(state, clock=260.0, clean=replace(state.clean, snapshots=2, last_at=260.0))
+    assert list(changes(document(state), document(later))) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        pytest.param(
+            lambda state: state.with_node(state.nodes[2].moved(NodeStatus.STOPPING, 200.0)),
+            [f"{AT} node 3 stopping"],
+            id="a node",
+        ),
+        pytest.param(
+            lambda state: state.with_node(replace(state.nodes[1], detail="it is slow")),
+            [f"{AT} node 1 soaking: it is slow"],
+            id="what is known of a node",
+        ),
+        pytest.param(
+            lambda state: replace(state, holds=(), status=WaveStatus.RUNNING),
+            [f"{AT} wave w1 running", f"{AT} gate open"],
+            id="the gate opens",
+        ),
+        pytest.param(
+            lambda state: replace(
+                state, holds=(hold(ReasonCode.SOAKING, "broker:1", "30 of 120 s"),)
+            ),
+            [f"{AT} gate closed: SOAKING broker:1: 30 of 120 s"],
+            id="another hold",
+        ),
+        pytest.param(
+            lambda state: replace(
+                state, holds=(hold(ReasonCode.BROKER_DOWN, "broker:3", "another detail"),)
+            ),
+            [],
+            id="only a hold's numbers",
+        ),
+        pytest.param(
+            lambda state: replace(
+                state,
+                status=WaveStatus.PAUSED,
+                pauses=(Pause(by="bob", reason="lunch", since=200.0),),
+            ),
+            [
+                f"{AT} wave w1 paused",
+                f"{AT} paused by bob: lunch -> healthd wave resume w1 --reason ...",
+            ],
+            id="a pause",
+        ),
+        pytest.param(
+            lambda state: replace(state, status=WaveStatus.SUCCEEDED, holds=()),
+            [f"{AT} wave w1 succeeded"],
+            id="the end",
+        ),
+    ],
+)
+def test_a_change_is_told_in_a_line(
+    change: Callable[[WaveState], WaveState], told: list[str]
+) -> None:
+    state = wave_state()
+    assert list(changes(document(state), document(change(state)))) == told
+
+
+def test_a_wave_whose_gate_was_not_looked_at_does_not_look_open() -> None:
+    planned = wave_state(status=WaveStatus.PLANNED, holds=())
+    assert "GATE  not looked at yet" in list(waiting(document(planned)))
+
+
+def test_an_abort_that_is_under_way_is_told() -> None:
+    state = wave_state(abort=Pause(by="bob", reason="enough", since=1.0))
+    assert "ABORT wanted by bob: enough" in list(waiting(document(state)))

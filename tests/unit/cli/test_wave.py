@@ -1,0 +1,258 @@
+"""`healthd wave`: what is sent, what is shown, and how it ends."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.daemon import NOW, wave_state
+
+from healthd.cli.exits import Exit
+from healthd.engine.view import JournalEntry, OrderRefused, Refusal
+from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveStatus
+
+OPTIONS = [
+    "--playbook", "rolling-restart", "--cluster", "payments", "--brokers", "3", "--reason", "CHG-1",
+]  # fmt: skip
+FILE = """\
+apiVersion: healthd/v1
+kind: Wave
+name: june
+playbook: rolling-restart
+stages:
+  - {name: all, clusters: [payments], brokers: all}
+policy: {soakSeconds: 60}
+"""
+
+
+def without(option: str) -> list[str]:
+    at = OPTIONS.index(option)
+    return OPTIONS[:at] + OPTIONS[at + 2 :]
+
+
+def test_a_wave_starts_from_options_alone(served: Any) -> None:
+    result = served.run("wave", "start", *OPTIONS, "--policy", "soakSeconds=5")
+    assert result.exit_code == Exit.OK, result.output
+    assert "Started wave rolling-restart-payments-1 on payments." in result.output
+    (view,) = served.daemon.wave_views.values()
+    assert (view.state.requested_by, view.state.reason) == ("ann", "CHG-1")
+    assert [run.node for run in view.state.nodes] == [3]
+    assert view.state.policy.soak_seconds == 5.0
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "value"),
+    [
+        ("soakSeconds=5", "soak_seconds", 5.0),
+        ("allowRfOne=a-*,b", "allow_rf_one", ("a-*", "b")),
+        ("baseline=orders-0", "baseline", ("orders-0",)),
+        ("allowQuorumWithoutSpare=true", "allow_quorum_without_spare", True),
+    ],
+)
+def test_a_policy_value_is_read_as_in_a_file(
+    served: Any, given: str, key: str, value: object
+) -> None:
+    assert served.run("wave", "start", *OPTIONS, "--policy", given).exit_code == Exit.OK
+    (view,) = served.daemon.wave_views.values()
+    assert getattr(view.state.policy, key) == value
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        pytest.param([], "give a wave FILE, or add --playbook", id="nothing"),
+        pytest.param(without("--reason"), "add --reason", id="no reason"),
+        pytest.param(without("--brokers"), "add --brokers", id="no brokers"),
+        pytest.param([*without("--brokers"), "--brokers", "x"], "ids such as 1,2", id="no ids"),
+        pytest.param([*without("--brokers"), "--brokers", "1,1"], "names 1 twice", id="twice"),
+        pytest.param([*OPTIONS, "--policy", "soakSeconds"], "not KEY=VALUE", id="no value"),
+        pytest.param(
+            [*OPTIONS, "--policy", "soakSecond=5"], "did you mean soakSeconds?", id="a typo"
+        ),
+        pytest.param([*OPTIONS, "--policy", "windows=1"], "not built yet", id="not built yet"),
+        pytest.param([*OPTIONS, "--policy", "margin=many"], "whole number", id="no number"),
+    ],
+)
+def test_a_mistake_in_the_options_is_exit_2_and_nothing_is_sent(
+    served: Any, words: list[str], said: str
+) -> None:
+    result = served.run("wave", "start", *words)
+    assert result.exit_code == Exit.USAGE
+    assert said in result.stderr
+    assert served.daemon.records == []
+
+
+def test_a_wave_starts_from_a_file_or_stdin(served: Any, tmp_path: Path) -> None:
+    path = tmp_path / "june.yaml"
+    path.write_text(FILE)
+    assert served.run("wave", "start", str(path), "--reason", "CHG-2").exit_code == Exit.OK
+    assert served.daemon.records[0]["why"] == "CHG-2"
+
+
+def test_a_file_with_its_own_reason_needs_no_other(served: Any, tmp_path: Path) -> None:
+    path = tmp_path / "june.yaml"
+    path.write_text(FILE + "reason: CHG-3\n")
+    result = served.run("wave", "start", str(path), "-o", "json")
+    assert result.exit_code == Exit.OK
+    assert json.loads(result.output)["reason"] == "CHG-3"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        pytest.param(FILE, "no reason is given", id="no reason"),
+        pytest.param(FILE + "reazon: x\n", ":8:1: reazon: unknown key", id="a typo"),
+        pytest.param(FILE.replace("june", "[june"), "june.yaml:", id="no YAML"),
+        pytest.param(FILE + "kind: Wave\n", "june.yaml:8:1", id="a key twice"),
+        pytest.param("", "empty", id="empty"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told_with_its_line_and_nothing_is_sent(
+    served: Any, tmp_path: Path, text: str, said: str
+) -> None:
+    path = tmp_path / "june.yaml"
+    path.write_text(text)
+    result = served.run("wave", "start", str(path))
+    assert result.exit_code == Exit.USAGE
+    assert said in result.stderr
+    assert served.daemon.records == []
+
+
+def test_a_file_that_is_not_there_is_exit_2(served: Any, tmp_path: Path) -> None:
+    result = served.run("wave", "start", str(tmp_path / "none.yaml"))
+    assert result.exit_code == Exit.USAGE
+    assert "none.yaml: cannot be opened: No such file" in result.stderr
+
+
+def test_a_file_and_options_that_contradict_it_are_refused(served: Any) -> None:
+    result = served.run("wave", "start", "june.yaml", "--cluster", "payments")
+    assert result.exit_code == Exit.USAGE
+    assert "leave out --cluster" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "record"),
+    [
+        (["pause", "w1"], ("wave pause", "w1")),
+        (["resume", "w1"], ("wave resume", "w1")),
+        (["abort", "w1"], ("wave abort", "w1")),
+        (["retry", "w1", "--broker", "3"], ("wave retry", "w1/3")),
+        (["skip", "w1", "--broker", "3"], ("wave skip", "w1/3")),
+        (["pause", "--all"], ("wave pause", "w1")),
+    ],
+    ids=" ".join,
+)
+def test_an_order_carries_who_and_why(
+    served: Any, words: list[str], record: tuple[str, str]
+) -> None:
+    served.daemon.put(wave_state())
+    result = served.run("wave", *words, "--reason", "CHG-1")
+    assert result.exit_code == Exit.OK, result.output
+    (found,) = served.daemon.records
+    assert (found["what"], found["target"]) == record
+    assert (found["who"], found["why"]) == ("ann", "CHG-1")
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "retry", "skip", "abort"])
+@pytest.mark.parametrize("reason", [[], ["--reason", " "]], ids=["none", "blank"])
+def test_no_order_goes_without_a_reason(served: Any, verb: str, reason: list[str]) -> None:
+    served.daemon.put(wave_state())
+    broker = ["--broker", "3"] if verb in {"retry", "skip"} else []
+    result = served.run("wave", verb, "w1", *broker, *reason)
+    assert result.exit_code == Exit.USAGE
+    assert "--reason" in result.stderr
+    assert served.daemon.records == []
+
+
+@pytest.mark.parametrize("words", [["pause"], ["pause", "w1", "--all"], ["retry", "w1"]])
+def test_an_order_says_what_it_is_about(served: Any, words: list[str]) -> None:
+    assert served.run("wave", *words, "--reason", "x").exit_code == Exit.USAGE
+
+
+def test_the_emergency_stop_with_nothing_to_stop_says_so(served: Any) -> None:
+    result = served.run("wave", "pause", "--all", "--reason", "fire")
+    assert (result.exit_code, result.output) == (0, "No wave runs: there was nothing to pause.\n")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["show", "w9"], ["watch", "w9"], ["report", "w9"], ["pause", "w9", "--reason", "x"]],
+)
+def test_a_wave_that_is_not_there_is_exit_2(served: Any, words: list[str]) -> None:
+    result = served.run("wave", *words)
+    assert result.exit_code == Exit.USAGE
+    assert "there is no wave w9" in result.stderr
+
+
+def test_an_order_that_does_not_fit_the_wave_is_exit_1(served: Any) -> None:
+    served.daemon.put(wave_state())
+    served.daemon.refusal = OrderRefused(Refusal.CONFLICT, "w1 is not paused")
+    result = served.run("wave", "resume", "w1", "--reason", "x")
+    assert (result.exit_code, result.stderr) == (Exit.FAILED, "healthd: w1 is not paused\n")
+
+
+def test_show_tells_each_node_and_what_the_gate_waits_for(served: Any) -> None:
+    pause = Pause(by="healthd", reason="broker 3 did not come back", since=80.0, node=3)
+    nodes = (*wave_state().nodes[:2], NodeRun(node=3, status=NodeStatus.FAILED, since=80.0))
+    served.daemon.put(wave_state(pauses=(pause,), status=WaveStatus.PAUSED, nodes=nodes))
+    output = served.run("wave", "show", "w1").output
+    for said in (
+        "w1  paused  1/3 done on payments with rolling-restart",
+        "soaking  1m00s",
+        "PAUSED for 2m00s by healthd: broker 3 did not come back",
+        "healthd wave retry|skip w1 --broker 3",
+        "GATE  closed",
+        "12s  BROKER_DOWN broker:3: it is not alive",
+        "CLEAN 1 of 3 snapshots, 5s of 1m00s",
+        "SOAK  30s of 2m00s",
+    ):
+        assert said in output
+
+
+def test_list_tells_each_wave_in_a_line(served: Any) -> None:
+    assert "No wave runs" in served.run("wave", "list").output
+    served.daemon.put(wave_state())
+    output = served.run("wave", "list").output
+    assert output.splitlines()[1].split()[:5] == [
+        "w1", "holding", "payments", "rolling-restart", "1/3",
+    ]  # fmt: skip
+    assert json.loads(served.run("wave", "list", "-o", "json").output)["waves"][0]["wave"] == "w1"
+
+
+def test_a_report_is_for_people_programs_and_tickets(served: Any) -> None:
+    served.daemon.put(wave_state())
+    entry = JournalEntry(at=NOW, event="node_stopping", node=2, detail="")
+    served.daemon.stories["w1"] = [entry]
+    assert json.loads(served.run("wave", "report", "w1", "-o", "json").output)["order"] == [2]
+    for form in ("table", "markdown"):
+        assert served.run("wave", "report", "w1", "-o", form).output.startswith("# ")
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (WaveStatus.SUCCEEDED, Exit.OK),
+        (WaveStatus.FAILED, Exit.WAVE_FAILED),
+        (WaveStatus.ABORTED, Exit.WAVE_FAILED),
+    ],
+)
+def test_watching_a_wave_that_has_ended_ends_with_its_outcome(
+    served: Any, status: WaveStatus, code: Exit
+) -> None:
+    served.daemon.put(wave_state(status=status))
+    result = served.run("wave", "watch", "w1")
+    assert result.exit_code == code
+    assert f"wave w1 {status.value}" in result.output
+
+
+def test_starting_and_watching_ends_with_the_waves_outcome(served: Any) -> None:
+    start_wave = served.daemon.start_wave
+
+    async def start_and_fail(request: Any, *, by: str) -> Any:
+        view = await start_wave(request, by=by)
+        served.daemon.put(wave_state(view.state.wave, status=WaveStatus.FAILED))
+        return view
+
+    served.daemon.start_wave = start_and_fail
+    result = served.run("wave", "start", *OPTIONS, "--watch")
+    assert result.exit_code == Exit.WAVE_FAILED
