@@ -91,7 +91,7 @@ class Node:
 
     @property
     def service_command(self) -> Path:
-        """The ``healthd-service`` script of this host: ``stop``, ``start``, ``status``, ``logs``."""
+        """The ``healthd-service`` script: ``stop``, ``start``, ``status`` and ``logs``."""
         return self.folder / "bin" / "healthd-service"
 
     @property
