@@ -11,7 +11,7 @@ from rich.console import Console
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.evaluate import table as print_report
 from healthd.cli.files import output_option
-from healthd.cli.terminal import console, plain, rows_of, score, table, word
+from healthd.cli.terminal import console, first_of, plain, rows_of, score, table, word
 
 _WORST_FIRST: Final = ("CRIT", "UNKNOWN", "WARN", "OK")
 
@@ -137,8 +137,11 @@ def _gate(gate: dict[str, Any]) -> Iterator[str]:
         yield "GATE  clear on this snapshot (a wave also asks for a clean run over time)"
         return
     yield "GATE  closed"
-    for hold in gate["holds"]:
+    holds, rest = first_of(gate["holds"], "holds")
+    for hold in holds:
         yield f"  {hold['code']} {hold['object']}: {hold['detail']}"
+    if rest:
+        yield f"  {rest}"
 
 
 def _print_lines(out: Console, lines: list[str]) -> None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -25,6 +25,10 @@ STYLES: Final = {
 }
 PIPE_WIDTH: Final = 200
 """Columns when stdout is no terminal: lines of a log are not folded."""
+
+LINES_SHOWN: Final = 20
+"""A broker that is down may hold the gate with thousands of partitions."""
+ItemT = TypeVar("ItemT")
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -63,6 +67,12 @@ def rows_of(found: Table, rows: Sequence[Sequence[Any]]) -> Table:
     for row in rows:
         found.add_row(*(cell if isinstance(cell, Text) else plain(cell) for cell in row))
     return found
+
+
+def first_of(items: Sequence[ItemT], what: str) -> tuple[Sequence[ItemT], str]:
+    """What a person can read of a long list, and a line about the rest; empty when that is all."""
+    rest = len(items) - LINES_SHOWN
+    return items[:LINES_SHOWN], f"and {rest} more {what}; -o json has all" if rest > 0 else ""
 
 
 def duration(seconds: float) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from rich.console import Console, Group
 from rich.text import Text
 
-from healthd.cli.terminal import duration, plain, rows_of, table, word
+from healthd.cli.terminal import duration, first_of, plain, rows_of, table, word
 
 ENDED: Final = frozenset({"succeeded", "failed", "aborted"})
 
@@ -75,8 +75,11 @@ def waiting(found: dict[str, Any]) -> Iterator[str]:
         yield "GATE  open"
     else:
         yield "GATE  closed" if found["gate"]["holds"] else "GATE  not looked at yet"
-    for hold in found["gate"]["holds"]:
+    holds, rest = first_of(found["gate"]["holds"], "holds")
+    for hold in holds:
         yield f"  {duration(hold['seconds']):>6}  {hold['code']} {hold['object']}: {hold['detail']}"
+    if rest:
+        yield f"          {rest}"
     clean, soak = found["clean"], found["soak"]
     yield (
         f"CLEAN {clean['snapshots']} of {clean['ofSnapshots']} snapshots,"
@@ -120,8 +123,11 @@ def _gate_lines(at: str, found: dict[str, Any]) -> Iterator[str]:
         return
     if found["gate"]["open"]:
         yield f"{at} gate open"
-    for hold in found["gate"]["holds"]:
+    holds, rest = first_of(found["gate"]["holds"], "holds")
+    for hold in holds:
         yield f"{at} gate closed: {hold['code']} {hold['object']}: {hold['detail']}"
+    if rest:
+        yield f"{at} gate closed: {rest}"
 
 
 def _progress(found: dict[str, Any]) -> str:

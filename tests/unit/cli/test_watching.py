@@ -157,3 +157,15 @@ def test_a_wave_whose_gate_was_not_looked_at_does_not_look_open() -> None:
 def test_an_abort_that_is_under_way_is_told() -> None:
     state = wave_state(abort=Pause(by="bob", reason="enough", since=1.0))
     assert "ABORT wanted by bob: enough" in list(waiting(document(state)))
+
+
+def test_of_thousands_of_holds_a_person_sees_the_first_and_how_many_there_are() -> None:
+    holds = tuple(
+        hold(ReasonCode.PARTITION_UNDER_REPLICATED, f"orders-{at}", "not in sync on broker 3")
+        for at in range(2000)
+    )
+    lines = list(waiting(document(wave_state(holds=holds))))
+    assert sum("orders-" in line for line in lines) == 20
+    assert [line.strip() for line in lines if "more" in line] == [
+        "and 1980 more holds; -o json has all"
+    ]
