@@ -178,7 +178,18 @@ def _download(folder: Path) -> None:
     assert maven is not None, "the caller installs Maven first"
     goal = "dependency:copy-dependencies"
     # Not in the checkout's working folder: Maven would write a target/ beside the pom.
-    _run([maven, "-q", "-B", "-f", str(POM), goal, f"-DoutputDirectory={folder}"])
+    _run(
+        [
+            maven,
+            "-q",
+            "-B",
+            "-Dstyle.color=never",
+            "-f",
+            str(POM),
+            goal,
+            f"-DoutputDirectory={folder}",
+        ]
+    )
 
 
 def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> None:
