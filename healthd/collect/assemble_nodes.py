@@ -178,6 +178,10 @@ def _roles(node: int, facts: _Facts) -> frozenset[Role] | None:
         before = facts.last.brokers.get(node)
         was_broker = before is not None and Role.BROKER in (before.roles or ())
         both = is_broker or was_broker
+        if not both and facts.observed.cluster_nodes is None:
+            # It may be a combined node that is down: only DescribeCluster, which lists those that
+            # registered, tells it from a pure controller.
+            return None
         return frozenset({Role.BROKER, Role.CONTROLLER} if both else {Role.CONTROLLER})
     return frozenset({Role.BROKER})
 

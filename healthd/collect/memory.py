@@ -306,9 +306,9 @@ class MemorySource:
             for node in self.target.exporter_urls
             if node not in cluster.away and node not in cluster.silent_exporters
         ]
-        return {node: PageSeen(signals=self._signals(node, at), at=at) for node in answering}
+        return {node: PageSeen(signals=self._signals(node), at=at) for node in answering}
 
-    def _signals(self, node: int, at: float) -> BrokerSignals:
+    def _signals(self, node: int) -> BrokerSignals:
         cluster = self.cluster
         is_broker = node in cluster.brokers
         is_controller = node in cluster.controllers

@@ -8,20 +8,24 @@ KRaft; here any broker forwards the request to the real one).
 """
 
 import logging
+import warnings
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from kafka import KafkaAdminClient
-from kafka import errors as kafka_errors
-from kafka.protocol.admin import (
-    DescribeClusterRequest,
-    DescribeConfigsRequest,
-    DescribeQuorumRequest,
-    ListPartitionReassignmentsRequest,
-)
-
 from healthd.collect.observation import FailureReason, Origin
 from healthd.collect.target import ClusterTarget
+
+with warnings.catch_warnings():
+    # It reads its protocol's schemas with a function that Python 3.11 calls deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from kafka import KafkaAdminClient
+    from kafka import errors as kafka_errors
+    from kafka.protocol.admin import (
+        DescribeClusterRequest,
+        DescribeConfigsRequest,
+        DescribeQuorumRequest,
+        ListPartitionReassignmentsRequest,
+    )
 
 KeyT = TypeVar("KeyT")
 

@@ -64,4 +64,5 @@ def configure_logs(log_format: str, level: str) -> None:
     root.setLevel(max(_LEVELS[level], logging.WARNING))
     # Clients that are refused by one broker try the next; our own collectors report it.
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    logging.getLogger("healthd.librdkafka").setLevel(logging.CRITICAL)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)

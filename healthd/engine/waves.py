@@ -359,7 +359,7 @@ def _nodes(spec: WaveSpec, loop: ClusterLoop) -> tuple[int, ...]:
         return tuple(sorted(seen | configured))
     unknown = sorted(set(spec.stage.brokers) - seen - configured)
     if unknown:
-        known = ", ".join(map(str, sorted(seen | configured)))
+        known = ", ".join(map(str, sorted(seen | configured))) or "none that is known yet"
         named = ", ".join(map(str, unknown))
         raise OrderRefused(
             Refusal.INVALID, f"cluster {loop.config.name} has no broker {named}; it has {known}"

@@ -63,9 +63,11 @@ def test_a_daemon_killed_while_a_broker_is_down_starts_it(
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("phase", "broker"),
-    itertools.product(
-        ("stopping", "stopped", "starting", "recovering", "soaking"), (PLAIN_BROKER, CONTROLLER)
-    ),
+    [
+        (phase, broker)
+        for phase in ("stopping", "stopped", "starting", "recovering", "soaking")
+        for broker in (PLAIN_BROKER, CONTROLLER)
+    ],
 )
 def test_a_daemon_killed_in_any_phase_restarts_every_broker_exactly_once(
     fleet: DemoFleet, daemon: DaemonProcess, phase: str, broker: int

@@ -1,9 +1,9 @@
 """Snapshots for tests: builders that are healthy unless told otherwise, and strategies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from hypothesis import strategies as st
 
@@ -17,6 +17,8 @@ from healthd.model.snapshot import (
     Voter,
 )
 from healthd.model.words import BrokerState, EvidenceGroup, Excluded, QuorumMode, Role
+
+_Row = TypeVar("_Row", Broker, Voter)
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 INTERVAL = 15.0
@@ -113,91 +115,128 @@ def ages(**changes: float | str | None) -> Mapping[EvidenceGroup, float | None]:
 _NAMES = ("orders", "orders-1", "__consumer_offsets", "__remote_log_metadata", "t10", "t9")
 _NODES = st.integers(0, 6)
 _SECONDS = st.sampled_from([0.0, 5.0, 10.0, 30.0, 31.0, 60.0, 75.0, 90.0, 400.0, 1000.0])
+_SECONDS_OR_NONE = st.none() | _SECONDS
 _RATIO = st.floats(0, 1)
+_REPLICAS = st.lists(_NODES, unique=True, max_size=4)
+_SOME = st.sampled_from([15, 15, *range(15)])
+"""A mask over up to four replicas, mostly all of them."""
+_FEW = st.sampled_from([0, 0, 0, 1, 2, 3])
+_MANY = st.integers(0, 4)
+_SELDOM = st.sampled_from([False, False, False, True])
+_MIN_ISR = st.sampled_from([None, 1, 2, 2, 3, 5])
+_EXCLUDED = st.sampled_from([None, None, None, *Excluded])
+_AGES = st.fixed_dictionaries(
+    # Mostly seen: without metadata a snapshot says next to nothing.
+    {EvidenceGroup.METADATA: st.one_of(_SECONDS, _SECONDS, _SECONDS, st.none())},
+    optional={
+        group: st.one_of(_SECONDS, _SECONDS, st.none())
+        for group in EvidenceGroup
+        if group is not EvidenceGroup.METADATA
+    },
+) | st.dictionaries(st.sampled_from(EvidenceGroup), st.none() | _SECONDS, max_size=2)
 
 
 @st.composite
 def partitions(draw: st.DrawFn, number: int) -> Partition:
     """A partition in any state that the snapshot's form allows."""
-    replicas = tuple(draw(st.lists(_NODES, unique=True, max_size=4)))
-    some = st.frozensets(st.sampled_from(replicas)) if replicas else st.just(frozenset[int]())
-    isr = replicas if draw(st.booleans()) else tuple(sorted(draw(some)))
+    replicas = tuple(draw(_REPLICAS))
+    in_isr, being_added = draw(_SOME), draw(_FEW)
+    isr = tuple(node for at, node in enumerate(replicas) if in_isr >> at & 1)
     return Partition(
         id=number,
-        leader=draw(st.sampled_from([-1, *isr])),
+        leader=-1 if draw(_SELDOM) else 0,
         replicas=replicas,
         isr=isr,
-        adding=draw(some) if draw(st.integers(0, 4)) == 0 else frozenset(),
-        leaderless_seconds=draw(st.none() | _SECONDS),
+        adding=frozenset(node for at, node in enumerate(replicas) if being_added >> at & 1),
+        leaderless_seconds=draw(_SECONDS_OR_NONE),
     )
 
 
 @st.composite
 def topics(draw: st.DrawFn, name: str) -> Topic:
     """A topic with any partitions."""
-    many = draw(st.integers(0, 5))
     return Topic.of(
         name,
-        [draw(partitions(number)) for number in range(many)],
-        min_insync_replicas=draw(st.none() | st.integers(1, 5)),
-        excluded=draw(st.sampled_from([None, None, None, *Excluded])),
+        [draw(_PARTITIONS[number]) for number in range(draw(_MANY))],
+        min_insync_replicas=draw(_MIN_ISR),
+        excluded=draw(_EXCLUDED),
     )
 
 
-@st.composite
-def brokers(draw: st.DrawFn, node: int) -> Broker:
+def brokers(node: int) -> st.SearchStrategy[Broker]:
     """A node in any state."""
-    return Broker(
-        id=node,
-        alive=draw(st.booleans()),
-        rack=draw(st.sampled_from([None, "az1", "az2", "az3"])),
-        state=draw(st.sampled_from(BrokerState)),
-        fenced=draw(st.booleans()),
-        roles=draw(st.sampled_from([None, frozenset({Role.BROKER}), frozenset({Role.CONTROLLER})])),
-        request_handler_idle=draw(st.none() | st.floats(0, 2)),
-        disk_used_ratio=draw(st.none() | _RATIO),
-        offline_log_dirs=draw(st.none() | st.integers(0, 2)),
-        metrics_age_seconds=draw(st.none() | _SECONDS),
-        version=draw(st.sampled_from([None, "3.6.2", "3.7.0", "4.1.0", "unknown"])),
+    return st.builds(
+        Broker,
+        id=st.just(node),
+        alive=st.booleans(),
+        rack=st.sampled_from([None, "az1", "az2", "az3"]),
+        state=st.sampled_from(BrokerState),
+        fenced=_SELDOM,
+        roles=st.sampled_from([None, frozenset({Role.BROKER}), frozenset({Role.CONTROLLER})]),
+        request_handler_idle=st.none() | st.floats(0, 2),
+        disk_used_ratio=st.none() | _RATIO,
+        offline_log_dirs=st.sampled_from([None, 0, 1]),
+        metrics_age_seconds=_SECONDS_OR_NONE,
+        version=st.sampled_from([None, "3.6.2", "3.7.0", "4.1.0", "unknown"]),
     )
 
 
-@st.composite
-def quorums(draw: st.DrawFn) -> Quorum:
+def voters(node: int) -> st.SearchStrategy[Voter]:
+    """A voter that is caught up, behind, or says nothing."""
+    caught_up = st.none() | st.integers(-1, 9000)
+    return st.builds(Voter, id=st.just(node), last_caught_up_ms=caught_up)
+
+
+def quorums() -> st.SearchStrategy[Quorum]:
     """A quorum in any state."""
-    return Quorum(
-        mode=draw(st.sampled_from(QuorumMode)),
-        leader_id=draw(st.none() | st.integers(-1, 4)),
-        fetch_timeout_ms=draw(st.none() | st.integers(0, 3000)),
-        absent_seconds=draw(st.none() | _SECONDS),
-        voters=tuple(
-            Voter(id=node, last_caught_up_ms=draw(st.none() | st.integers(-1, 9000)))
-            for node in draw(st.lists(st.integers(0, 4), unique=True))
-        ),
+    return st.builds(
+        Quorum,
+        mode=st.sampled_from([QuorumMode.KRAFT, QuorumMode.KRAFT, QuorumMode.ZOOKEEPER]),
+        leader_id=st.none() | st.integers(-1, 4),
+        fetch_timeout_ms=st.none() | st.integers(0, 3000),
+        absent_seconds=_SECONDS_OR_NONE,
+        voters=_among(voters, range(5)),
     )
 
 
-@st.composite
-def probes(draw: st.DrawFn) -> Probe:
+def probes() -> st.SearchStrategy[Probe]:
     """A probe with any luck."""
-    attempts = draw(st.integers(0, 20))
-    return Probe(attempts=attempts, succeeded=draw(st.integers(0, attempts)))
+    return st.builds(
+        lambda attempts, failed: Probe(attempts=attempts, succeeded=max(0, attempts - failed)),
+        st.integers(0, 20),
+        st.integers(0, 20),
+    )
 
 
-@st.composite
-def snapshots(draw: st.DrawFn) -> ClusterSnapshot:
+def _among(
+    row: Callable[[int], st.SearchStrategy[_Row]], ids: Iterable[int]
+) -> st.SearchStrategy[tuple[_Row, ...]]:
+    """Some of these rows, each id at most once, in any order."""
+    return st.lists(
+        st.one_of([row(node) for node in ids]), unique_by=lambda found: found.id, max_size=7
+    ).map(tuple)
+
+
+_PARTITIONS = [partitions(number) for number in range(4)]
+_TOPICS = st.lists(
+    st.one_of([topics(name) for name in _NAMES]), unique_by=lambda topic: topic.name, max_size=4
+).map(tuple)
+_BROKERS = _among(brokers, range(7))
+_QUORUM = st.none() | quorums()
+_PROBE = st.none() | probes()
+
+
+def snapshots() -> st.SearchStrategy[ClusterSnapshot]:
     """Any small cluster, the empty one included, with any evidence stale, unseen or absent."""
-    names = draw(st.lists(st.sampled_from(_NAMES), unique=True, max_size=4))
-    return ClusterSnapshot(
-        cluster="payments",
-        observed_at=NOON,
-        brokers=tuple(draw(brokers(node)) for node in draw(st.lists(_NODES, unique=True))),
-        topics=tuple(draw(topics(name)) for name in names),
-        quorum=draw(st.none() | quorums()),
-        unclean_elections_24h=draw(st.none() | st.integers(0, 2)),
-        unreachable=draw(st.sampled_from([None, False, False, True])),
-        probe=draw(st.none() | probes()),
-        ages=draw(
-            st.none() | st.dictionaries(st.sampled_from(EvidenceGroup), st.none() | _SECONDS)
-        ),
+    return st.builds(
+        ClusterSnapshot,
+        cluster=st.just("payments"),
+        observed_at=st.just(NOON),
+        brokers=_BROKERS,
+        topics=_TOPICS,
+        quorum=_QUORUM,
+        unclean_elections_24h=st.sampled_from([None, 0, 0, 1]),
+        unreachable=st.sampled_from([None, False, False, False, True]),
+        probe=_PROBE,
+        ages=st.none() | _AGES,
     )

@@ -1,0 +1,60 @@
+"""The byte scan agrees with prometheus_client's parser on every page."""
+
+import string
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from healthd.collect import dialect_healthd
+from healthd.collect.scan import Sample, Scanner, samples_of
+
+PAGE = Path(__file__).parents[1] / "data" / "broker_page.txt"
+NAMES = ("kafka_up", "kafka_up_total", "lag", "lag_max")
+WANTED = frozenset({"kafka_up", "lag"})
+
+values = st.one_of(
+    st.floats(allow_nan=False).map(repr),
+    st.integers(-(10**12), 10**12).map(str),
+    st.sampled_from(["+Inf", "-Inf", "Inf", "1.5E9", "0.0"]),
+)
+label_values = st.text(
+    st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=8
+)
+
+
+def escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
+@st.composite
+def lines(draw: st.DrawFn) -> str:
+    name = draw(st.sampled_from(NAMES))
+    labels = draw(
+        st.dictionaries(st.text(string.ascii_letters, min_size=1, max_size=4), label_values)
+    )
+    inner = ",".join(f'{key}="{escaped(value)}"' for key, value in labels.items())
+    braces = f"{{{inner}}}" if labels else draw(st.sampled_from(["", "{}"]))
+    blank = draw(st.sampled_from([" ", "  ", "\t"]))
+    stamp = draw(st.sampled_from(["", "", " 1700000000000"]))
+    return f"{name}{braces}{blank}{draw(values)}{stamp}"
+
+
+def oracle(page: str, wanted: frozenset[str]) -> dict[Sample, float]:
+    families = text_string_to_metric_families(page)
+    return {key: value for key, value in samples_of(families).items() if key[0] in wanted}
+
+
+@given(st.lists(st.one_of(lines(), st.just("# HELP lag about lag 5"), st.just(""))))
+def test_scan_agrees_with_the_oracle(rows: list[str]) -> None:
+    page = "\n".join(rows) + "\n"
+    assert Scanner(WANTED).scan(page.encode()) == oracle(page, WANTED)
+
+
+def test_scan_agrees_with_the_oracle_on_a_real_page() -> None:
+    page = PAGE.read_bytes()
+    wanted = frozenset(dialect_healthd.FAMILIES)
+    found = Scanner(wanted).scan(page)
+    assert len(found) >= 10
+    assert found == oracle(page.decode(), wanted)
