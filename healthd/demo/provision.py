@@ -177,19 +177,13 @@ def _download(folder: Path) -> None:
     maven = find_program("mvn")
     assert maven is not None, "the caller installs Maven first"
     goal = "dependency:copy-dependencies"
-    # Not in the checkout's working folder: Maven would write a target/ beside the pom.
-    _run(
-        [
-            maven,
-            "-q",
-            "-B",
-            "-Dstyle.color=never",
-            "-f",
-            str(POM),
-            goal,
-            f"-DoutputDirectory={folder}",
-        ]
+    command = [maven, "-q", "-B", "-f", str(POM), goal, f"-DoutputDirectory={folder}"]
+    # Its words are kept for a failure: even a quiet Maven prints colour codes and nothing else.
+    result = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
     )
+    if result.returncode != 0:
+        raise ProvisionError(f"Maven failed: {' '.join(command)}\n{result.stdout}{result.stderr}")
 
 
 def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> None:
