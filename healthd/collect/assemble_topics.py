@@ -34,7 +34,10 @@ def topics_now(
             missing_once=last.missing_once,
             leaderless_since=last.leaderless_since,
         )
-    found = {topic.name: topic for topic in metadata.topics}
+    found = {
+        topic.name: _with_known_min_isr(topic, last.topics.get(topic.name))
+        for topic in metadata.topics
+    }
     missing: set[str] = set()
     for name, before in last.topics.items():
         after = found.get(name)
@@ -51,6 +54,15 @@ def topics_now(
         missing_once=frozenset(missing),
         leaderless_since=_leaderless_since(topics.values(), last.leaderless_since, now),
     )
+
+
+def _with_known_min_isr(topic: Topic, before: Topic | None) -> Topic:
+    """The topic with the last known value where it has none: metadata never tells one."""
+    if topic.min_insync_replicas is not None or before is None:
+        return topic
+    if before.min_insync_replicas is None:
+        return topic
+    return replace(topic, min_insync_replicas=before.min_insync_replicas)
 
 
 def _with_min_isr(

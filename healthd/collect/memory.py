@@ -30,11 +30,12 @@ from healthd.collect.protocol import Collected
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget, NodeTarget
 from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Partition, Topic, Voter
-from healthd.model.words import BrokerState
+from healthd.model.words import BrokerState, EvidenceGroup
 
 EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 FETCH_TIMEOUT_MS: Final = 2000
 _PORT: Final = 9092
+_CONFIG_INTERVALS: Final = 10
 
 
 @dataclass(slots=True)
@@ -184,7 +185,7 @@ class MemorySource:
         done = assemble(
             self.target,
             self._last,
-            self._observe(at),
+            self._observe(at, read_configs=read_configs),
             began=at,
             now=Moment(monotonic=at, wall=EPOCH + timedelta(seconds=at)),
         )
@@ -199,7 +200,7 @@ class MemorySource:
         """See `ClusterSource.aclose`."""
         self.is_closed = True
 
-    def _observe(self, at: float) -> Observations:
+    def _observe(self, at: float, *, read_configs: bool) -> Observations:
         cluster = self.cluster
         well = [node for node in cluster.brokers if node not in cluster.away]
         hidden = cluster.is_hidden or cluster.is_unreachable
@@ -219,12 +220,20 @@ class MemorySource:
         has_leader = cluster.leader != NO_LEADER
         if has_leader or self._frozen_metadata is None:
             self._frozen_metadata = self._metadata(well)
+        configs_at = self._last.seen_at.get(EvidenceGroup.CONFIGS)
+        due = configs_at is None or at - configs_at >= _CONFIG_INTERVALS * (
+            self.target.interval_seconds
+        )
         return Observations(
             metadata=replace(self._frozen_metadata, answered_by=well[-1]),
-            min_insync_replicas={name: row[0] for name, row in cluster.topics.items()}
+            min_insync_replicas={
+                name: row[0]
+                for name, row in cluster.topics.items()
+                if read_configs or due or name not in self._last.topics
+            }
             if has_leader
             else None,
-            configs_complete=has_leader,
+            configs_complete=has_leader and (read_configs or due),
             quorum=self._quorum(),
             reassigning=self._reassigning() if has_leader else None,
             cluster_nodes=self._nodes() if has_leader else None,
