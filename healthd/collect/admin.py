@@ -28,6 +28,8 @@ ATTEMPTS: Final = 2
 """A frozen broker costs one time-out; the next attempt goes to another one."""
 
 _LOG: Final = logging.getLogger("healthd.librdkafka")
+# Without a handler of the program's own, Python prints warnings to stderr: not in a command's face.
+_LOG.addHandler(logging.NullHandler())
 
 
 class MetadataClient:
