@@ -195,10 +195,14 @@ class ClusterCollector:
             timeout_seconds=max(0.1, min(self._target.attempt_seconds, this.until - self._clock())),
             tls=self._target.access.probing_tls(),
         )
+        all_refused = all(state is ListenerState.REFUSED for state in states.values())
+        if all_refused:
+            # A client that tries again until its limit reports a time-out of ours: it is theirs.
+            this.failures = [_refused(failure) for failure in this.failures]
         return replace(
             observed,
             listeners={node: states[address] for node, address in self._addresses.items()},
-            all_refused=all(state is ListenerState.REFUSED for state in states.values()),
+            all_refused=all_refused,
             any_answered=observed.any_answered or ListenerState.ANSWERED in states.values(),
         )
 
@@ -273,6 +277,12 @@ async def _timed(
         return await work
     finally:
         this.durations[source.value] = clock() - began
+
+
+def _refused(failure: SourceFailure) -> SourceFailure:
+    if failure.reason not in {FailureReason.TIMEOUT, FailureReason.NETWORK}:
+        return failure
+    return replace(failure, origin=Origin.THEIRS, reason=FailureReason.REFUSED)
 
 
 def _late(source: Source, reason: FailureReason, what: str) -> SourceFailure:

@@ -40,7 +40,11 @@ async def test_refused_everywhere_becomes_unreachable(target: ClusterTarget) -> 
     assert collected.snapshot.unreachable is True
     report = evaluate(collected.snapshot)
     assert report.binding_cap is CheckCode.UNREACHABLE
-    assert {failure.source.value for failure in collected.failures} == {"metadata", "quorum"}
+    # Refused by everybody is evidence against the cluster, not against our network.
+    assert {
+        (failure.source.value, failure.origin.value, failure.reason.value, failure.check)
+        for failure in collected.failures
+    } == {("metadata", "theirs", "refused", None), ("quorum", "theirs", "refused", None)}
 
 
 async def test_rounds_without_an_answer_cost_no_threads(target: ClusterTarget) -> None:
