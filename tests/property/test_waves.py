@@ -53,7 +53,7 @@ def begin_and_end(model: WaveModel, fault: Fault) -> tuple[Callable[[], object],
     def host(nodes: set[int]) -> tuple[Callable[[], object], ...]:
         return (lambda: nodes.add(node), lambda: nodes.discard(node))
 
-    return {
+    made: dict[str, Callable[[], tuple[Callable[[], object], ...]]] = {
         "broker_crash": lambda: (lambda: cluster.crash(node), lambda: cluster.start(node)),
         "broker_frozen": lambda: (lambda: cluster.freeze(node), lambda: cluster.thaw(node)),
         "broker_fenced": lambda: (lambda: cluster.fence(node), lambda: cluster.unfence(node)),
@@ -76,14 +76,28 @@ def begin_and_end(model: WaveModel, fault: Fault) -> tuple[Callable[[], object],
             lambda: model.order_(Verb.PAUSE),
             lambda: model.order_(Verb.RESUME),
         ),
-    }[fault.kind]()
+    }
+    return made[fault.kind]()
 
 
 KINDS = (
-    "broker_crash broker_frozen broker_fenced log_recovery controller_moves metadata_lost "
-    "configs_lost quorum_lost exporter_lost unreachable start_fails hangs lies loses_answer "
-    "daemon_killed daemon_killed pause"
-).split()
+    "broker_crash",
+    "broker_frozen",
+    "broker_fenced",
+    "log_recovery",
+    "controller_moves",
+    "metadata_lost",
+    "configs_lost",
+    "quorum_lost",
+    "exporter_lost",
+    "unreachable",
+    "start_fails",
+    "hangs",
+    "lies",
+    "loses_answer",
+    "daemon_killed",
+    "pause",
+)
 
 faults = st.builds(
     Fault,

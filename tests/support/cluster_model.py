@@ -91,9 +91,9 @@ class Agenda:
     def __init__(self) -> None:
         self.now = 0.0
         self._order = itertools.count()
-        self._planned: list[tuple[float, int, Callable[[], None]]] = []
+        self._planned: list[tuple[float, int, Callable[[], object]]] = []
 
-    def after(self, seconds: float, act: Callable[[], None]) -> None:
+    def after(self, seconds: float, act: Callable[[], object]) -> None:
         """Plan something."""
         heapq.heappush(self._planned, (self.now + seconds, next(self._order), act))
 
@@ -168,12 +168,11 @@ class ClusterModel:
         it = self.nodes[node]
         if not it.runs:
             return
-        was_frozen_registered = it.is_registered
         it.phase = Phase.DOWN
-        it.starts += 0
         it.is_frozen = False
+        it.caught_up_at = self.agenda.now
         self._quorum_may_change()
-        if was_frozen_registered:
+        if it.is_registered:
             self._later(self.timing.session_timeout, it, lambda: self._expire(it))
 
     def freeze(self, node: int) -> None:
@@ -249,8 +248,13 @@ class ClusterModel:
             return
         it.is_registered = True
         for partition in self.partitions:
-            if partition.leader < 0 and partition.isr == {it.id}:
+            if partition.leader < 0 and it.id in partition.isr:
                 partition.leader = it.id
+                for other in partition.replicas:
+                    self._catch_up(self.nodes[other])
+        self._catch_up(it)
+
+    def _catch_up(self, it: Node) -> None:
         self._later(self.timing.catch_up, it, lambda: self._join_isrs(it))
 
     def _join_isrs(self, it: Node) -> None:
@@ -283,9 +287,6 @@ class ClusterModel:
     def _quorum_may_change(self) -> None:
         voters = [node for node in self.nodes.values() if node.is_voter]
         voting = [node for node in voters if node.votes]
-        for node in voters:
-            if not node.votes:
-                node.caught_up_at = min(node.caught_up_at or self.agenda.now, self.agenda.now)
         has_majority = len(voting) > len(voters) // 2
         leads = self.controller >= 0 and self.nodes[self.controller].votes
         if leads and has_majority:

@@ -7,7 +7,7 @@ is killed loses everything but what was written. What must never happen is colle
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from healthd.waves.orders import refusal_of
 from healthd.waves.playbook import Playbook, parse_playbook
 from healthd.waves.policy import WavePolicy
 from healthd.waves.reducer import reduce
-from healthd.waves.state import BETWEEN_STOP_AND_START, NodeRun, NodeStatus, WaveState, WaveStatus
+from healthd.waves.state import BETWEEN_STOP_AND_START, NodeRun, NodeStatus, WaveState
 
 ROUND_TRIP = 0.2
 """Seconds for a question to a host, or for one collection."""
@@ -79,9 +79,7 @@ class WaveModel:
         timing: Timing | None = None,
     ) -> None:
         self.agenda = Agenda()
-        self.cluster = ClusterModel(
-            self.agenda, nodes=nodes, partitions=partitions, timing=timing
-        )
+        self.cluster = ClusterModel(self.agenda, nodes=nodes, partitions=partitions, timing=timing)
         self.collector = Collector(self.cluster, interval_seconds=interval)
         self.interval = interval
         self.faults = HostFaults()
@@ -128,7 +126,7 @@ class WaveModel:
         self.handle(events.Began(at=0.0))
 
     def kill(self, down_for: float = 5.0) -> None:
-        """kill -9; it comes back after a while and reads its journal."""
+        """Kill the daemon (-9); it comes back after a while and reads its journal."""
         if not self.is_alive:
             return
         self.is_alive = False
@@ -389,7 +387,9 @@ class WaveModel:
             self._violated(f"a stop of {node} out of nothing")
             return
         if it.runs and str(it.starts) != run.started_before:
-            self._violated(f"process {it.starts} of {node} is stopped, meant was {run.started_before}")
+            self._violated(
+                f"process {it.starts} of {node} is stopped, meant was {run.started_before}"
+            )
         self._check_evidence(node, seen)
 
     def _check_evidence(self, node: int, seen: ClusterSnapshot) -> None:
@@ -425,7 +425,9 @@ class WaveModel:
 
     def told(self) -> str:
         """The story so far, for a failing test."""
-        rows = [f"{at:8.1f} {event} {node} {detail}" for at, event, node, detail in self.journal.story]
+        rows = [
+            f"{at:8.1f} {event} {node} {detail}" for at, event, node, detail in self.journal.story
+        ]
         return "\n".join([*rows, f"state: {self.state}", f"cluster: {self.cluster.nodes}"])
 
     def as_json(self) -> dict[str, Any]:
