@@ -28,9 +28,12 @@ from support.waves import (
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.model.words import BrokerState, EvidenceGroup
+from healthd.safety.clean_run import CleanRun
 from healthd.waves import events
+from healthd.waves.choice import pick
 from healthd.waves.effects import StopService
 from healthd.waves.events import HostState
+from healthd.waves.gate import read_gate
 from healthd.waves.reducer import reduce
 from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 
@@ -351,6 +354,24 @@ def test_an_answer_that_nobody_waits_for_changes_nothing() -> None:
     assert not second.effects
 
 
+def test_a_clean_run_that_was_lost_meanwhile_keeps_the_candidate() -> None:
+    state = replace(clean(a_wave()).state, clean=CleanRun())
+    step = confirmed(state, 2, 201.0)
+    assert not step.effects
+    assert codes(step) == ["NOT_CLEAN_LONG_ENOUGH cluster:payments"]
+
+
+def test_a_node_in_its_soak_still_counts_as_down_when_the_next_is_chosen() -> None:
+    state = a_wave()
+    reading = read_gate(state, events.Confirmed(at=1, node=2, snapshot=snapshot_at(1), host=RUNS))
+    alone = a_wave(2, concurrency=2)
+    assert pick(alone, snapshot_at(1, topics=(RF_FOUR,)), reading)[0] == 2
+    beside = a_wave(a_run(4, NodeStatus.SOAKING), 2, concurrency=2)
+    node, blockers = pick(beside, snapshot_at(1, topics=(RF_FOUR,)), reading)
+    assert node is None
+    assert "WOULD_GO_UNDER_MIN_ISR" in {reason.code for reason in blockers}
+
+
 # --- Repairs -------------------------------------------------------------------------------------
 
 
@@ -402,6 +423,22 @@ def test_several_that_were_dead_from_the_start_are_started_together() -> None:
 def test_a_repair_waits_while_another_that_was_stopped_is_not_back() -> None:
     state = a_wave(a_run(1, NodeStatus.RECOVERING), 4)
     assert not seen(state, 110.0, **with_dead(1, 4)).effects
+
+
+def test_a_repair_whose_answer_comes_while_a_stopped_one_is_not_back_waits() -> None:
+    waits = a_run(4, NodeStatus.PENDING, attempt=0, started_before=None)
+    state = a_wave(a_run(1, NodeStatus.RECOVERING), waits)
+    assert not observe(state, 4, 111.0, IS_DOWN).effects
+    looked_at = replace(state, candidate=4, candidate_since=110.0)
+    assert not confirmed(looked_at, 4, 111.0, IS_DOWN, **with_dead(4)).effects
+
+
+def test_a_fenced_node_is_looked_at_beside_one_in_its_soak() -> None:
+    state = a_wave(a_run(2, NodeStatus.SOAKING), 3, 4, soak_since=190.0)
+    state = replace(state, policy=replace(state.policy, soak_seconds=300))
+    wide = a_topic(partitions=[a_partition(replicas=(1, 2, 3, 4), isr=(1, 2, 3))])
+    step = clean(state, brokers=brokers(b4={"fenced": True}), topics=(wide,))
+    assert kinds(step.effects) == ["Confirm 4"]
 
 
 def test_a_node_that_dies_beside_one_in_its_soak_is_started_at_once() -> None:
