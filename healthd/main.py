@@ -140,6 +140,7 @@ def _source_of(
         config,
         interval_seconds=settings.interval_seconds,
         request_timeout_seconds=settings.kafka_timeout_seconds,
+        deadline_seconds=settings.collect_deadline_seconds,
     )
     return ClusterCollector(
         target, configs_interval_seconds=settings.configs_interval_seconds, known=known

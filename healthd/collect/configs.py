@@ -19,6 +19,10 @@ from healthd.collect.wire import WireClient, WireError
 
 TOPICS_A_REQUEST: Final = 500
 
+ASK_AGAIN_SECONDS: Final = 0.5
+ATTEMPTS: Final = 4
+"""The library keeps off a broker that refused for up to 2 s."""
+
 MIN_ISR_KEY: Final = "min.insync.replicas"
 
 
@@ -75,9 +79,15 @@ def effective_min_isr(setting: Setting, brokers: Mapping[int, Setting | None]) -
 class ConfigReader:
     """Reads topic configs of one cluster. Blocking, on the thread of its client."""
 
-    def __init__(self, client: WireClient, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        client: WireClient,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self._client = client
         self._clock = clock
+        self._sleep = sleep
 
     def read(
         self, topics: Sequence[str], alive: Iterable[int], limit_seconds: float
@@ -104,7 +114,7 @@ class ConfigReader:
                 break
             asked += len(batch)
         needs_brokers = any(found.source is not ConfigSource.TOPIC for found in settings.values())
-        brokers = self._brokers(sorted(alive)) if needs_brokers else {}
+        brokers = self._brokers(sorted(alive), until) if needs_brokers else {}
         found = {
             name: value
             for name, setting in settings.items()
@@ -123,25 +133,35 @@ class ConfigReader:
         answer = self._client.send(wire.configs_request(wire.TOPIC_RESOURCE, names, [MIN_ISR_KEY]))
         return settings_of(answer)
 
-    def _brokers(self, alive: Sequence[int]) -> dict[int, Setting | None]:
+    def _brokers(self, alive: Sequence[int], until: float) -> dict[int, Setting | None]:
         found: dict[int, Setting | None] = dict.fromkeys(alive)
+        silent = list(alive)
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                # A broker that has just been restarted refused us a moment ago, and the library
+                # keeps off it for a while: ask again rather than say that nothing is known.
+                if self._clock() + ASK_AGAIN_SECONDS >= until:
+                    break
+                self._sleep(ASK_AGAIN_SECONDS)
+            self._ask_brokers(silent, found)
+            silent = [node for node in silent if found[node] is None]
+            if not silent:
+                break
+        return found
+
+    def _ask_brokers(self, nodes: Sequence[int], found: dict[int, Setting | None]) -> None:
+        requests = {
+            node: (node, wire.configs_request(wire.BROKER_RESOURCE, [str(node)], [MIN_ISR_KEY]))
+            for node in nodes
+        }
         try:
-            answers = self._client.send_all(
-                {
-                    node: (
-                        node,
-                        wire.configs_request(wire.BROKER_RESOURCE, [str(node)], [MIN_ISR_KEY]),
-                    )
-                    for node in alive
-                }
-            )
+            answers = self._client.send_all(requests)
         except WireError:
-            return found
+            return
         for node, answer in answers.items():
             with contextlib.suppress(WireError):
                 if not isinstance(answer, WireError):
                     found[node] = settings_of(answer).get(str(node))
-        return found
 
 
 def settings_of(answer: Any) -> dict[str, Setting]:

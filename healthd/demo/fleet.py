@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import socket
 import tempfile
+import time
 import urllib.request
 from collections.abc import Sequence
 from http.client import HTTPException
@@ -24,7 +25,7 @@ from healthd.demo import files, fleet_file, hosts, provision, topics
 from healthd.demo.addresses import find_free_block
 from healthd.demo.guarded import Command, GuardedProcesses
 from healthd.demo.nodes import CONTROLLERS, RACKS, Node, plan_nodes
-from healthd.demo.service import BrokerService, DemoTimeoutError, wait_until
+from healthd.demo.service import POLL_SECONDS, BrokerService, DemoTimeoutError, wait_until
 
 LAUNCH_SECONDS = 120
 """Five brokers are up in some 15 s on an idle machine; a busy one gets time."""
@@ -199,9 +200,16 @@ class DemoFleet:
             self.start_works(node.id)
             self.thaw(node.id)
             self.service(node.id).exporter_up()
-        for node in self.nodes:
-            self.start(node.id)
-        self.wait_until_healthy()
+        deadline = time.monotonic() + HEAL_SECONDS
+        while time.monotonic() < deadline:
+            # Somebody whose start failed may still be on the way to its "down": look again.
+            for node in self.nodes:
+                if self.process_id(node.id) is None:
+                    self.start(node.id)
+            if self._is_healthy():
+                return
+            time.sleep(POLL_SECONDS)
+        self.wait_until_healthy(POLL_SECONDS)
 
     # How it is -----------------------------------------------------------------------------------
 

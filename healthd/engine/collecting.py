@@ -2,15 +2,17 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import structlog
 
+from healthd.collect.observation import SourceFailure
 from healthd.collect.protocol import ClusterSource, Collected
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
+from healthd.engine.collector_checks import collector_checks
 from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView
 from healthd.health.history import NO_HISTORY, History
@@ -132,7 +134,7 @@ class ClusterLoop:
     async def _judge(self, collected: Collected, began: float) -> None:
         # In a thread: 100,000 partitions take tens of milliseconds that /metrics need not wait.
         judged, history = await asyncio.to_thread(
-            _judge_and_remember, collected.snapshot, self._history
+            _judge_and_remember, collected, self._history
         )
         self._history = history
         self._publish(collected.snapshot, judged, began, dict(collected.durations))
@@ -182,8 +184,11 @@ class _Judged:
     tolerated_racks: tuple[str, ...]
 
 
-def _judged(snapshot: ClusterSnapshot, history: History) -> _Judged:
-    report = evaluate(snapshot, history=history)
+def _judged(
+    snapshot: ClusterSnapshot, history: History, failures: Iterable[SourceFailure] = ()
+) -> _Judged:
+    further = collector_checks(snapshot, failures)
+    report = evaluate(snapshot, history=history, further=further)
     racks = {broker.rack for broker in snapshot.brokers if broker.rack is not None}
     tolerated: tuple[str, ...] = ()
     if report.is_metadata_seen:
@@ -194,5 +199,6 @@ def _judged(snapshot: ClusterSnapshot, history: History) -> _Judged:
     return _Judged(report=report, tolerated_racks=tolerated)
 
 
-def _judge_and_remember(snapshot: ClusterSnapshot, history: History) -> tuple[_Judged, History]:
-    return _judged(snapshot, history), remember(snapshot, history)
+def _judge_and_remember(collected: Collected, history: History) -> tuple[_Judged, History]:
+    judged = _judged(collected.snapshot, history, collected.failures)
+    return judged, remember(collected.snapshot, history)

@@ -25,6 +25,7 @@ from support.waves_on_fleet import (
 
 from healthd.demo.daemon import DaemonProcess
 from healthd.demo.fleet import DemoFleet
+from healthd.demo.service import wait_until
 
 StartDaemon = Callable[..., DaemonProcess]
 
@@ -117,8 +118,12 @@ def test_a_broker_that_does_not_come_back_pauses_the_wave_and_no_other_is_touche
     assert status_of(paused, first) == "failed"
     assert status_of(paused, second) == "pending"
     assert f"broker {first}" in paused["pauses"][0]["reason"]
-    report = daemon.get(f"/api/v1/waves/{wave}/report")
-    assert next(b for b in report["brokers"] if b["broker"] == first)["logs"]
+
+    def has_logs() -> bool:
+        report = daemon.get(f"/api/v1/waves/{wave}/report")
+        return bool(next(b for b in report["brokers"] if b["broker"] == first)["logs"])
+
+    wait_until(has_logs, "the last log lines are in the report", 30)
     for broker in others:
         fleet.start_works(broker)
     retried = healthd(daemon, "wave", "retry", wave, str(first), "--reason", "it is mended")

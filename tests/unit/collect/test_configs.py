@@ -91,7 +91,7 @@ class Wire:
 
 
 def reader(wire: Wire) -> ConfigReader:
-    return ConfigReader(wire, clock=lambda: 0.0)  # type: ignore[arg-type]  # A stand-in.
+    return ConfigReader(wire, clock=lambda: 0.0, sleep=lambda _: None)  # type: ignore[arg-type]  # A stand-in.
 
 
 def test_topics_are_asked_for_in_batches() -> None:
@@ -116,6 +116,22 @@ def test_a_silent_broker_leaves_values_unknown_and_is_named() -> None:
     assert found.min_insync_replicas == {}
     assert not found.complete
     assert "Broker 2" in found.failures[0].detail
+
+
+def test_a_broker_that_is_silent_right_after_its_restart_is_asked_again() -> None:
+    wire = Wire(topic_source=ConfigSource.STATIC)
+    wire.silent = {2}
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        wire.silent = set()
+
+    retrying = ConfigReader(wire, clock=lambda: 0.0, sleep=sleep)  # type: ignore[arg-type]  # As above.
+    found = retrying.read(["t"], [1, 2], 5.0)
+    assert found.complete
+    assert found.min_insync_replicas == {"t": 2}
+    assert len(waits) == 1
 
 
 def test_what_does_not_fit_into_the_limit_is_left_for_the_next_round() -> None:
