@@ -25,7 +25,13 @@ from healthd.waves.orders import refusal_of
 from healthd.waves.playbook import Playbook, parse_playbook
 from healthd.waves.policy import WavePolicy
 from healthd.waves.reducer import reduce
-from healthd.waves.state import BETWEEN_STOP_AND_START, NodeRun, NodeStatus, WaveState
+from healthd.waves.state import (
+    BETWEEN_STOP_AND_START,
+    IN_FLIGHT,
+    NodeRun,
+    NodeStatus,
+    WaveState,
+)
 
 ROUND_TRIP = 0.2
 """Seconds for a question to a host, or for one collection."""
@@ -100,6 +106,14 @@ class WaveModel:
         self._previous: ClusterSnapshot | None = None
         self._observing: set[int] = set()
         self._last_seen: ClusterSnapshot | None = None
+        self._changed_at = 0.0
+        """When the wave last changed a broker, or began its soak."""
+        self._trouble_at = 0.0
+        """When a snapshot last showed something that is not the wave's own doing."""
+        self._seen_times: list[float] = []
+        self._previous_change = 0.0
+        """The same before the event that is handled now."""
+        self._may_stop: object = True
         chosen = brokers or tuple(sorted(self.cluster.nodes))
         self.state = WaveState(
             wave="w",
@@ -182,6 +196,7 @@ class WaveModel:
             snapshot = self.collector.snapshot()
             previous, self._previous = self._previous, snapshot
             self._last_seen = snapshot
+            self._watch(snapshot)
             self.handle(
                 events.SnapshotSeen(
                     at=self.wave_clock,
@@ -202,6 +217,8 @@ class WaveModel:
         if not self.is_alive or self.state.status.has_ended:
             return
         before, life = self.state, self._life
+        self._previous_change = self._changed_at
+        self._may_stop = not before.is_paused or before.having({NodeStatus.STOPPING})
         step = reduce(before, event)
         self.state = step.state
         if step.must_be_written or isinstance(event, events.CommandEnded):
@@ -243,6 +260,8 @@ class WaveModel:
         for run in after.nodes:
             old = before.node(run.node)
             if old is not None and old.status is not run.status:
+                if run.status in IN_FLIGHT:
+                    self._changed_at = self.agenda.now
                 self.on_status(run.node, run.status)
                 if run.node not in self.order and run.node in after.in_flight:
                     self.order.append(run.node)
@@ -340,6 +359,10 @@ class WaveModel:
 
     def _start(self, command: effects.Command) -> None:
         node = command.node
+        run = self.state.node(node)
+        others = self.state.having({NodeStatus.STOPPING}) if run is not None else ()
+        if run is not None and run.repair and others:
+            self._violated(f"{node} is repaired while {others[0].node} is being stopped")
         if node in self.faults.start_fails:
             self._answer(command, Outcome.FAILED, ROUND_TRIP)
             return
@@ -391,6 +414,62 @@ class WaveModel:
                 f"process {it.starts} of {node} is stopped, meant was {run.started_before}"
             )
         self._check_evidence(node, seen)
+        self._check_time(node, seen)
+        if run.attempt == 1:
+            self._check_turn(node, seen)
+
+    def _watch(self, seen: ClusterSnapshot) -> None:
+        """Note when a snapshot shows trouble that is not this wave's own."""
+        self._seen_times.append(self.agenda.now)
+        away = self._own(seen)
+        is_quiet = seen.quorum is not None and seen.quorum.leader_id != -1
+        is_quiet = is_quiet and all(
+            age <= 2 * self.interval for age in seen.effective_ages.values()
+        )
+        is_quiet = is_quiet and all(each.alive or each.id in away for each in seen.brokers)
+        is_quiet = is_quiet and all(
+            set(partition.replicas) - set(partition.isr) <= away
+            for topic in seen.topics
+            for partition in topic
+        )
+        if not is_quiet:
+            self._trouble_at = self.agenda.now
+
+    def _own(self, seen: ClusterSnapshot) -> frozenset[int]:
+        """What is in flight, and the nodes of this wave that wait for repair."""
+        brokers = seen.brokers_by_id
+        repairs = {
+            run.node
+            for run in self.state.nodes
+            if run.status is NodeStatus.PENDING and not brokers[run.node].alive
+        }
+        return self.state.in_flight | repairs
+
+    def _check_time(self, node: int, seen: ClusterSnapshot) -> None:
+        """Clean time since the last change, the last trouble and the daemon's start."""
+        policy, now = self.state.policy, self.agenda.now
+        since = max(self._previous_change, self._trouble_at, self._born)
+        many = len([at for at in self._seen_times if at > since])
+        if now - since < policy.clean_seconds or many < policy.clean_snapshots:
+            self._violated(f"{node} is stopped after {now - since:.1f} s and {many} snapshots")
+        oldest = now - max(seen.effective_ages.values())
+        if oldest < self._previous_change:
+            self._violated(f"{node} is stopped on evidence from before the last change")
+        if not self._may_stop:
+            self._violated(f"{node} is stopped while the wave is paused")
+
+    def _check_turn(self, node: int, seen: ClusterSnapshot) -> None:
+        """Controllers before brokers, and the active one is their last."""
+        brokers = seen.brokers_by_id
+        waiting = [
+            run.node
+            for run in self.state.having({NodeStatus.PENDING})
+            if self.cluster.nodes[run.node].is_voter and brokers[run.node].alive
+        ]
+        is_last = seen.quorum is not None and seen.quorum.leader_id == node
+        is_late = is_last or not self.cluster.nodes[node].is_voter
+        if waiting and is_late and brokers[node].alive:
+            self._violated(f"{node} is stopped before the controllers {waiting}")
 
     def _check_evidence(self, node: int, seen: ClusterSnapshot) -> None:
         """An oracle of its own: what the last snapshot says of partitions, ages and presence."""
@@ -398,11 +477,7 @@ class WaveModel:
         if age > 2 * self.interval:
             self._violated(f"{node} is stopped on evidence {age} s old")
         brokers = seen.brokers_by_id
-        away = self.state.in_flight | {
-            run.node
-            for run in self.state.nodes
-            if run.status is NodeStatus.PENDING and not brokers[run.node].alive
-        }
+        away = self._own(seen)
         for broker in seen.brokers:
             if broker.id not in away and not broker.alive:
                 self._violated(f"{node} is stopped while {broker.id} is down")

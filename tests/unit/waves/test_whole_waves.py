@@ -56,7 +56,7 @@ def run_on(model: WaveModel, node: int) -> NodeStatus:
     [
         pytest.param(POLICY, 5.0, id="as in these tests"),
         pytest.param(WavePolicy(), 15.0, id="the defaults"),
-        pytest.param(WavePolicy(soak_seconds=5, clean_seconds=5), 3.0, id="as in the demo"),
+        pytest.param(WavePolicy(soak_seconds=5, clean_seconds=5), 3.5, id="short ones"),
     ],
 )
 def test_a_calm_wave_never_holds_and_takes_no_partition_under_min_isr(
