@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from support.cluster_model import Agenda, ClusterModel, Node, PartitionNow, Phase, Timing
 from support.cluster_view import Collector
+from support.wave_oracle import Oracle
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
@@ -26,7 +27,6 @@ from healthd.waves.playbook import Playbook, parse_playbook
 from healthd.waves.policy import WavePolicy
 from healthd.waves.reducer import reduce
 from healthd.waves.state import (
-    BETWEEN_STOP_AND_START,
     IN_FLIGHT,
     NodeRun,
     NodeStatus,
@@ -90,7 +90,7 @@ class WaveModel:
         self.interval = interval
         self.faults = HostFaults()
         self.journal = Journal()
-        self.violations: list[str] = []
+        self.oracle = Oracle(self)
         self.restarts: dict[int, int] = dict.fromkeys(self.cluster.nodes, 0)
         """Process starts that the wave's commands brought about."""
         self.order: list[int] = []
@@ -102,18 +102,9 @@ class WaveModel:
         self._life = 0
         """Counts the daemon's lives: what an earlier one had under way, nobody hears of."""
         self._base = 0.0
-        self._born = 0.0
+        self.born = 0.0
         self._previous: ClusterSnapshot | None = None
         self._observing: set[int] = set()
-        self._last_seen: ClusterSnapshot | None = None
-        self._changed_at = 0.0
-        """When the wave last changed a broker, or began its soak."""
-        self._trouble_at = 0.0
-        """When a snapshot last showed something that is not the wave's own doing."""
-        self._seen_times: list[float] = []
-        self._previous_change = 0.0
-        """The same before the event that is handled now."""
-        self._may_stop: object = True
         chosen = brokers or tuple(sorted(self.cluster.nodes))
         self.state = WaveState(
             wave="w",
@@ -132,7 +123,7 @@ class WaveModel:
     @property
     def wave_clock(self) -> float:
         """Seconds of the wave, without those in which no daemon ran."""
-        return self._base + self.agenda.now - self._born
+        return self._base + self.agenda.now - self.born
 
     def begin(self) -> None:
         """Start the daemon and the wave."""
@@ -149,7 +140,7 @@ class WaveModel:
 
     def _rise(self) -> None:
         self.state = decode_state(json.loads(self.journal.state))
-        self._base, self._born = self.state.clock, self.agenda.now
+        self._base, self.born = self.state.clock, self.agenda.now
         self._previous = None
         self._observing = set()
         self._live()
@@ -157,7 +148,7 @@ class WaveModel:
 
     def _live(self) -> None:
         self.is_alive = True
-        self._born = self.agenda.now
+        self.born = self.agenda.now
         self._mine(0.1, self._sweep)
         self._mine(1.0, self._tick)
 
@@ -195,8 +186,7 @@ class WaveModel:
         def publish() -> None:
             snapshot = self.collector.snapshot()
             previous, self._previous = self._previous, snapshot
-            self._last_seen = snapshot
-            self._watch(snapshot)
+            self.oracle.saw(snapshot)
             self.handle(
                 events.SnapshotSeen(
                     at=self.wave_clock,
@@ -217,8 +207,7 @@ class WaveModel:
         if not self.is_alive or self.state.status.has_ended:
             return
         before, life = self.state, self._life
-        self._previous_change = self._changed_at
-        self._may_stop = not before.is_paused or before.having({NodeStatus.STOPPING})
+        self.oracle.before_event()
         step = reduce(before, event)
         self.state = step.state
         if step.must_be_written or isinstance(event, events.CommandEnded):
@@ -261,17 +250,12 @@ class WaveModel:
             old = before.node(run.node)
             if old is not None and old.status is not run.status:
                 if run.status in IN_FLIGHT:
-                    self._changed_at = self.agenda.now
+                    self.oracle.changed_at = self.agenda.now
                 self.on_status(run.node, run.status)
                 if run.node not in self.order and run.node in after.in_flight:
                     self.order.append(run.node)
         self.max_in_flight = max(self.max_in_flight, len(after.in_flight))
-        taken = [run.node for run in after.having(BETWEEN_STOP_AND_START) if not run.repair]
-        if len(taken) > after.concurrency:
-            self.violations.append(f"{taken} are between stop and start at one time")
-        for hold in after.holds:
-            if not hold.reason.object:
-                self.violations.append(f"{hold.reason} names no object")
+        self.oracle.after_event()
 
     def _carry_out(self, effect: effects.Effect) -> None:
         node = effect.node
@@ -327,7 +311,7 @@ class WaveModel:
             self._answer(command, Outcome.OK, 2 * ROUND_TRIP)
             return
         if isinstance(command, effects.StopService):
-            self._check_stop(command)
+            self.oracle.check_stop(command)
         if node in self.faults.unreachable:
             self._answer(command, Outcome.NOT_SENT, DEADLINE)
             return
@@ -359,10 +343,7 @@ class WaveModel:
 
     def _start(self, command: effects.Command) -> None:
         node = command.node
-        run = self.state.node(node)
-        others = self.state.having({NodeStatus.STOPPING}) if run is not None else ()
-        if run is not None and run.repair and others:
-            self._violated(f"{node} is repaired while {others[0].node} is being stopped")
+        self.oracle.check_start(command)
         if node in self.faults.start_fails:
             self._answer(command, Outcome.FAILED, ROUND_TRIP)
             return
@@ -398,100 +379,6 @@ class WaveModel:
 
         self._mine(seconds, answer)
 
-    # --- What must never happen --------------------------------------------------------------
-
-    def _check_stop(self, command: effects.StopService) -> None:
-        node, run = command.node, self.state.node(command.node)
-        for effect_id in (command.effect_id, command.start_effect_id):
-            if effect_id not in self.journal.intents:
-                self._violated(f"{effect_id} is carried out, and is not on disk")
-        it, seen = self.cluster.nodes[node], self._last_seen
-        if run is None or seen is None:
-            self._violated(f"a stop of {node} out of nothing")
-            return
-        if it.runs and str(it.starts) != run.started_before:
-            self._violated(
-                f"process {it.starts} of {node} is stopped, meant was {run.started_before}"
-            )
-        self._check_evidence(node, seen)
-        self._check_time(node, seen)
-        if run.attempt == 1:
-            self._check_turn(node, seen)
-
-    def _watch(self, seen: ClusterSnapshot) -> None:
-        """Note when a snapshot shows trouble that is not this wave's own."""
-        self._seen_times.append(self.agenda.now)
-        away = self._own(seen)
-        is_quiet = seen.quorum is not None and seen.quorum.leader_id != -1
-        is_quiet = is_quiet and all(
-            age <= 2 * self.interval for age in seen.effective_ages.values()
-        )
-        is_quiet = is_quiet and all(each.alive or each.id in away for each in seen.brokers)
-        is_quiet = is_quiet and all(
-            set(partition.replicas) - set(partition.isr) <= away
-            for topic in seen.topics
-            for partition in topic
-        )
-        if not is_quiet:
-            self._trouble_at = self.agenda.now
-
-    def _own(self, seen: ClusterSnapshot) -> frozenset[int]:
-        """What is in flight, and the nodes of this wave that wait for repair."""
-        brokers = seen.brokers_by_id
-        repairs = {
-            run.node
-            for run in self.state.nodes
-            if run.status is NodeStatus.PENDING and not brokers[run.node].alive
-        }
-        return self.state.in_flight | repairs
-
-    def _check_time(self, node: int, seen: ClusterSnapshot) -> None:
-        """Clean time since the last change, the last trouble and the daemon's start."""
-        policy, now = self.state.policy, self.agenda.now
-        since = max(self._previous_change, self._trouble_at, self._born)
-        many = len([at for at in self._seen_times if at > since])
-        if now - since < policy.clean_seconds or many < policy.clean_snapshots:
-            self._violated(f"{node} is stopped after {now - since:.1f} s and {many} snapshots")
-        oldest = now - max(seen.effective_ages.values())
-        if oldest < self._previous_change:
-            self._violated(f"{node} is stopped on evidence from before the last change")
-        if not self._may_stop:
-            self._violated(f"{node} is stopped while the wave is paused")
-
-    def _check_turn(self, node: int, seen: ClusterSnapshot) -> None:
-        """Controllers before brokers, and the active one is their last."""
-        brokers = seen.brokers_by_id
-        waiting = [
-            run.node
-            for run in self.state.having({NodeStatus.PENDING})
-            if self.cluster.nodes[run.node].is_voter and brokers[run.node].alive
-        ]
-        is_last = seen.quorum is not None and seen.quorum.leader_id == node
-        is_late = is_last or not self.cluster.nodes[node].is_voter
-        if waiting and is_late and brokers[node].alive:
-            self._violated(f"{node} is stopped before the controllers {waiting}")
-
-    def _check_evidence(self, node: int, seen: ClusterSnapshot) -> None:
-        """An oracle of its own: what the last snapshot says of partitions, ages and presence."""
-        age = max(age for age in seen.effective_ages.values())
-        if age > 2 * self.interval:
-            self._violated(f"{node} is stopped on evidence {age} s old")
-        brokers = seen.brokers_by_id
-        away = self._own(seen)
-        for broker in seen.brokers:
-            if broker.id not in away and not broker.alive:
-                self._violated(f"{node} is stopped while {broker.id} is down")
-        if not brokers[node].alive:
-            return  # A repair.
-        for topic in seen.topics:
-            for partition in topic:
-                left = set(partition.isr) - self.state.in_flight - {node}
-                if node in partition.replicas and len(left) < (topic.min_insync_replicas or 99):
-                    self._violated(f"{partition} goes under min ISR by the stop of {node}")
-
-    def _violated(self, what: str) -> None:
-        self.violations.append(f"{self.agenda.now:.1f}: {what}")
-
     # --- For messages ------------------------------------------------------------------------
 
     def down(self) -> list[int]:
@@ -504,6 +391,11 @@ class WaveModel:
             f"{at:8.1f} {event} {node} {detail}" for at, event, node, detail in self.journal.story
         ]
         return "\n".join([*rows, f"state: {self.state}", f"cluster: {self.cluster.nodes}"])
+
+    @property
+    def violations(self) -> list[str]:
+        """What happened and must never happen."""
+        return self.oracle.violations
 
     def as_json(self) -> dict[str, Any]:
         """What was seen from outside."""
