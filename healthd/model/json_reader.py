@@ -8,13 +8,14 @@ import json
 import math
 import re
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
 
 LARGEST_ID = 2**31 - 1
 
 _RFC_3339 = re.compile(
-    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:\d{2})",
+    r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}):(\d{2})(?:\.(\d+))?([Zz]|[+-]\d{2}:[0-5]\d)",
     re.ASCII,
 )
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -48,6 +49,13 @@ class _RepeatedKey(dict[str, Any]):
     key = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _NoNumber:
+    """What stands for a number that cannot be one, until its path is known."""
+
+    problem: str
+
+
 def load_json(data: bytes | str) -> Any:
     """The JSON value of a document.
 
@@ -55,31 +63,65 @@ def load_json(data: bytes | str) -> Any:
         InputError: it is not JSON, or holds what a snapshot must not.
     """
     text = _text(data)
-    repeated: list[_RepeatedKey] = []
-
-    def build(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) == len(pairs):
-            return found
-        marked = _RepeatedKey(found)
-        seen: set[str] = set()
-        marked.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # add() returns None: falsy on purpose
-        repeated.append(marked)
-        return marked
-
+    reading = _Reading()
     try:
-        value = json.loads(text, object_pairs_hook=build, parse_constant=_refuse_constant)
+        value = reading.value(text)
     except RecursionError:
         raise InputError("", "is nested too deeply") from None
-    except InputError:
-        raise
     except ValueError as error:
         raise InputError("", f"is not JSON: {error}") from None
-    if repeated:
-        _refuse_repeated(value)
+    if reading.is_odd:
+        _refuse_odd(value)
     if _SURROGATE_ESCAPE.search(text):
         _refuse_surrogates(value)
     return value
+
+
+class _Reading:
+    """One pass of the parser, which marks what is refused once its path is known."""
+
+    def __init__(self) -> None:
+        self.is_odd = False
+
+    def value(self, text: str) -> Any:
+        """The value of a text, marks included."""
+        try:
+            return self._parsed(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            # Some integer has more digits than Python converts. Only now is each one converted
+            # here, for that is slow.
+            return self._parsed(text, self._integer)
+
+    def _parsed(self, text: str, parse_int: Callable[[str], Any] | None = None) -> Any:
+        return json.loads(
+            text,
+            object_pairs_hook=self._object,
+            parse_constant=self._constant,
+            parse_int=parse_int,
+        )
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        self.is_odd = True
+        marked = _RepeatedKey(found)
+        seen: set[str] = set()
+        marked.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]  # add() returns None: falsy on purpose
+        return marked
+
+    def _constant(self, name: str) -> _NoNumber:
+        self.is_odd = True
+        return _NoNumber(f"is not JSON: {name} is no number here")
+
+    def _integer(self, digits: str) -> int | _NoNumber:
+        try:
+            return int(digits)
+        except ValueError:
+            self.is_odd = True
+            return _NoNumber(f"is a number of {len(digits)} digits, which is too long")
 
 
 def _text(data: bytes | str) -> str:
@@ -91,14 +133,12 @@ def _text(data: bytes | str) -> str:
         raise InputError("", f"is not UTF-8 text: byte {error.start} cannot be read") from None
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise InputError("", f"is not JSON: {name} is no number here")
-
-
-def _refuse_repeated(value: Any) -> None:
+def _refuse_odd(value: Any) -> None:
     for path, node in walk(value):
         if isinstance(node, _RepeatedKey):
             raise InputError(member(path, node.key), "is there twice")
+        if isinstance(node, _NoNumber):
+            raise InputError(path, node.problem)
 
 
 def _refuse_surrogates(value: Any) -> None:

@@ -20,7 +20,16 @@ from healthd.model.json_reader import InputError, load_json, printable
         pytest.param('["\\udc00\\ud800"]', "[0]: is not valid Unicode text", id="wrong way round"),
         pytest.param('{"\\ud800": 1}', "\\ud800: is not valid Unicode text", id="half a key"),
         pytest.param("NaN", "is not JSON: NaN is no number here", id="NaN"),
-        pytest.param("[-Infinity]", "is not JSON: -Infinity is no number here", id="infinity"),
+        pytest.param(
+            '{"a": [1, -Infinity]}', "a[1]: is not JSON: -Infinity is no number here",
+            id="infinity",
+        ),
+        pytest.param(
+            f'{{"a": 1, "b": [{"1" * 5000}]}}',
+            "b[0]: is a number of 5000 digits, which is too long",
+            id="an integer without end",
+        ),
+        pytest.param('{"a": NaN, "a": 1}', "a: is there twice", id="NaN under a key twice"),
         pytest.param("[" * 100_000, "is nested too deeply", id="nested too deeply"),
     ],
 )  # fmt: skip
@@ -30,7 +39,7 @@ def test_what_is_no_strict_json_is_refused(text: str, error: str) -> None:
     assert str(caught.value) == error.removeprefix(": ")
 
 
-@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[1,]", "nul", "1" * 5000, "{} {}"])
+@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[1,]", "nul", "1" * 5000 + "x", "{} {}"])
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not JSON: "):
         load_json(text)
