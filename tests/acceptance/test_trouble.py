@@ -126,7 +126,8 @@ def test_a_broker_that_does_not_come_back_pauses_the_wave_and_no_other_is_touche
     wait_until(has_logs, "the last log lines are in the report", 30)
     for broker in others:
         fleet.start_works(broker)
-    retried = healthd(daemon, "wave", "retry", wave, str(first), "--reason", "it is mended")
+    words = ("--broker", str(first), "--reason", "it is mended")
+    retried = healthd(daemon, "wave", "retry", wave, *words)
     assert retried.returncode == 0, retried.stderr
     ended = wait_until_ended(daemon, wave)
     assert ended["status"] == "succeeded"
@@ -137,18 +138,22 @@ def test_a_broker_that_does_not_come_back_pauses_the_wave_and_no_other_is_touche
 def test_a_lost_exporter_lowers_completeness_and_closes_the_gate_naming_its_broker(
     fleet: DemoFleet, daemon: DaemonProcess
 ) -> None:
-    whole = daemon.get(f"/api/v1/clusters/{fleet.cluster}/health")
-    assert whole["completeness"] == 1
+
+    def health() -> Any:
+        return daemon.get(f"/api/v1/clusters/{fleet.cluster}/health")
+
+    # The idle share of request handlers is a rate: it takes two pages of every broker.
+    wait_until(lambda: health()["completeness"] == 1, "everything is known", 60)
+    assert health()["healthIndex"] == 100
     fleet.exporter_gone(BROKER)
     wave = start_wave(daemon, fleet.cluster, [2], cleanSeconds=20)
     held = wait_for_wave(
         daemon, wave, lambda it: ("EVIDENCE_STALE", f"broker:{BROKER}") in held_by(it)
     )
     assert held["status"] == "holding"
-    health = daemon.get(f"/api/v1/clusters/{fleet.cluster}/health")
-    assert health["completeness"] < 1
+    assert health()["completeness"] < 1
     # It is alive in Kafka's metadata: the index does not fall for a silent exporter.
-    assert health["healthIndex"] == whole["healthIndex"] == 100
+    assert health()["healthIndex"] == 100
     fleet.exporter_back(BROKER)
     wait_for_wave(daemon, wave, lambda it: it["status"] == "running")
     answer = healthd(daemon, "wave", "abort", wave, "--reason", "seen enough")
@@ -200,7 +205,7 @@ def test_a_lost_quorum_lowers_the_index_and_closes_the_gate_though_brokers_still
     while time.monotonic() < deadline:
         seen = daemon.get(f"/api/v1/clusters/{fleet.cluster}")
         codes = {hold["code"] for hold in seen["gate"]["holds"]}
-        if seen["healthIndex"] < 60 and {"CONTROLLER_ABSENT", "EVIDENCE_STALE"} <= codes:
+        if seen["healthIndex"] < 89 and {"CONTROLLER_ABSENT", "EVIDENCE_STALE"} <= codes:
             break
         time.sleep(0.5)
     else:
