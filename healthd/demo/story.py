@@ -181,10 +181,10 @@ def _note_hold(
     tale.index_at_hold = health["healthIndex"]
     tale.held_with = sorted({hold["code"] for hold in holds})
     say(tale.line(f"HOLD. Index now: {_index_words(health)}. The gate waits for:"))
-    for hold in holds[:8]:
-        say(f"             {hold['code']} {hold['object']}: {hold['detail']}")
-    if len(holds) > 8:  # noqa: PLR2004  # A screen has an end.
-        say(f"             and {len(holds) - 8} more")
+    for code in dict.fromkeys(hold["code"] for hold in holds):
+        first, *others = [hold for hold in holds if hold["code"] == code]
+        more = f"  (and {len(others)} more)" if others else ""
+        say(f"             {code} {first['object']}: {first['detail']}{more}")
     return time.monotonic() + HOLD_SECONDS
 
 
