@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from healthd.health.scoring import Freshness
 from healthd.health.words import GROUPS_READ, Term
-from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.snapshot import LONGEST_INTERVAL_SECONDS, ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 
 
@@ -34,7 +34,7 @@ def limits_seconds(
     snapshot: ClusterSnapshot, freshness: Freshness, group: EvidenceGroup
 ) -> tuple[float, float]:
     """The fresh and the stale limit of a group, in seconds."""
-    interval = snapshot.interval_seconds
+    interval = min(snapshot.interval_seconds, LONGEST_INTERVAL_SECONDS)
     if group is EvidenceGroup.CONFIGS:
         return (
             freshness.configs_fresh_intervals * interval,

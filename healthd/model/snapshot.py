@@ -17,6 +17,9 @@ from healthd.model.words import BrokerState, EvidenceGroup, Excluded, QuorumMode
 
 NO_LEADER: Final = -1
 DEFAULT_INTERVAL_SECONDS: Final = 15.0
+LONGEST_INTERVAL_SECONDS: Final = 1e300
+"""What an interval counts as at most: multiples of it must be finite, or what was never seen, and
+is therefore infinitely old, would be inside its limit."""
 ABSENT_SECONDS_WITHOUT_LEADER: Final = 90.0
 """What ``absentSeconds`` counts as when only ``leaderId`` -1 is known (contract.md)."""
 
@@ -267,7 +270,7 @@ class ClusterSnapshot:
     @property
     def fresh_limit_seconds(self) -> float:
         """How old evidence may be and count as fresh: two intervals."""
-        return 2 * self.interval_seconds
+        return 2 * min(self.interval_seconds, LONGEST_INTERVAL_SECONDS)
 
 
 def holders(topics: Iterable[Topic]) -> frozenset[int]:

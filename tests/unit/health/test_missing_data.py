@@ -57,6 +57,15 @@ def test_silence_costs_up_to_three_tenths_of_the_weight(
     assert points(evaluate(a_snapshot(ages=ages(**changes)))) == pytest.approx(expected)
 
 
+def test_what_was_never_seen_is_not_fresh_however_long_the_interval() -> None:
+    report = evaluate(a_snapshot(ages=ages(metadata=None, metrics=None), interval_seconds=1e308))
+    assert points(report) == pytest.approx(
+        {"partitions": 13.5, "brokers": 4.5, "saturation": 3, "storage": 1.5}
+    )
+    assert report.completeness == pytest.approx(0.25)
+    assert report.lower == 0
+
+
 def test_the_last_severity_stays_when_it_is_worse_than_silence() -> None:
     snapshot = a_snapshot(quorum=a_quorum(absent_seconds=60), ages=ages(quorum=1000.0))
     report = evaluate(snapshot)
