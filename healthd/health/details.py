@@ -34,7 +34,11 @@ def _value(term: Term, signals: Signals) -> str:
         return _partitions(signals.partitions.tally)
     if term is Term.BROKERS:
         expected, down = signals.expected_brokers, len(signals.down_brokers)
-        return f"{down} of {expected} brokers down" if down else f"all {expected} brokers up"
+        return (
+            f"{down} of {_many(expected, 'broker')} down"
+            if down
+            else _all(expected, "broker", "up")
+        )
     if term is Term.CONTROLLER:
         return _controller(signals.controller_absent_seconds)
     if term is Term.SATURATION:
@@ -51,8 +55,19 @@ def _partitions(tally: PartitionTally) -> str:
         f"{tally.count(state)} {words}" for state, words in _IN_WORDS.items() if tally.count(state)
     ]
     if not troubled:
-        return f"all {tally.total} partitions in sync"
-    return f"{', '.join(troubled)} of {tally.total} partition{'' if tally.total == 1 else 's'}"
+        return _all(tally.total, "partition", "in sync")
+    return f"{', '.join(troubled)} of {_many(tally.total, 'partition')}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _all(count: int, what: str, how: str) -> str:
+    """That all is well; "all" of one or of none reads wrong."""
+    if count == 0:
+        return f"no {what}s"
+    return f"all {count} {what}s {how}" if count > 1 else f"the only {what} is {how}"
 
 
 def _controller(absent_seconds: float | None) -> str:
@@ -65,6 +80,5 @@ def _controller(absent_seconds: float | None) -> str:
 
 def _probe(signals: Signals) -> str:
     if signals.success_ratio is None:
-        many = signals.probe_attempts
-        return f"{many} attempt{'' if many == 1 else 's'} so far, too few to tell"
+        return f"{_many(signals.probe_attempts, 'attempt')} so far, too few to tell"
     return f"{signals.success_ratio:.0%} of {signals.probe_attempts} probes succeeded"

@@ -242,12 +242,29 @@ def test_a_detail_says_that_a_term_is_stale_unseen_or_not_configured() -> None:
     report = evaluate(a_snapshot(ages=ages(**changed)))
     details = {row.term.value: row.detail for row in report.contributions}
     assert details == {
-        "partitions": "all 1 partitions in sync; configs were never seen",
+        "partitions": "the only partition is in sync; configs were never seen",
         "brokers": "all 4 brokers up",
         "controller": "a controller is active; stale: last seen 90 s ago",
         "saturation": "not configured",
         "probe": "never seen",
         "storage": "not configured",
+    }
+
+
+def test_a_detail_of_one_or_of_none_reads_as_such() -> None:
+    one = a_topic(partitions=[a_partition(replicas=(1,), isr=(1,))])
+    found = {
+        name: [row.detail for row in evaluate(snapshot).contributions[:2]]
+        for name, snapshot in {
+            "one": a_snapshot(one, brokers=(a_broker(1),)),
+            "down": a_snapshot(one, brokers=(a_broker(1, alive=False),)),
+            "none": a_snapshot(a_topic(partitions=[]), brokers=()),
+        }.items()
+    }
+    assert found == {
+        "one": ["the only partition is in sync", "the only broker is up"],
+        "down": ["the only partition is in sync", "1 of 1 broker down"],
+        "none": ["no partitions", "no brokers"],
     }
 
 
