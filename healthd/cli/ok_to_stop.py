@@ -7,8 +7,9 @@ import click
 
 from healthd.cli.files import answer_files, files_argument, output_option
 from healthd.cli.ok_to_stop_table import print_every, print_set
+from healthd.cli.safety_options import BrokerIds, acknowledging
 from healthd.cli.snapshot_input import read_snapshot
-from healthd.model.json_reader import LARGEST_ID, InputError
+from healthd.model.json_reader import InputError
 from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.acknowledgements import Acknowledgements
@@ -16,24 +17,6 @@ from healthd.safety.gate import repairs_among, snapshot_holds
 from healthd.safety.ok_to_stop import UnknownBroker, each_broker, each_rack, ok_to_stop
 
 EXIT_NOT_OK = 4
-
-
-class BrokerIds(click.ParamType[tuple[int, ...]]):
-    """Ids as people write them: ``1,2``; the value is sorted and names none twice."""
-
-    name = "ids"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, ...]:
-        """The ids; anything else is a usage error."""
-        words = [word.strip() for word in str(value).split(",")]
-        # int() would also take "1_0", "+1" and the digits of every script.
-        if not all(word.isascii() and word.isdigit() for word in words):
-            self.fail(f"{value!r} is no list of broker ids like 1,2", param, ctx)
-        if any(len(word) > len(str(LARGEST_ID)) or int(word) > LARGEST_ID for word in words):
-            self.fail(f"a broker id is at most {LARGEST_ID}", param, ctx)
-        return tuple(sorted(set(map(int, words))))
 
 
 @click.command("ok-to-stop")
@@ -44,35 +27,7 @@ class BrokerIds(click.ParamType[tuple[int, ...]]):
     metavar="IDS",
     help="These, together: 1,2. Without it: every single node and every rack.",
 )
-@click.option(
-    "--margin",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Replicas in sync to be left above min.insync.replicas, where RF allows it.",
-)
-@click.option(
-    "--allow-rf-one",
-    multiple=True,
-    metavar="PATTERN",
-    help="Topics whose only replica may go away. Repeatable.",
-)
-@click.option(
-    "--allow-rf-le-min-isr",
-    multiple=True,
-    metavar="PATTERN",
-    help="Topics with RF <= min.insync.replicas that may lose one replica. Repeatable.",
-)
-@click.option(
-    "--allow-quorum-without-spare",
-    is_flag=True,
-    help="A quorum of one or two voters may be lost meanwhile.",
-)
-@click.option(
-    "--assume-min-isr",
-    type=click.IntRange(min=1),
-    help="min.insync.replicas of topics where it is unknown.",
-)
+@acknowledging
 @output_option
 @click.pass_context
 def ok_to_stop_command(
