@@ -30,6 +30,7 @@ def kcat_snapshot(value: Any, *, is_min_isr_assumed: bool = False) -> ClusterSna
         InputError: with the path of the first thing that is wrong.
     """
     found = _object(value, "")
+    _refuse_part(found.get("query"))
     origin = _object(read.required(found, "originating_broker", ""), "originating_broker")
     brokers = [
         _broker(row, f"brokers[{at}]")
@@ -53,6 +54,13 @@ def kcat_snapshot(value: Any, *, is_min_isr_assumed: bool = False) -> ClusterSna
         topics=tuple(topics),
         ages={EvidenceGroup.METADATA: 0.0, **dict.fromkeys(never_seen)},
     )
+
+
+def _refuse_part(query: Any) -> None:
+    # `kcat -t` leaves every other topic out; nothing may be called safe from a part.
+    topic = query.get("topic") if isinstance(query, dict) else None
+    if isinstance(topic, str) and topic != "*":
+        refuse("query.topic", f"only topic {topic} is listed; run kcat -L -J without -t")
 
 
 def _object(value: Any, path: str) -> dict[str, Any]:

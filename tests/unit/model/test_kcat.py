@@ -142,6 +142,16 @@ def test_a_topic_that_could_not_be_listed_is_refused_and_not_taken_for_empty() -
         kcat_snapshot(found)
 
 
+def test_a_listing_of_one_topic_is_refused_and_not_taken_for_the_cluster() -> None:
+    with pytest.raises(InputError, match=r"query\.topic: only topic orders is listed"):
+        kcat_snapshot({**listing(), "query": {"topic": "orders"}})
+
+
+@pytest.mark.parametrize("query", [None, {}, {"topic": "*"}, {"topic": None}])
+def test_a_listing_that_names_no_topic_is_of_the_cluster(query: Any) -> None:
+    assert len(kcat_snapshot({**listing(), "query": query}).topics) == 1
+
+
 def test_topics_are_unique() -> None:
     found = listing()
     found["topics"] *= 2
