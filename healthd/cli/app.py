@@ -49,6 +49,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         target="healthd.cli.ok_to_stop:ok_to_stop_command",
         help="Say what would break if these brokers stopped now.",
     ),
+    "plan": LazyCommand(
+        target="healthd.cli.plan:plan_command",
+        help="Show in which order, and how many at a time, brokers can be taken.",
+    ),
     "wave": LazyCommand(
         target="healthd.cli.wave:wave", help="Start, follow and steer rolling work on brokers."
     ),

@@ -49,9 +49,7 @@ def answer_files(files: Sequence[str], output: str, answer: Answer, table: Table
         answer: makes the JSON object of one file and its exit code.
         table: prints that object as text.
     """
-    # A topic's name may hold what the terminal's encoding does not; that must not end in a trace.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
+    _print_anything()
     several = len(files) > 1
     read = _Reader()
     worst = EXIT_OK
@@ -73,6 +71,21 @@ def answer_files(files: Sequence[str], output: str, answer: Answer, table: Table
         if not several:
             worst = code
     return worst
+
+
+def print_answer(found: dict[str, Any], output: str, table: Table) -> None:
+    """Print the answer about a cluster that was not read from a file."""
+    _print_anything()
+    if output == "json":
+        _print_json(found)
+    else:
+        table(found)
+
+
+def _print_anything() -> None:
+    # A topic's name may hold what the terminal's encoding does not; that must not end in a trace.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 class _Reader:

@@ -31,11 +31,11 @@ def print_every(found: dict[str, Any]) -> None:
     click.echo(f"{printable(found['cluster'])}: what can it lose?")
     rows = [("BROKER", "OK", "BLOCKERS")]
     rows += [(str(row["broker"]), *_cells(row)) for row in found["each"]]
-    _print_columns(rows)
+    print_columns(rows)
     if found["racks"]:
         rows = [("RACK", "OK", "BLOCKERS")]
         rows += [(printable(row["rack"]), *_cells(row)) for row in found["racks"]]
-        _print_columns(rows)
+        print_columns(rows)
 
 
 def _verdict(*, ok: bool) -> str:
@@ -51,23 +51,30 @@ def _print_reasons(reasons: Sequence[dict[str, str]]) -> None:
         ]
         if len(group) > MOST_OF_A_CODE:
             rows.append((f"  {code}", f"and {len(group) - MOST_OF_A_CODE} more", ""))
-    _print_columns(rows)
+    print_columns(rows)
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, str]:
+    return "yes" if row["ok"] else "no", blockers_cell(row["blockers"])
+
+
+def blockers_cell(blockers: Sequence[dict[str, str]]) -> str:
+    """The blockers of one broker on a line: each code with the first of its objects."""
     parts = []
-    for code, group in _by_code(row["blockers"]):
+    for code, group in _by_code(blockers):
         names = ", ".join(printable(reason["object"]) for reason in group[:MOST_IN_A_CELL])
         more = len(group) - MOST_IN_A_CELL
         parts.append(f"{code}: {names}" + (f" and {more} more" if more > 0 else ""))
-    return "yes" if row["ok"] else "no", "; ".join(parts)
+    return "; ".join(parts)
 
 
 def _by_code(reasons: Iterable[dict[str, str]]) -> list[tuple[str, list[dict[str, str]]]]:
     return [(code, list(group)) for code, group in groupby(reasons, key=lambda row: row["code"])]
 
 
-def _print_columns(rows: Sequence[tuple[str, str, str]]) -> None:
-    widths = [max((len(row[at]) for row in rows), default=0) for at in range(2)]
-    for first, second, third in rows:
-        click.echo(f"{first:<{widths[0]}}  {second:<{widths[1]}}  {third}".rstrip())
+def print_columns(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows of equal length; the last column is as wide as it likes."""
+    widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
+    for *cells, last in rows:
+        padded = (f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True))
+        click.echo("  ".join((*padded, last)).rstrip())

@@ -16,7 +16,7 @@ from support.daemon import (
 )
 
 from healthd.cli.exits import Exit
-from healthd.cli.snapshot import DEFAULT_FLEET_FILE
+from healthd.cli.direct import DEFAULT_FLEET_FILE
 from healthd.config.problems import ConfigError, Problem
 from healthd.config.settings import SettingsFields
 from healthd.model.parse import snapshot_of

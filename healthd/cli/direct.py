@@ -1,0 +1,60 @@
+"""Reading a cluster now, without a daemon: the options, and the errors as a person reads them."""
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from healthd.cli.exits import Exit
+from healthd.config.problems import ConfigError
+from healthd.model.snapshot import ClusterSnapshot
+
+DEFAULT_FLEET_FILE: Final = Path("/etc/healthd/fleet.yaml")
+"""As in the daemon's settings."""
+_FACTORY: Final = "healthd.main"
+"""Where the composition root is; it is named and not imported, for it imports this."""
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+
+def direct_options(command: CommandT) -> CommandT:
+    """The options of reading a cluster now: `direct`, `fleet_file` and `bootstrap`."""
+    for option in (
+        click.option(
+            "--bootstrap",
+            metavar="HOST:PORT",
+            help="Read a cluster that is in no fleet file now, without a daemon.",
+        ),
+        click.option(
+            "--fleet-file",
+            "--fleet",
+            envvar="HEALTHD_FLEET_FILE",
+            type=click.Path(path_type=Path),
+            default=DEFAULT_FLEET_FILE,
+            show_default=True,
+            metavar="FILE",
+            help="The fleet file, for --direct.  [env: HEALTHD_FLEET_FILE]",
+        ),
+        click.option("--direct", is_flag=True, help="Read the cluster now, without a daemon."),
+    ):
+        command = option(command)
+    return command
+
+
+def read_now(
+    context: click.Context, *, cluster: str | None, fleet_file: Path, bootstrap: str | None
+) -> ClusterSnapshot:
+    """The cluster as it is now; whatever is wrong with the fleet file ends the command."""
+    direct_snapshot = importlib.import_module(_FACTORY).direct_snapshot
+    try:
+        found = direct_snapshot(cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        context.exit(Exit.USAGE)
+    except LookupError as error:
+        raise click.UsageError(str(error.args[0]) if error.args else str(error)) from None
+    assert isinstance(found, ClusterSnapshot)
+    return found

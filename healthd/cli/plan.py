@@ -1,0 +1,153 @@
+"""`healthd plan`: in which order and how many at a time brokers can be taken."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from healthd.cli.direct import direct_options, read_now
+from healthd.cli.files import answer_files, output_option, print_answer
+from healthd.cli.plan_table import print_plan
+from healthd.cli.safety_options import ALL, AllOrIds, acknowledging
+from healthd.cli.snapshot_input import SnapshotInput, read_snapshot
+from healthd.model.json_reader import InputError
+from healthd.safety.acknowledgements import Acknowledgements
+from healthd.safety.ok_to_stop import UnknownBroker
+from healthd.waves.plan_json import SAFE, plan_as_json
+from healthd.waves.planner import plan
+
+_WHAT: Final = "say of what: --snapshot FILE, --direct CLUSTER or --bootstrap HOST:PORT"
+
+
+class Concurrency(click.ParamType[int | None]):
+    """A number from 1, or ``safe``, whose value is None."""
+
+    name = "N|safe"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """The number, or None for as many as is safe; anything else is a usage error."""
+        word = str(value).strip()
+        if word == SAFE:
+            return None
+        # int() would also take "1_0", "+1" and the digits of every script; 9 digits are enough.
+        if not (word.isascii() and word.isdigit() and len(word) <= 9) or int(word) < 1:  # noqa: PLR2004 - said above.
+            self.fail(f"{value!r} is neither a number from 1 nor {SAFE}", param, ctx)
+        return int(word)
+
+
+@click.command("plan")
+@click.argument("names", metavar="[FILE...|CLUSTER]", nargs=-1)
+@click.option(
+    "--snapshot",
+    "snapshots",
+    multiple=True,
+    metavar="FILE",
+    help="A ClusterSnapshot, or what kcat -L -J prints; - is standard input. More may follow.",
+)
+@click.option(
+    "--brokers",
+    type=AllOrIds(),
+    default=ALL,
+    show_default=True,
+    metavar="all|IDS",
+    help="These: 1,2. All includes pure controllers.",
+)
+@click.option(
+    "--concurrency",
+    type=Concurrency(),
+    default="1",
+    show_default=True,
+    metavar="N|safe",
+    help="Brokers down together at most; safe: as many as the assignment proves.",
+)
+@acknowledging
+@direct_options
+@output_option
+@click.pass_context
+def plan_command(
+    ctx: click.Context,
+    *,
+    names: Sequence[str],
+    snapshots: Sequence[str],
+    brokers: tuple[int, ...] | None,
+    concurrency: int | None,
+    output: str,
+    direct: bool,
+    fleet_file: Path,
+    bootstrap: str | None,
+    **acknowledged: Any,
+) -> None:
+    """Show the order and concurrency in which brokers can be taken, and which cannot.
+
+    Of snapshots in files (--snapshot FILE...), or of a cluster as it is now (--direct CLUSTER,
+    --bootstrap HOST:PORT). PATTERN is a shell pattern over the whole topic name. A plan with
+    blocked brokers exits 0.
+    """
+    planner = _Planner(brokers, concurrency, Acknowledgements(**acknowledged))
+    _require_one_origin(names, snapshots, direct=direct, bootstrap=bootstrap)
+    if snapshots:
+        ctx.exit(answer_files((*snapshots, *names), output, planner.answer, planner.show))
+    cluster = names[0] if names else None
+    found = read_now(ctx, cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
+    try:
+        answer = planner.of(SnapshotInput(snapshot=found, is_kcat=False))
+    except InputError as error:
+        raise click.UsageError(str(error)) from None
+    print_answer(answer, output, planner.show)
+
+
+def _require_one_origin(
+    names: Sequence[str], snapshots: Sequence[str], *, direct: bool, bootstrap: str | None
+) -> None:
+    """End with a usage error unless it is said in one way what is planned for."""
+    ways = [bool(snapshots), direct, bootstrap is not None]
+    if sum(ways) > 1:
+        raise click.UsageError("--snapshot, --direct and --bootstrap exclude each other")
+    if snapshots:
+        return
+    if not any(ways):
+        if names:
+            raise click.UsageError(
+                f"a plan of {names[0]} as the daemon sees it is not built yet; {_WHAT}"
+            )
+        raise click.UsageError(_WHAT)
+    if len(names) > 1 or (direct and not names):
+        raise click.UsageError("say which CLUSTER, and one only")
+
+
+class _Planner:
+    """Plans for one cluster after the other, in the same way."""
+
+    def __init__(
+        self,
+        brokers: tuple[int, ...] | None,
+        concurrency: int | None,
+        acknowledged: Acknowledgements,
+    ) -> None:
+        self._brokers = brokers
+        self._concurrency = concurrency
+        self._acknowledged = acknowledged
+
+    def answer(self, data: bytes) -> tuple[dict[str, Any], int]:
+        """The plan for one file as JSON, and the exit code."""
+        return self.of(read_snapshot(data, assume_min_isr=self._acknowledged.assume_min_isr)), 0
+
+    def of(self, given: SnapshotInput) -> dict[str, Any]:
+        """The plan for one snapshot as JSON."""
+        try:
+            found = plan(
+                given.snapshot,
+                nodes=self._brokers,
+                concurrency=self._concurrency,
+                acknowledged=self._acknowledged,
+            )
+        except UnknownBroker as error:
+            raise InputError("--brokers", str(error)) from None
+        return plan_as_json(found, is_kcat=given.is_kcat)
+
+    def show(self, found: dict[str, Any]) -> None:
+        """Print a plan for a person."""
+        print_plan(found)
