@@ -105,12 +105,13 @@ def _evidence(snapshot: ClusterSnapshot, own: frozenset[int]) -> Iterator[Reason
 
 
 def _has_metrics(broker: Broker) -> bool:
+    # What makes a group "metrics" in the snapshot (contract.md); `offlineLogDirs`, `state` and
+    # `version` have other sources too and prove no page.
     return any(
         value is not None
         for value in (
             broker.request_handler_idle,
             broker.disk_used_ratio,
-            broker.offline_log_dirs,
             broker.metrics_age_seconds,
         )
     )

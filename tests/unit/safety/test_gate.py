@@ -80,6 +80,10 @@ def test_without_ages_what_is_in_the_snapshot_is_fresh() -> None:
         ),
         pytest.param(
             {"request_handler_idle": None, "disk_used_ratio": None, "offline_log_dirs": None},
+            [("EVIDENCE_MISSING", "broker:4")], id="nothing of it was seen",
+        ),
+        pytest.param(
+            {"request_handler_idle": None, "disk_used_ratio": None},
             [("EVIDENCE_MISSING", "broker:4")], id="none of its metrics was seen",
         ),
         pytest.param({"request_handler_idle": None}, [], id="some of its metrics were seen"),
