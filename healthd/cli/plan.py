@@ -68,7 +68,7 @@ class Concurrency(click.ParamType[int | None]):
 @output_option
 @click.pass_context
 def plan_command(
-    ctx: click.Context,
+    context: click.Context,
     *,
     names: Sequence[str],
     snapshots: Sequence[str],
@@ -89,9 +89,9 @@ def plan_command(
     planner = _Planner(brokers, concurrency, Acknowledgements(**acknowledged))
     _require_one_origin(names, snapshots, direct=direct, bootstrap=bootstrap)
     if snapshots:
-        ctx.exit(answer_files((*snapshots, *names), output, planner.answer, planner.show))
+        context.exit(answer_files((*snapshots, *names), output, planner.answer, planner.show))
     cluster = names[0] if names else None
-    found = read_now(ctx, cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
+    found = read_now(context, cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
     try:
         answer = planner.of(SnapshotInput(snapshot=found, is_kcat=False))
     except InputError as error:
