@@ -6,6 +6,7 @@ Nothing here asks healthd's own gate: each rule of restart-safety.md is written 
 from typing import TYPE_CHECKING
 
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.words import EvidenceGroup
 from healthd.waves import effects
 from healthd.waves.state import BETWEEN_STOP_AND_START, NodeStatus
 
@@ -79,8 +80,11 @@ class Oracle:
         self._seen_times.append(self._model.agenda.now)
         away = self._own(seen)
         is_quiet = seen.quorum is not None and seen.quorum.leader_id != -1
+        # Configs may be older: they are read again right before a stop.
         is_quiet = is_quiet and all(
-            age <= 2 * self._model.interval for age in seen.effective_ages.values()
+            age <= 2 * self._model.interval
+            for group, age in seen.effective_ages.items()
+            if group is not EvidenceGroup.CONFIGS
         )
         is_quiet = is_quiet and all(each.alive or each.id in away for each in seen.brokers)
         is_quiet = is_quiet and all(
