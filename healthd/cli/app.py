@@ -3,6 +3,7 @@
 Loading one by one keeps `healthd evaluate` from waiting for libraries that only the daemon needs.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -14,8 +15,10 @@ import click
 
 from healthd import __version__
 from healthd.cli.exits import Exit
+from healthd.model.json_reader import printable
 
 DEBUG_VARIABLE: Final = "HEALTHD_DEBUG"
+_NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,8 @@ class LazyGroup(click.Group):
             # The edge of the program: whatever gets here is a defect, not a user's mistake.
             if os.environ.get(DEBUG_VARIABLE):
                 raise
+            if isinstance(error, OSError) and error.errno in _NO_SPACE:
+                _end_without_space(error)
             _end_with_defect(error)
 
 
@@ -105,6 +110,14 @@ def load(target: str) -> click.Command:
     command = getattr(importlib.import_module(module), name)
     assert isinstance(command, click.Command), f"{target} is no command"
     return command
+
+
+def _end_without_space(error: OSError) -> NoReturn:
+    where = f" {printable(str(error.filename))}" if error.filename else ""
+    click.echo(
+        f"healthd: cannot write{where}: {error.strerror}; free some and run it again", err=True
+    )
+    sys.exit(Exit.FAILED)
 
 
 def _end_with_defect(error: Exception) -> NoReturn:

@@ -101,6 +101,19 @@ def test_a_defect_shows_its_traceback_to_whoever_asks_for_it(defective: list[str
         CliRunner().invoke(app.cli, defective, env={"HEALTHD_DEBUG": "1"}, catch_exceptions=False)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_full_disk_under_the_answer_is_no_defect() -> None:
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "healthd", "version"],
+            stdout=full, stderr=subprocess.PIPE, check=False, text=True,
+        )  # fmt: skip
+    assert result.returncode == Exit.FAILED
+    assert result.stderr == (
+        "healthd: cannot write: No space left on device; free some and run it again\n"
+    )
+
+
 def test_every_exit_code_is_in_the_reference() -> None:
     rows = re.findall(r"^\| ([0-9]) \| ", PAGE, re.MULTILINE)
     assert [int(row) for row in rows] == [code.value for code in Exit]
