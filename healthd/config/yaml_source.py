@@ -189,11 +189,21 @@ def _syntax_problem(name: str, text: str, error: YAMLError) -> Problem:
     return _problem(name, at, f"not YAML: {_safe_reason(reason)}", "correct the syntax here")
 
 
+_SECRET_LENGTH: Final = 4
+"""What is shorter is punctuation."""
+
+
 def _safe_reason(reason: str) -> str:
     """The library's reason without the words that it quotes from the file."""
     if not reason:
         return "the syntax is wrong here"
-    return re.sub(r"""(['"])(?!<)(?:(?!\1).){4,}\1""", "...", reason)
+    return re.sub(r"""(['"])(.*?)\1""", _short_or_struck_out, reason)
+
+
+def _short_or_struck_out(quoted: re.Match[str]) -> str:
+    """Punctuation and the library's own words (``<stream end>``) stay; the file's do not."""
+    word = quoted[2]
+    return quoted[0] if len(word) < _SECRET_LENGTH or word.startswith("<") else "..."
 
 
 def _has_tab(text: str, at: Position) -> bool:

@@ -90,7 +90,7 @@ def test_all_duplicate_keys_are_reported_with_both_places() -> None:
     [
         pytest.param("a:\n\t- 1\n", (2, 1), "a tab", id="a tab"),
         pytest.param("a: b: c\n", (1, 5), "not YAML", id="two colons"),
-        pytest.param("a: [1\n", (2, 1), "not YAML", id="an open bracket"),
+        pytest.param("a: [1\n", (2, 1), "expected ',' or ']'", id="an open bracket"),
         pytest.param("a: \x00\n", (1, 4), "control character", id="a NUL"),
         pytest.param(b"ok: 1\na: \xff\n", (2, 4), "UTF-8", id="Latin-1"),
         pytest.param(b"\xff\xfea\x00", (1, 1), "UTF-8", id="UTF-16"),
