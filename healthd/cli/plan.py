@@ -69,6 +69,7 @@ class Concurrency(click.ParamType[int | None]):
 @click.pass_context
 def plan_command(
     context: click.Context,
+    /,
     *,
     names: Sequence[str],
     snapshots: Sequence[str],

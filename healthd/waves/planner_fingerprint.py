@@ -42,11 +42,11 @@ def _parts(snapshot: ClusterSnapshot) -> Iterator[bytes]:
 def _assignment(topic: Topic) -> Iterator[bytes]:
     """The ids, the replica counts and the replicas of the partitions, in order of their ids."""
     ids, replicas = topic.ids, topic.replicas
-    order: Iterable[int] = range(len(ids))
-    if any(map(int.__gt__, ids, ids[1:])):
-        order = sorted(order, key=ids.__getitem__)
+    if ids != tuple(range(len(ids))):
+        order = sorted(range(len(ids)), key=ids.__getitem__)
+        ids = tuple(ids[at] for at in order)
         replicas = tuple(replicas[at] for at in order)
-    yield _packed(sorted(ids))
+    yield _packed(ids)
     yield _packed(map(len, replicas))
     yield _packed(chain.from_iterable(map(sorted, replicas)))
     for changing in (topic.adding, topic.removing):

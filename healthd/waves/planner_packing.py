@@ -12,10 +12,12 @@ from healthd.waves.planner_spare import Conflicts
 Packing = list[list[int]]
 """Steps of positions; each position is in one."""
 
-_STARTS: Final = 12
-"""From how many brokers or partitions a crowd is grown; the largest counts."""
+_STARTS: Final = 4
+"""From how many partitions a crowd is grown; the largest counts."""
+_ENOUGH_ADDED: Final = 2_000
+"""Brokers that are put into cliques before the search for a larger one ends."""
 _LOOK_AT: Final = 64
-"""Candidates that are compared before one is added to a crowd: it bounds the work."""
+"""Candidates that are compared before one is added to a clique: it bounds the work."""
 _MOST_SUBSETS: Final = 2_000
 """Where so many parts of a crowd would have to be asked, it is large enough."""
 
@@ -25,20 +27,28 @@ class Together:
 
     def __init__(self, conflicts: Conflicts) -> None:
         self._conflicts = conflicts
-        self._left = conflicts.spares[:]
+        self._left: list[int] = []
+        """For each partition that is counted how many more it can spare; made when it is needed."""
         self._shut_out: set[int] = set()
         self.forbidden = 0
         """The bitset of brokers that may not be added; those that are in it may be among them."""
 
     def add(self, at: int) -> None:
         """Add one broker."""
-        conflicts, left = self._conflicts, self._left
+        conflicts = self._conflicts
         self.forbidden |= conflicts.pairs[at]
+        if conflicts.counted[at]:
+            self._left = self._left or list(conflicts.spares)
+            self._count(conflicts.counted[at])
+
+    def _count(self, numbers: Iterable[int]) -> None:
+        """Count one broker less in these partitions, and shut out the others where none is left."""
+        left, members = self._left, self._conflicts.members
         reached: set[int] = set()
-        for number in conflicts.counted[at]:
-            left[number] -= 1
-            if not left[number]:
-                reached.update(conflicts.members[number])
+        for number in numbers:
+            now = left[number] = left[number] - 1
+            if not now:
+                reached.update(members[number])
         # Shifting bits for every partition would cost more than all the rest.
         self.forbidden |= bitset(reached - self._shut_out)
         self._shut_out |= reached
@@ -139,17 +149,20 @@ def fewest_steps(conflicts: Conflicts) -> int:
 
 
 def _largest_clique(pairs: Sequence[int]) -> int:
-    """The size of the largest set found of which no two may be down together."""
+    """The size of the largest set found of which no two may be down together.
+
+    It is grown from one broker after the other, those with most conflicts first.
+    """
     by_degree = sorted(range(len(pairs)), key=lambda at: (-pairs[at].bit_count(), at))
-    best = 0
-    for start in _spread(by_degree):
+    best = added = 0
+    for start in by_degree:
         size, candidates = 1, pairs[start]
         while candidates:
-            at = _best_connected(pairs, candidates)
-            candidates &= pairs[at]
+            candidates &= pairs[_best_connected(pairs, candidates)]
             size += 1
         best = max(best, size)
-        if best == len(pairs):
+        added += size
+        if best == len(pairs) or added > _ENOUGH_ADDED:
             break
     return best
 

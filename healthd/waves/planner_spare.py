@@ -9,7 +9,6 @@ partitions are counted.
 Nearly all partitions are in sync, so whole columns are worked on, never pairs of brokers.
 """
 
-from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, combinations
@@ -51,9 +50,8 @@ class Conflicts:
     """For each broker the partitions with several to spare in whose ISR it is."""
     members: tuple[tuple[int, ...], ...]
     """For each of these partitions its brokers; those that are not in `nodes` are left out."""
-    spares: "array[int]"
-    """For each of these partitions how many of its brokers it can spare. Nobody changes it; it is
-    an array because whoever counts takes a copy, and that is cheap here."""
+    spares: tuple[int, ...]
+    """For each of these partitions how many of its brokers it can spare."""
 
     @classmethod
     def of(
@@ -72,8 +70,8 @@ class Conflicts:
             nodes=tuple(nodes),
             pairs=_pairs(groups, position, len(nodes)),
             counted=tuple(map(tuple, counted)),
-            members=members,
-            spares=array("H", spares),
+            members=tuple(members),
+            spares=tuple(spares),
         )
 
 
@@ -176,17 +174,19 @@ def _bitset(row: bytes | bytearray) -> int:
 
 def _counted_partitions(
     groups: _Groups, position: Mapping[int, int], many: int
-) -> tuple[tuple[_Members, ...], list[int]]:
+) -> tuple[list[_Members], list[int]]:
     """Partitions with several to spare that brokers of ours could exceed, and how many."""
     members: list[_Members] = []
     spares: list[int] = []
-    for (spare, _), rows in groups.items():
+    for (spare, factor), rows in groups.items():
         if spare == 1:
             continue
         # Partitions on the same brokers ask the same.
-        for row in dict.fromkeys(rows):
-            ours = tuple([at for at in map(position.__getitem__, row) if at != many])
-            if len(ours) > spare:
-                members.append(ours)
-                spares.append(spare)
-    return tuple(members), spares
+        flat = map(position.__getitem__, chain.from_iterable(dict.fromkeys(rows)))
+        found = list(zip(*[flat] * factor, strict=True))
+        if many in position.values():
+            ours = (tuple([at for at in row if at != many]) for row in found)
+            found = [row for row in ours if len(row) > spare]
+        members += found
+        spares += [spare] * len(found)
+    return members, spares
