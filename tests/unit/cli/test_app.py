@@ -35,7 +35,7 @@ def test_help_loads_no_command() -> None:
     assert loaded_after(run) == set()
 
 
-@pytest.mark.parametrize("name", ["evaluate", "ok-to-stop"])
+@pytest.mark.parametrize("name", ["evaluate", "ok-to-stop", "plan"])
 def test_what_reads_files_does_not_wait_for_what_only_the_daemon_needs(name: str) -> None:
     target = app.COMMANDS[name].target
     assert loaded_after(f"from healthd.cli.app import load; load({target!r})") == set()
