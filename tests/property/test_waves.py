@@ -16,7 +16,7 @@ from healthd.waves.policy import WavePolicy
 from healthd.waves.state import NodeStatus, WaveStatus
 
 POLICY = WavePolicy(
-    soak_seconds=10,
+    soak_seconds=5,
     clean_snapshots=3,
     clean_seconds=10,
     stop_timeout_seconds=60,
