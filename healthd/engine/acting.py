@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import dataclass
 
-import structlog
-
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.collecting import ClusterLoop
 from healthd.execute.leaders import LeaderElector
@@ -17,10 +15,10 @@ from healthd.waves import effects
 from healthd.waves.events import HostState
 from healthd.waves.events import Outcome as CommandOutcome
 
-log = structlog.get_logger(__name__)
-
 STATUS_TIMEOUT_SECONDS = 10.0
 LOGS_TIMEOUT_SECONDS = 15.0
+GRACE_SECONDS = 15.0
+"""An executor ends by its own deadlines; one that is so much late is no longer waited for."""
 LOG_BYTES = 16_384
 """Of the last log lines so much goes into the journal and the report."""
 
@@ -58,9 +56,12 @@ class Actor:
                 raise TypeError(f"no command of a wave: {command!r}")
 
     async def _service(self, verb: str, command: effects.Command) -> tuple[CommandOutcome, str]:
-        outcome = await self._run(
-            command.node, verb, seconds=command.timeout_seconds, effect_id=command.effect_id
-        )
+        try:
+            outcome = await self._run(
+                command.node, verb, seconds=command.timeout_seconds, effect_id=command.effect_id
+            )
+        except NoHost as error:
+            return CommandOutcome.NOT_SENT, f"{verb}: {error}"
         if outcome.is_success:
             return CommandOutcome.OK, ""
         detail = f"{verb}: {_words(outcome)}"
@@ -125,7 +126,14 @@ class Actor:
         if not argv:
             raise NoHost(f"cluster {config.name} has no service command '{verb}'")
         command = Command(argv=argv, timeout_seconds=seconds, effect_id=effect_id)
-        return await self.executor.run(target, command)
+        limit = target.connect_timeout_seconds + seconds + GRACE_SECONDS
+        try:
+            async with asyncio.timeout(limit):
+                return await self.executor.run(target, command)
+        except TimeoutError:
+            return Outcome(
+                kind=ExecKind.TIMED_OUT, seconds=limit, detail=f"no answer within {limit:g} s"
+            )
 
 
 def target_of(config: ClusterConfig, node: int) -> Target:

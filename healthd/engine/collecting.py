@@ -15,6 +15,7 @@ from healthd.engine.clock import Clock
 from healthd.engine.collector_checks import collector_checks
 from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView
+from healthd.health.counterfactual import index_without
 from healthd.health.history import NO_HISTORY, History
 from healthd.health.index import HealthReport, evaluate
 from healthd.health.racks import racks_not_tolerated
@@ -62,58 +63,135 @@ class ClusterLoop:
         self._totals = totals
         self._listener = listener
         self._lock = asyncio.Lock()
+        self._limit: asyncio.Timeout | None = None
+        self._is_sweeping = False
+        self._is_closed = False
+        self._away: frozenset[int] = frozenset()
         self._history: History = NO_HISTORY
         self._judged_at: float | None = None
 
     async def sweep(self) -> None:
         """One scheduled collection; trouble is counted and published, never raised."""
-        if self._lock.locked():
+        if self._is_sweeping:
             self._totals.count_failure(self.config.name, "cluster", "ours", "overrun")
             return
-        await self.collect_now()
+        self._is_sweeping = True
+        try:
+            # While a wave takes its last look before a stop, that collection is the news.
+            if not self._lock.locked():
+                await self.collect_now()
+        finally:
+            self._is_sweeping = False
 
     async def collect_now(self, *, read_configs: bool = False) -> ClusterSnapshot | None:
         """A collection that begins now, after the one in flight; None when it gave nothing."""
         async with self._lock:
+            if self._has_closed():
+                return None
             began = self._clock.monotonic()
             self._totals.loop_ticks[f"collect:{self.config.name}"] = self._clock.wall()
-            try:
-                collected = await self._collect(read_configs=read_configs)
-            finally:
-                self.has_been_looked_at = True
-            if collected is None:
-                self._publish_aged(began)
+            collected = await self._collect(read_configs=read_configs)
+            if self._has_closed():
                 return None
-            self._count(collected)
-            await self._judge(collected, began)
-            return collected.snapshot
+            is_judged = collected is not None and await self._judge(collected, began)
+            if not is_judged:
+                await self._publish_aged(began)
+            self.has_been_looked_at = True
+            return collected.snapshot if collected is not None and is_judged else None
+
+    async def close(self) -> None:
+        """Abandon the collection in flight and let go of the source; nothing is published after."""
+        self._is_closed = True
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time())
+        async with self._lock:
+            await self.source.aclose()
+
+    def _has_closed(self) -> bool:
+        # Asked again after every wait: somebody else may have closed it meanwhile.
+        return self._is_closed
 
     async def _collect(self, *, read_configs: bool) -> Collected | None:
         name = self.config.name
         self._totals.count_collection(name, "cluster")
         try:
-            async with asyncio.timeout(self._deadline_seconds):
+            async with asyncio.timeout(self._deadline_seconds) as self._limit:
                 return await self.source.collect(read_configs=read_configs)
         except TimeoutError:
             reason, detail = "deadline", f"not done after {self._deadline_seconds:g} s"
         except Exception as error:  # The supervised edge of one cluster.
             log.exception("collection_broke", cluster=name)
             reason, detail = "internal", f"{type(error).__name__}: {error}"
+        finally:
+            self._limit = None
+        if not self._has_closed():
+            self._fail(reason, detail)
+        return None
+
+    def _fail(self, reason: str, detail: str) -> None:
+        name = self.config.name
         self._totals.count_failure(name, "cluster", "ours", reason)
         log.warning("collection_abandoned", cluster=name, reason=reason, detail=detail)
         self.view = replace(
             self.view,
             failures=({"source": "cluster", "origin": "ours", "reason": reason, "detail": detail},),
         )
-        return None
 
-    def _publish_aged(self, began: float) -> None:
-        """Without news the last values grow older, for the index and for every gate."""
+    def known(self) -> ClusterSnapshot | None:
+        """The last values, as old as they are now."""
         snapshot = self.view.snapshot
         if snapshot is None or self._judged_at is None:
+            return None
+        return aged(snapshot, self._clock.monotonic() - self._judged_at)
+
+    def inherit(self, other: "ClusterLoop") -> None:
+        """Show what another loop knew of the same cluster, until this one has looked itself."""
+        self.view = replace(other.view, config=self.config)
+        self.has_been_looked_at = other.has_been_looked_at
+        self._history = other._history  # noqa: SLF001  # One of its own kind.
+        self._judged_at = other._judged_at  # noqa: SLF001  # As above.
+
+    async def restore(self, snapshot: ClusterSnapshot) -> None:
+        """Publish what was known before the daemon's restart, as old as it is."""
+        began = self._clock.monotonic()
+        judged = await asyncio.to_thread(_judged, snapshot, NO_HISTORY, self._away)
+        self._publish(snapshot, judged, began, {})
+
+    def set_away(self, away: frozenset[int]) -> None:
+        """Say which brokers a wave has in flight: the index without them is published, too."""
+        if self._away and not away:
+            report = self.view.report
+            own = None if report is None else report.health_index
+            self.view = replace(self.view, index_without_wave=own)
+        self._away = away
+
+    async def _publish_aged(self, began: float) -> None:
+        """Without news the last values grow older, for the index and for every gate."""
+        older = self.known()
+        if older is None:
             return
-        older = aged(snapshot, self._clock.monotonic() - self._judged_at)
-        self._publish(older, _judged(older, self._history), began, {})
+        try:
+            judged = await asyncio.to_thread(_judged, older, self._history, self._away)
+        except Exception:
+            log.exception("judging_broke", cluster=self.config.name)
+            return
+        self._publish(older, judged, began, {})
+
+    async def _judge(self, collected: Collected, began: float) -> bool:
+        """Judge and publish; false when that broke, which is counted like a lost collection."""
+        self._count(collected)
+        try:
+            # In a thread: 100,000 partitions take tens of milliseconds that /metrics need not wait.
+            judged, history = await asyncio.to_thread(
+                _judge_and_remember, collected, self._history, self._away
+            )
+        except Exception as error:
+            log.exception("judging_broke", cluster=self.config.name)
+            self._fail("internal", f"{type(error).__name__}: {error}")
+            return False
+        self._history = history
+        self._publish(collected.snapshot, judged, began, dict(collected.durations))
+        return True
 
     def _count(self, collected: Collected) -> None:
         name = self.config.name
@@ -131,14 +209,6 @@ class ClusterLoop:
             ),
         )
 
-    async def _judge(self, collected: Collected, began: float) -> None:
-        # In a thread: 100,000 partitions take tens of milliseconds that /metrics need not wait.
-        judged, history = await asyncio.to_thread(
-            _judge_and_remember, collected, self._history
-        )
-        self._history = history
-        self._publish(collected.snapshot, judged, began, dict(collected.durations))
-
     def _publish(
         self,
         snapshot: ClusterSnapshot,
@@ -146,6 +216,8 @@ class ClusterLoop:
         began: float,
         durations: dict[str, float],
     ) -> None:
+        if self._has_closed():
+            return
         previous = self.view.snapshot
         now, wall = self._clock.monotonic(), self._clock.wall()
         self._judged_at = now
@@ -153,7 +225,7 @@ class ClusterLoop:
             self.view,
             snapshot=snapshot,
             report=judged.report,
-            index_without_wave=judged.report.health_index,
+            index_without_wave=judged.index_without_wave,
             tolerated_racks=judged.tolerated_racks,
             seen_at={
                 group.value: wall - age
@@ -162,30 +234,27 @@ class ClusterLoop:
             },
             durations=durations,
         )
-        self._listener(
-            self.config.name,
-            Published(snapshot=snapshot, previous=previous, report=judged.report, began=began),
-        )
-
-    def restore(self, snapshot: ClusterSnapshot) -> None:
-        """Publish what was known before the daemon's restart, as old as it is."""
-        self._publish(snapshot, _judged(snapshot, NO_HISTORY), self._clock.monotonic(), {})
-
-    def show_index_without_wave(self, index: float | None) -> None:
-        """Publish the index as it would be without a wave's own effect."""
-        report = self.view.report
-        own = None if report is None else report.health_index
-        self.view = replace(self.view, index_without_wave=own if index is None else index)
+        try:
+            self._listener(
+                self.config.name,
+                Published(snapshot=snapshot, previous=previous, report=judged.report, began=began),
+            )
+        except Exception:
+            log.exception("listener_broke", cluster=self.config.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Judged:
     report: HealthReport
+    index_without_wave: float
     tolerated_racks: tuple[str, ...]
 
 
 def _judged(
-    snapshot: ClusterSnapshot, history: History, failures: Iterable[SourceFailure] = ()
+    snapshot: ClusterSnapshot,
+    history: History,
+    away: frozenset[int],
+    failures: Iterable[SourceFailure] = (),
 ) -> _Judged:
     further = collector_checks(snapshot, failures)
     report = evaluate(snapshot, history=history, further=further)
@@ -196,9 +265,12 @@ def _judged(
         is_quorum_seen = quorum_age is not None and quorum_age < math.inf
         racks -= set(racks_not_tolerated(snapshot, is_quorum_seen=is_quorum_seen))
         tolerated = tuple(sorted(racks, key=natural_key))
-    return _Judged(report=report, tolerated_racks=tolerated)
+    without = index_without(snapshot, away, history=history) if away else report.health_index
+    return _Judged(report=report, index_without_wave=without, tolerated_racks=tolerated)
 
 
-def _judge_and_remember(collected: Collected, history: History) -> tuple[_Judged, History]:
-    judged = _judged(collected.snapshot, history, collected.failures)
+def _judge_and_remember(
+    collected: Collected, history: History, away: frozenset[int]
+) -> tuple[_Judged, History]:
+    judged = _judged(collected.snapshot, history, away, collected.failures)
     return judged, remember(collected.snapshot, history)

@@ -1,10 +1,10 @@
 """The daemon: clusters, waves, reload and shutdown, joined. `main` builds its parts."""
 
 import asyncio
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -12,26 +12,30 @@ import structlog
 from healthd.collect.protocol import ClusterSource
 from healthd.config.fleet import ClusterConfig, Fleet
 from healthd.config.reload import ReloadResult
+from healthd.engine.accepting import Playbooks
 from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.journal import StoreThread
+from healthd.engine.keeping import ElectorFactory, Tools
+from healthd.engine.late import LateSource
+from healthd.engine.pace import Pace
+from healthd.engine.saving import SnapshotSaver
 from healthd.engine.schedule import Schedule
 from healthd.engine.totals import Totals
-from healthd.engine.view import ClusterView, JournalEntry, WaveView
-from healthd.engine.waves import ElectorFactory, Playbooks, Waves
+from healthd.engine.view import ClusterView, JournalEntry, OrderRefused, Refusal, WaveView
+from healthd.engine.waves import Waves
 from healthd.execute.protocol import Executor
 from healthd.model.parse import parse_snapshot
-from healthd.model.render import render_snapshot
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.store.errors import StoreError
-from healthd.store.records import AuditRecord, StoredSnapshot
+from healthd.store.protocol import Store
+from healthd.store.records import AuditRecord
 
 log = structlog.get_logger(__name__)
 
-SAVE_SECONDS = 60.0
-"""How often the last values of a large cluster are saved; a small one's after every sweep."""
-SMALL_CLUSTER_PARTITIONS = 5_000
+CLOSE_SECONDS = 10.0
+"""So long the daemon's end waits for one of its parts to let go."""
 
 SourceFactory = Callable[[ClusterConfig, ClusterSnapshot | None], ClusterSource]
 """Builds the source of a cluster; the snapshot is the last that was known, as old as it is now."""
@@ -53,6 +57,7 @@ class Parts:
     instance: str
     holder: str
     clock: Clock = field(default_factory=Clock)
+    pace: Pace = field(default_factory=Pace)
 
 
 class HealthDaemon:
@@ -66,108 +71,99 @@ class HealthDaemon:
         self._clock = parts.clock
         self._totals = Totals()
         self._loops: dict[str, ClusterLoop] = {}
-        self._saved: dict[str, float] = {}
-        self._saves: set[asyncio.Task[None]] = set()
+        self._reloading = asyncio.Lock()
+        self._saver = SnapshotSaver(parts.store, parts.clock)
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
-        self._waves = Waves(
+        tools = Tools(
             store=parts.store,
             executor=parts.executor,
             elector_of=parts.elector_of,
             clusters=self._loops,
-            playbooks=parts.playbooks,
             instance=parts.instance,
             holder=parts.holder,
-            interval_seconds=parts.interval_seconds,
             clock=parts.clock,
             totals=self._totals,
+            pace=parts.pace,
+        )
+        self._waves = Waves(
+            tools, playbooks=parts.playbooks, interval_seconds=parts.interval_seconds
         )
 
     async def start(self) -> None:
         """Restore what was known, take waves up again, and begin to collect at once."""
         known = await self._stored_snapshots()
         for config in self.fleet.clusters:
-            self._add(config, known.get(config.name))
+            await self._add_at_start(config, known.get(config.name))
         await self._waves.load()
         self._schedule.start()
         log.info("daemon_started", clusters=len(self._loops))
 
-    async def _stored_snapshots(self) -> dict[str, ClusterSnapshot]:
+    async def _add_at_start(self, config: ClusterConfig, known: ClusterSnapshot | None) -> None:
         try:
-            stored = await self._parts.store.call(lambda store: store.load_snapshots())
+            source = self._parts.source_of(config, known)
+        except Exception as error:  # noqa: BLE001  # One cluster's secret must not keep the others.
+            log.error("source_not_built", cluster=config.name, detail=str(error))
+            source = LateSource(partial(self._parts.source_of, config, known))
+        loop = self._add(config, source)
+        if known is not None:
+            await self._restore(loop, known)
+
+    async def _stored_snapshots(self) -> dict[str, ClusterSnapshot]:
+        """The last values of every cluster, as old as they are now."""
+        now = self._clock.wall()
+        try:
+            return await self._parts.store.call(lambda store: _snapshots(store, now))
         except StoreError as error:
             log.error("last_values_unreadable", detail=str(error))
             return {}
-        known: dict[str, ClusterSnapshot] = {}
-        for each in stored:
-            try:
-                snapshot = parse_snapshot(each.body)
-            except ValueError as error:
-                log.error("last_values_unreadable", cluster=each.cluster, detail=str(error))
-                continue
-            known[each.cluster] = aged(snapshot, max(0.0, self._clock.wall() - each.at))
-        return known
 
-    def _add(self, config: ClusterConfig, known: ClusterSnapshot | None) -> None:
+    def _add(self, config: ClusterConfig, source: ClusterSource) -> ClusterLoop:
         loop = ClusterLoop(
             config,
-            self._parts.source_of(config, known),
+            source,
             deadline_seconds=self._parts.deadline_seconds,
             clock=self._clock,
             totals=self._totals,
             listener=self._published,
         )
         self._loops[config.name] = loop
-        if known is not None:
-            loop.restore(known)
         self._schedule.add(config.name, loop.sweep)
+        return loop
 
-    async def _remove(self, name: str, *, forget: bool) -> None:
-        loop = self._loops.pop(name)
+    async def _restore(self, loop: ClusterLoop, known: ClusterSnapshot) -> None:
+        try:
+            await loop.restore(known)
+        except Exception:  # What was known is a courtesy; the first collection says more.
+            log.exception("last_values_not_restored", cluster=loop.config.name)
+
+    def _drop(self, name: str) -> ClusterLoop:
         self._schedule.remove(name)
-        await loop.source.aclose()
-        if forget:
-            self._totals.forget(name)
-            try:
-                await self._parts.store.call(lambda store: store.forget_snapshot(name))
-            except StoreError as error:
-                log.warning("last_values_not_forgotten", cluster=name, detail=str(error))
+        return self._loops.pop(name)
 
     def _published(self, cluster: str, published: Published) -> None:
         self._waves.published(cluster, published)
-        now = self._clock.monotonic()
-        partitions = sum(len(topic) for topic in published.snapshot.topics)
-        due = now - self._saved.get(cluster, float("-inf")) >= SAVE_SECONDS
-        if due or partitions <= SMALL_CLUSTER_PARTITIONS:
-            self._saved[cluster] = now
-            task = asyncio.create_task(self._save(published.snapshot))
-            self._saves.add(task)
-            task.add_done_callback(self._saves.discard)
-
-    async def _save(self, snapshot: ClusterSnapshot) -> None:
-        at = self._clock.wall()
-
-        def work() -> str:
-            return json.dumps(render_snapshot(snapshot), separators=(",", ":"))
-
-        body = await asyncio.to_thread(work)
-        stored = StoredSnapshot(cluster=snapshot.cluster, at=at, body=body)
-        try:
-            await self._parts.store.call(lambda store: store.save_snapshot(stored))
-        except StoreError as error:
-            log.warning("last_values_not_saved", cluster=snapshot.cluster, detail=str(error))
+        self._saver.offer(published.snapshot)
 
     async def stop(self) -> bool:
         """Nothing new is taken, what is half-way is brought back; false when time ran out."""
         log.info("daemon_stopping")
         is_clean = await self._waves.drain(self._parts.shutdown_timeout_seconds)
         await self._schedule.stop()
-        for name in tuple(self._loops):
-            await self._remove(name, forget=False)
-        await asyncio.gather(*self._saves, return_exceptions=True)
-        await self._parts.executor.aclose()
+        for name, loop in tuple(self._loops.items()):
+            await self._closed(name, loop.close())
+        await self._closed("last values", self._saver.close())
+        await self._closed("executor", self._parts.executor.aclose())
         await asyncio.to_thread(self._parts.store.close)
         log.info("daemon_stopped", clean=is_clean)
         return is_clean
+
+    async def _closed(self, what: str, closing: Awaitable[None]) -> None:
+        """Close one part; whatever it says, the others are closed as well."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await closing
+        except Exception as error:  # noqa: BLE001  # The state file must still be closed.
+            log.warning("part_not_closed", part=what, detail=f"{type(error).__name__}: {error}")
 
     # What HTTP sees.
 
@@ -211,12 +207,14 @@ class HealthDaemon:
 
     async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
         """Pause every wave that has not ended."""
-        active = [view for view in self.waves() if not view.state.status.has_ended]
-        return [await self.order(view.state.wave, "pause", by=by, reason=reason) for view in active]
+        return await self._waves.pause_all(by=by, reason=reason)
 
     async def audit(self, limit: int) -> Sequence[Mapping[str, Any]]:
         """The newest audit records."""
-        records = await self._parts.store.call(lambda store: store.audit_records(limit=limit))
+        try:
+            records = await self._parts.store.call(lambda store: store.audit_records(limit=limit))
+        except StoreError as error:
+            raise OrderRefused(Refusal.STORE, f"the audit log cannot be read: {error}") from error
         return [
             {
                 "at": datetime.fromtimestamp(record.at, UTC).isoformat().replace("+00:00", "Z"),
@@ -230,40 +228,61 @@ class HealthDaemon:
 
     async def reload(self, *, by: str) -> tuple[bool, str]:
         """Read the fleet file again; a bad one, or one that breaks a wave, changes nothing."""
-        result = await asyncio.to_thread(self._parts.reload, self.fleet)
-        message = "; ".join(str(problem) for problem in result.problems)
-        for name in (*result.removed, *result.changed):
-            active = self._waves.active_on(name)
-            if active is not None:
-                wave = active.state.wave
-                message = f"wave {wave} is under way on {name}, which the new file changes"
-        if message:
-            self.last_reload = (False, self._clock.wall(), message)
-            log.error("fleet_reload_refused", by=by, detail=message)
-            return False, message
-        await self._apply(result)
-        self.last_reload = (True, self._clock.wall(), "")
-        log.info(
-            "fleet_reloaded",
-            by=by,
-            added=result.added,
-            removed=result.removed,
-            changed=result.changed,
-        )
-        await self._record_reload(by)
-        return True, f"{len(result.fleet.clusters)} clusters"
+        async with self._reloading:
+            try:
+                result = await asyncio.to_thread(self._parts.reload, self.fleet)
+                message = "; ".join(str(each) for each in result.problems) or self._broken(result)
+                sources = {} if message else self._new_sources(result)
+            except Exception as error:
+                log.exception("fleet_reload_broke", by=by)
+                message = f"{type(error).__name__}: {error}"
+            if message:
+                self.last_reload = (False, self._clock.wall(), message)
+                log.error("fleet_reload_refused", by=by, detail=message)
+                return False, message
+            await self._apply(result, sources)
+            self.last_reload = (True, self._clock.wall(), "")
+            log.info(
+                "fleet_reloaded",
+                by=by,
+                added=result.added,
+                removed=result.removed,
+                changed=result.changed,
+            )
+            await self._record_reload(by)
+            return True, f"{len(result.fleet.clusters)} clusters"
 
-    async def _apply(self, result: ReloadResult) -> None:
+    def _broken(self, result: ReloadResult) -> str:
+        """The waves that stand against a new fleet file, in words."""
+        return "; ".join(
+            f"wave {wave} is under way on {name}, which the new file changes; end it first"
+            for name in (*result.removed, *result.changed)
+            if (wave := self._waves.busy_with(name)) is not None
+        )
+
+    def _new_sources(self, result: ReloadResult) -> dict[str, ClusterSource]:
+        """The sources of new and changed clusters; all of them, before anything is touched."""
+        sources: dict[str, ClusterSource] = {}
+        for config in result.fleet.clusters:
+            if config.name in result.added or config.name in result.changed:
+                loop = self._loops.get(config.name)
+                known = None if loop is None else loop.known()
+                sources[config.name] = self._parts.source_of(config, known)
+        return sources
+
+    async def _apply(self, result: ReloadResult, sources: Mapping[str, ClusterSource]) -> None:
+        """Put the new fleet in place in one turn of the loop; only then wait for old parts."""
         configs = {config.name: config for config in result.fleet.clusters}
-        for name in result.removed:
-            await self._remove(name, forget=True)
-        for name in result.changed:
-            known = self._loops[name].view.snapshot
-            await self._remove(name, forget=False)
-            self._add(configs[name], known)
-        for name in result.added:
-            self._add(configs[name], None)
+        old = {name: self._drop(name) for name in (*result.removed, *result.changed)}
+        new = {name: self._add(configs[name], source) for name, source in sources.items()}
         self.fleet = result.fleet
+        for name in result.changed:
+            new[name].inherit(old[name])
+        for name, loop in old.items():
+            await self._closed(name, loop.close())
+            if name in result.removed:
+                self._totals.forget(name)
+                await self._saver.forget(name)
 
     async def _record_reload(self, by: str) -> None:
         record = AuditRecord(at=self._clock.wall(), who=by, what="fleet_reload", why="", target="")
@@ -271,3 +290,16 @@ class HealthDaemon:
             await self._parts.store.call(lambda store: store.audit(record))
         except StoreError as error:
             log.warning("audit_not_written", detail=str(error))
+
+
+def _snapshots(store: Store, now: float) -> dict[str, ClusterSnapshot]:
+    """What the store keeps of every cluster; runs on the store's own thread."""
+    known: dict[str, ClusterSnapshot] = {}
+    for each in store.load_snapshots():
+        try:
+            snapshot = parse_snapshot(each.body)
+        except ValueError as error:
+            log.error("last_values_unreadable", cluster=each.cluster, detail=str(error))
+            continue
+        known[each.cluster] = aged(snapshot, max(0.0, now - each.at))
+    return known

@@ -6,33 +6,35 @@ one exception is a start whose intent was written with its stop: it must not fai
 
 import asyncio
 import itertools
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
 
 from healthd.engine.acting import Actor
+from healthd.engine.carrying import Carrier
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import Published
 from healthd.engine.journal import StoreThread, WaveJournal
+from healthd.engine.pace import Pace
+from healthd.engine.tasks import Background
 from healthd.engine.totals import Totals
-from healthd.health.counterfactual import index_without
-from healthd.model.codes import ReasonCode
-from healthd.model.reason import Reason
 from healthd.store.errors import FencedOut, StoreError, VersionConflict
 from healthd.store.records import AuditRecord
 from healthd.waves import effects, events
 from healthd.waves.effects import Step
+from healthd.waves.orders import refusal_of
 from healthd.waves.reducer import reduce
 from healthd.waves.state import BETWEEN_STOP_AND_START, NodeStatus, WaveState, WaveStatus
 
 log = structlog.get_logger(__name__)
 
-TICK_SECONDS = 1.0
-LEASE_SECONDS = 60.0
-RENEW_SECONDS = 15.0
 _PHASES = ("stopping", "stopped", "starting", "recovering", "soaking")
+
+
+class NotTaken(Exception):  # noqa: N818  # It says what became of an order; it is no defect.
+    """An order that came too late: the wave has changed, ended, or is not driven any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +42,26 @@ class _Order:
     event: events.Ordered
     answer: asyncio.Future[WaveState]
 
+    def fails(self, error: Exception) -> None:
+        """Tell whoever waits; nobody does when the client has gone away."""
+        if not self.answer.done():
+            self.answer.set_exception(error)
+
+    def succeeds(self, state: WaveState) -> None:
+        """As `fails`."""
+        if not self.answer.done():
+            self.answer.set_result(state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Broken:
+    """The clock of the wave has stopped; without it no deadline is kept."""
+
+    error: BaseException
+
 
 class WaveDriver:
-    """Drives one wave until it has ended, or until the daemon stops."""
+    """Drives one wave until it has ended, the lease is lost, or the daemon stops."""
 
     def __init__(
         self,
@@ -54,22 +73,33 @@ class WaveDriver:
         clock: Clock,
         totals: Totals,
         on_change: Callable[[WaveState], None],
+        pace: Pace,
     ) -> None:
         self.state = state
-        self._actor = actor
+        self.lease_lost: str | None = None
+        """Why the lease is gone; the driver does nothing more then."""
+        self._loop = actor.loop
         self._journal = journal
         self._store = store
         self._clock = clock
         self._totals = totals
         self._on_change = on_change
+        self._pace = pace
         self._base = state.clock
-        self._began = clock.monotonic()
-        self._queue: asyncio.Queue[events.Event | _Order] = asyncio.Queue()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._observing: set[int] = set()
-        self._lease_lost: str | None = None
-        self._renewed = clock.monotonic()
-        self._closed_since: float | None = None
+        self._began = self._renewed = self._written = clock.monotonic()
+        self._write_again_at = 0.0
+        self._queue: asyncio.Queue[events.Event | _Order | _Broken] = asyncio.Queue()
+        self._tasks = Background("lease_renewal_broke", wave=state.wave)
+        self._carrier = Carrier(
+            state.wave,
+            actor=actor,
+            store=store,
+            now=lambda: self.now,
+            tell=self._queue.put_nowait,
+        )
+        self._is_tick_waiting = False
+        self._is_running = False
+        self._is_drain_wanted = False
 
     @property
     def now(self) -> float:
@@ -77,51 +107,53 @@ class WaveDriver:
         return self._base + (self._clock.monotonic() - self._began)
 
     @property
-    def is_between_stop_and_start(self) -> bool:
-        """Whether going away now could leave a node stopped."""
-        return bool(self.state.having(BETWEEN_STOP_AND_START))
+    def is_drained(self) -> bool:
+        """Whether going away now leaves no node stopped, and none will be stopped any more."""
+        return self.state.is_draining and not is_halfway(self.state)
 
     async def run(self, first: events.Event) -> None:
-        """Handle events until the wave has ended; cancel it to stop driving."""
+        """Handle events until the wave has ended, and that is on disk; cancel it to stop."""
         self._queue.put_nowait(first)
+        self._is_running = True
+        if self._is_drain_wanted:
+            self.drain()
         ticker = asyncio.create_task(self._tick())
+        ticker.add_done_callback(self._ticker_ended)
         try:
-            while not self.state.status.has_ended and self._lease_lost is None:
+            while self.lease_lost is None and not self._is_through():
                 await self._take(await self._queue.get())
         finally:
             ticker.cancel()
-            for task in tuple(self._tasks):
-                task.cancel()
-            await asyncio.gather(ticker, *self._tasks, return_exceptions=True)
+            await asyncio.gather(ticker, return_exceptions=True)
+            await self._tasks.cancel()
+            await self._carrier.cancel()
+            self._loop.set_away(frozenset())
             self._refuse_waiting()
+
+    def _is_through(self) -> bool:
+        return self.state.status.has_ended and not self._journal.is_behind
 
     def publish(self, published: Published) -> None:
         """A new snapshot of the cluster; called by its loop."""
-        holds = () if self._lease_lost is None else (self._lease_reason(),)
-        collected_since = self._base + (published.began - self._began)
         report = published.report
         self._queue.put_nowait(
             events.SnapshotSeen(
                 at=self.now,
                 snapshot=published.snapshot,
                 previous=published.previous,
-                collected_since=collected_since,
+                collected_since=self._base + (published.began - self._began),
                 index=report.health_index if report.is_metadata_seen else None,
-                holds=holds,
             )
-        )
-        away = self.state.in_flight
-        self._actor.loop.show_index_without_wave(
-            index_without(published.snapshot, away) if away else None
         )
 
     async def order(
         self, verb: events.Verb, *, by: str, reason: str, node: int | None
     ) -> WaveState:
-        """Have an order carried out and written; the caller has asked `refusal_of` first.
+        """Have an order carried out and written.
 
         Raises:
-            StoreError: it could not be written.
+            NotTaken: the wave does not take it; nothing was done.
+            StoreError: it could not be written; nothing was done.
         """
         answer: asyncio.Future[WaveState] = asyncio.get_running_loop().create_future()
         event = events.Ordered(at=self.now, verb=verb, by=by, reason=reason, node=node)
@@ -130,59 +162,105 @@ class WaveDriver:
 
     def drain(self) -> None:
         """Take nothing new; what is half-way is brought back."""
-        self._queue.put_nowait(events.Draining(at=self.now))
+        self._is_drain_wanted = True
+        if self._is_running:  # Otherwise it comes right after the first event.
+            self._queue.put_nowait(events.Draining(at=self.now))
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK_SECONDS)
-            self._totals.loop_ticks[f"wave:{self.state.wave}"] = self._clock.wall()
-            self._queue.put_nowait(events.Ticked(at=self.now))
+            await asyncio.sleep(self._pace.tick_seconds)
+            if not self._is_tick_waiting:  # A slow disk must not leave a thousand of them.
+                self._is_tick_waiting = True
+                self._queue.put_nowait(events.Ticked(at=self.now))
             self._count_closed_gate()
-            if self._clock.monotonic() - self._renewed >= RENEW_SECONDS:
+            if self._clock.monotonic() - self._renewed >= self._pace.renew_seconds:
                 self._renewed = self._clock.monotonic()
-                self._spawn(self._renew())
+                self._tasks.spawn(self._renew(), name="renew lease")
 
-    async def _take(self, item: events.Event | _Order) -> None:
+    def _ticker_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._queue.put_nowait(_Broken(error=error))
+
+    async def _take(self, item: events.Event | _Order | _Broken) -> None:
+        if isinstance(item, _Broken):
+            raise item.error
         if isinstance(item, _Order):
-            audit = (_audit(item.event, self.state, self._clock.wall()),)
-            try:
-                await self._handle(item.event, audit)
-            except StoreError as error:
-                item.answer.set_exception(error)
-            else:
-                item.answer.set_result(self.state)
+            await self._take_order(item)
             return
-        with suppress(StoreError):  # Written down, paused and logged where it happened.
-            await self._handle(item, ())
+        if isinstance(item, events.Ticked):
+            self._is_tick_waiting = False
+            self._totals.loop_ticks[f"wave:{self.state.wave}"] = self._clock.wall()
+        if self.lease_lost is None:
+            with suppress(StoreError):  # Written down, paused and logged where it happened.
+                await self._handle(item, ())
+
+    async def _take_order(self, order: _Order) -> None:
+        # Much may have happened since whoever gave it looked at the wave.
+        refused = refusal_of(self.state, order.event)
+        if self.lease_lost is not None:
+            refused = f"the lease was lost: {self.lease_lost}"
+        if refused is not None:
+            order.fails(NotTaken(refused))
+            return
+        try:
+            await self._handle(
+                order.event, (audit_of(order.event, self.state, self._clock.wall()),)
+            )
+        except StoreError as error:
+            order.fails(error)
+        except BaseException:
+            order.fails(NotTaken("healthd broke while it was carried out; see its log"))
+            raise
+        else:
+            order.succeeds(self.state)
 
     async def _handle(self, event: events.Event, audit: tuple[AuditRecord, ...]) -> None:
         if not isinstance(event, events.SnapshotSeen):
             # Events wait in a queue while others are written; the clock never goes back.
             event = replace(event, at=max(event.at, self.state.clock))
-        step = reduce(self.state, event)
-        must_write = step.must_be_written or bool(audit)
-        if must_write or isinstance(event, events.CommandEnded):
+        step = await self._reduced(event)
+        if audit or self._is_to_be_written(event, step):
             try:
                 await self._journal.write(event, step, audit=audit)
             except (FencedOut, VersionConflict) as error:
-                self._lease_lost = str(error)
-                log.exception("wave_lease_lost", wave=self.state.wave, detail=str(error))
+                self._lose_lease(error)
                 raise
             except StoreError as error:
-                self._could_not_write(step, error)
+                self._could_not_write(step, error, is_order=bool(audit))
                 raise
+            self._written = self._clock.monotonic()
         self._accept(step)
 
-    def _could_not_write(self, step: Step, error: StoreError) -> None:
-        """Pause in memory; nothing new is stopped, and whatever is stopped is still started."""
+    async def _reduced(self, event: events.Event) -> Step:
+        if isinstance(event, events.SnapshotSeen | events.Confirmed):
+            # A gate over 100,000 partitions takes a while that /metrics need not wait.
+            return await asyncio.to_thread(reduce, self.state, event)
+        return reduce(self.state, event)
+
+    def _is_to_be_written(self, event: events.Event, step: Step) -> bool:
+        if step.must_be_written or isinstance(event, events.CommandEnded):
+            return True
+        now = self._clock.monotonic()
+        if self._journal.is_behind:
+            return now >= self._write_again_at
+        return now - self._written >= self._pace.checkpoint_seconds
+
+    def _lose_lease(self, error: StoreError) -> None:
+        self.lease_lost = str(error)
+        log.error("wave_lease_lost", wave=self.state.wave, detail=str(error))
+
+    def _could_not_write(self, step: Step, error: StoreError, *, is_order: bool) -> None:
+        """Pause in memory; nothing new is begun, and whatever is stopped is still started."""
         log.error("journal_write_failed", wave=self.state.wave, detail=str(error))
-        stops = any(isinstance(effect, effects.StopService) for effect in step.effects)
-        if stops:
-            self._journal.drop(step)
+        self._write_again_at = self._clock.monotonic() + self._pace.write_again_seconds
+        if is_order or not may_go_unwritten(self.state, step):
+            self._journal.forget_last()
         else:
             self._accept(step)
-        failed = reduce(self.state, events.StoreFailed(at=self.now, detail=str(error)))
-        self._accept(failed)
+        if not self.state.status.has_ended:
+            failed = reduce(self.state, events.StoreFailed(at=self.now, detail=str(error)))
+            self._journal.keep(failed)
+            self._accept(failed)
 
     def _accept(self, step: Step) -> None:
         before, self.state = self.state, step.state
@@ -195,76 +273,10 @@ class WaveDriver:
                 broker=note.node,
                 detail=note.detail,
             )
+        self._loop.set_away(self.state.in_flight)
         self._on_change(self.state)
         for effect in step.effects:
-            self._carry_out(effect)
-
-    def _carry_out(self, effect: effects.Effect) -> None:
-        match effect:
-            case effects.Command():
-                self._spawn(self._command(effect))
-            case effects.Observe():
-                if effect.node not in self._observing:
-                    self._observing.add(effect.node)
-                    self._spawn(self._observe(effect.node))
-            case effects.Confirm():
-                self._spawn(self._confirm(effect.node))
-            case effects.FetchLogs():
-                self._spawn(self._logs(effect.node))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
-
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("wave_effect_broke", wave=self.state.wave, exc_info=task.exception())
-
-    async def _command(self, command: effects.Command) -> None:
-        try:
-            outcome, detail = await self._actor.command(command)
-        except Exception as error:  # noqa: BLE001  # Whatever broke, its end must be observed.
-            outcome, detail = events.Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
-        self._queue.put_nowait(
-            events.CommandEnded(
-                at=self.now,
-                node=command.node,
-                effect_id=command.effect_id,
-                outcome=outcome,
-                detail=detail,
-            )
-        )
-
-    async def _observe(self, node: int) -> None:
-        try:
-            host = await self._actor.observe(node)
-        finally:
-            self._observing.discard(node)
-        self._queue.put_nowait(events.Observed(at=self.now, node=node, host=host))
-
-    async def _confirm(self, node: int) -> None:
-        snapshot, host = await self._actor.confirm(node)
-        holds = []
-        if not await self._store.call(lambda store: store.space_ok()):
-            detail = "there is no space for the records of a stop and its start"
-            holds.append(
-                Reason(
-                    code=ReasonCode.STORE_UNSAFE,
-                    object=f"wave:{self.state.wave}",
-                    detail=detail,
-                )
-            )
-        self._queue.put_nowait(
-            events.Confirmed(
-                at=self.now, node=node, snapshot=snapshot, host=host, holds=tuple(holds)
-            )
-        )
-
-    async def _logs(self, node: int) -> None:
-        text = await self._actor.logs(node)
-        self._queue.put_nowait(events.LogsSeen(at=self.now, node=node, text=text))
+            self._carrier.carry_out(effect)
 
     async def _renew(self) -> None:
         fence = self._journal.fence
@@ -273,25 +285,19 @@ class WaveDriver:
         now = self._clock.wall()
         try:
             await self._store.call(
-                lambda store: store.renew(fence, now=now, ttl_seconds=LEASE_SECONDS)
+                lambda store: store.renew(fence, now=now, ttl_seconds=self._pace.lease_seconds)
             )
         except FencedOut as error:
-            self._lease_lost = str(error)
-            log.exception("wave_lease_lost", wave=self.state.wave, detail=str(error))
+            self._lose_lease(error)
+            # Wakes the driver, which does nothing more.
+            self._queue.put_nowait(events.Ticked(at=self.now))
         except StoreError as error:
             log.warning("lease_renewal_failed", wave=self.state.wave, detail=str(error))
-
-    def _lease_reason(self) -> Reason:
-        return Reason(
-            code=ReasonCode.LEASE_LOST,
-            object=f"cluster:{self.state.cluster}",
-            detail=self._lease_lost or "the lease is gone",
-        )
 
     def _count_closed_gate(self) -> None:
         if self.state.status is WaveStatus.HOLDING:
             for code in {hold.reason.code.value for hold in self.state.holds}:
-                self._totals.gate_closed_seconds[code] += TICK_SECONDS
+                self._totals.gate_closed_seconds[code] += self._pace.tick_seconds
 
     def _count(self, before: WaveState, after: WaveState) -> None:
         for old, new in zip(before.nodes, after.nodes, strict=True):
@@ -304,8 +310,35 @@ class WaveDriver:
     def _refuse_waiting(self) -> None:
         while not self._queue.empty():
             item = self._queue.get_nowait()
-            if isinstance(item, _Order) and not item.answer.done():
-                item.answer.set_result(self.state)
+            if isinstance(item, _Order):
+                item.fails(
+                    NotTaken(
+                        f"the wave has ended: {self.state.status.value}"
+                        if self.state.status.has_ended
+                        else "this daemon does not drive the wave any more"
+                    )
+                )
+
+
+def is_halfway(state: WaveState) -> bool:
+    """Whether going away now could leave a node stopped."""
+    if state.having(BETWEEN_STOP_AND_START):
+        return True
+    # A stop that took effect late is being made good.
+    return any(run.is_watched and run.command is not None for run in state.nodes)
+
+
+def may_go_unwritten(before: WaveState, step: Step) -> bool:
+    """Whether a step may be carried out though it is not on disk.
+
+    Only a start may, of a node that the wave has stopped: its intent was written with the stop's.
+    """
+    for command in step.commands:
+        run = before.node(command.node)
+        is_new = run is None or run.status is NodeStatus.PENDING
+        if is_new or not isinstance(command, effects.StartService):
+            return False
+    return True
 
 
 def phase_seconds(history: tuple[tuple[str, float], ...]) -> list[tuple[str, float]]:
@@ -317,7 +350,8 @@ def phase_seconds(history: tuple[tuple[str, float], ...]) -> list[tuple[str, flo
     ]
 
 
-def _audit(event: events.Ordered, state: WaveState, at: float) -> AuditRecord:
+def audit_of(event: events.Ordered, state: WaveState, at: float) -> AuditRecord:
+    """What the audit log keeps of an order."""
     target = f"wave:{state.wave}" + ("" if event.node is None else f"/broker:{event.node}")
     return AuditRecord(
         at=at, who=event.by, what=f"wave_{event.verb.value}", why=event.reason, target=target

@@ -67,6 +67,14 @@ class WaveJournal:
         self._open: set[str] = set()
         self._waiting: list[JournalEntry] = []
         self._finished: list[FinishedEffect] = []
+        self._is_behind = False
+        # How much of both is from before the last write: what that added can be forgotten.
+        self._before_last = (0, 0)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the disk lacks something that has happened."""
+        return self._is_behind
 
     async def load(self) -> None:
         """Learn which effects were intended before."""
@@ -79,17 +87,25 @@ class WaveJournal:
         """Write one step; it is on disk when this returns.
 
         Raises:
-            StoreError: nothing was written; the entries are kept for the next write.
+            StoreError: nothing was written; the entries are kept for the next write, unless the
+                step is forgotten.
         """
+        self._before_last = (len(self._waiting), len(self._finished))
         entries = [_note_entry(note, step.state.clock) for note in step.notes]
         entries += self._effect_entries(step.commands)
         finished = self._finishes(event, step.state)
         await self._append(step.state, entries, finished, audit)
 
-    def drop(self, step: Step) -> None:
-        """Forget a step that is not carried out because it could not be written."""
-        wanted = {command.effect_id for command in step.commands}
-        self._waiting = [entry for entry in self._waiting if entry.effect_id not in wanted]
+    def forget_last(self) -> None:
+        """The step of the write that failed is not carried out: nothing of it happened."""
+        entries, finished = self._before_last
+        del self._waiting[entries:]
+        del self._finished[finished:]
+
+    def keep(self, step: Step) -> None:
+        """Keep the notes of a step that happened while nothing could be written."""
+        self._waiting += [_note_entry(note, step.state.clock) for note in step.notes]
+        self._is_behind = True
 
     async def _append(
         self,
@@ -103,6 +119,9 @@ class WaveJournal:
         fence = self.fence
         if fence is None and any(entry.kind is EntryKind.EFFECT for entry in self._waiting):
             raise RuntimeError(f"wave {self._wave} wants to act without a lease")
+        # An intent that is written late is finished by the write after this one.
+        late = {entry.effect_id for entry in self._waiting if entry.effect_id}
+        is_last = state.status.has_ended and not late
         written = JournalStep(
             wave_id=self._wave,
             expected_version=self._version,
@@ -113,9 +132,11 @@ class WaveJournal:
             finished=tuple(self._finished),
             fence=fence,
             audit=audit,
-            releases_lease=state.status.has_ended and fence is not None,
+            releases_lease=is_last and fence is not None,
         )
+        self._is_behind = True
         record = await self._store.call(lambda store: store.append(written))
+        self._is_behind = state.status.has_ended and not is_last
         self._version = record.version
         for entry in self._waiting:
             if entry.effect_id:
@@ -146,7 +167,7 @@ class WaveJournal:
             body = {"outcome": event.outcome.value, "detail": event.detail}
             finished.append(FinishedEffect(effect_id=event.effect_id, outcome=_dumps(body)))
         if state.status.has_ended:
-            done = {effect.effect_id for effect in finished}
+            done = {effect.effect_id for effect in (*self._finished, *finished)}
             finished += [
                 FinishedEffect(effect_id=effect_id, outcome=_dumps({"outcome": "not needed"}))
                 for effect_id in sorted(self._open - done)

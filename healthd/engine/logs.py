@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final
 
 import structlog
@@ -23,11 +23,21 @@ _LEVELS: Final = {
 def redact_secrets(
     _logger: Any, _method: str, event: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """The event without the values of keys that name a secret."""
+    """The event without the values of keys that name a secret, however deep they are."""
     for key in event:
-        if _SECRET_KEYS.search(key):
-            event[key] = _STRUCK_OUT
+        event[key] = _STRUCK_OUT if _SECRET_KEYS.search(key) else _without_secrets(event[key])
     return event
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {
+            key: _STRUCK_OUT if _SECRET_KEYS.search(str(key)) else _without_secrets(each)
+            for key, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    return value
 
 
 def configure_logs(log_format: str, level: str) -> None:
@@ -35,7 +45,11 @@ def configure_logs(log_format: str, level: str) -> None:
     renderer: Any = (
         structlog.processors.JSONRenderer()
         if log_format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            # The default one prints the local variables, and a password may be among them.
+            exception_formatter=structlog.dev.plain_traceback,
+        )
     )
     processors: list[Any] = [
         structlog.contextvars.merge_contextvars,

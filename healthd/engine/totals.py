@@ -37,3 +37,7 @@ class Totals:
         self.collections.pop(cluster, None)
         self.failures.pop(cluster, None)
         self.loop_ticks.pop(f"collect:{cluster}", None)
+
+    def forget_wave(self, wave: str) -> None:
+        """Drop the loop of a wave that has ended: it turns no more, and that is no trouble."""
+        self.loop_ticks.pop(f"wave:{wave}", None)

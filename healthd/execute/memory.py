@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from healthd.execute.leaders import Partitions
 from healthd.execute.protocol import Command, ExecKind, Outcome, Target
 
 
@@ -156,6 +157,35 @@ class MemoryExecutor:
             host.start = self._clock()
             host.starts += 1
         return _exited(command, 0, "")
+
+
+class MemoryElector:
+    """A `LeaderElector` that remembers what it was asked to elect.
+
+    A test makes trouble by naming partitions in `fails`, or with `hangs`.
+    """
+
+    def __init__(self) -> None:
+        self.elected: list[tuple[str, int]] = []
+        self.fails: set[tuple[str, int]] = set()
+        self.hangs = False
+        self.is_closed = False
+
+    async def elect_preferred(
+        self, partitions: Partitions, *, timeout_seconds: float
+    ) -> tuple[str, ...]:
+        """What did not work."""
+        if self.is_closed:
+            raise RuntimeError("an election after close")
+        if self.hangs:
+            await asyncio.sleep(timeout_seconds)
+            return tuple(f"{topic}-{at}: no answer" for topic, at in partitions)
+        self.elected += [each for each in partitions if each not in self.fails]
+        return tuple(f"{t}-{at}: refused" for t, at in partitions if (t, at) in self.fails)
+
+    def close(self) -> None:
+        """Elect nothing any more."""
+        self.is_closed = True
 
 
 def _verb(argv: tuple[str, ...]) -> Verb | None:

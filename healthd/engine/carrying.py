@@ -1,0 +1,105 @@
+"""Carrying out a wave's effects beside its driver, which hears of each how it ended."""
+
+from collections.abc import Callable
+
+import structlog
+
+from healthd.engine.acting import Actor
+from healthd.engine.journal import StoreThread
+from healthd.engine.tasks import Background
+from healthd.store.errors import StoreError
+from healthd.waves import effects, events
+
+log = structlog.get_logger(__name__)
+
+NO_SPACE = "there is no space for the records of a stop and its start"
+
+
+class Carrier:
+    """The effects of one wave that are under way."""
+
+    def __init__(
+        self,
+        wave: str,
+        *,
+        actor: Actor,
+        store: StoreThread,
+        now: Callable[[], float],
+        tell: Callable[[events.Event], None],
+    ) -> None:
+        """Carry nothing out yet.
+
+        Args:
+            wave: its id, for the log.
+            actor: the hands.
+            store: asked for space before a stop.
+            now: the wave clock.
+            tell: takes the event in which an effect ended.
+        """
+        self._wave = wave
+        self._actor = actor
+        self._store = store
+        self._now = now
+        self._tell = tell
+        self._tasks = Background("wave_effect_broke", wave=wave)
+        self._observing: set[int] = set()
+
+    async def cancel(self) -> None:
+        """Let go of everything; what was sent may have been carried out."""
+        await self._tasks.cancel()
+
+    def carry_out(self, effect: effects.Effect) -> None:
+        """Begin one effect; a question that is under way already is not asked twice."""
+        name = f"{type(effect).__name__} of broker {effect.node}"
+        match effect:
+            case effects.Command():
+                self._tasks.spawn(self._command(effect), name=name)
+            case effects.Observe():
+                if effect.node not in self._observing:
+                    self._observing.add(effect.node)
+                    self._tasks.spawn(self._observe(effect.node), name=name)
+            case effects.Confirm():
+                self._tasks.spawn(self._confirm(effect.node), name=name)
+            case effects.FetchLogs():
+                self._tasks.spawn(self._logs(effect.node), name=name)
+
+    async def _command(self, command: effects.Command) -> None:
+        try:
+            outcome, detail = await self._actor.command(command)
+        except Exception as error:  # noqa: BLE001  # Whatever broke, its end must be observed.
+            outcome, detail = events.Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
+        self._tell(
+            events.CommandEnded(
+                at=self._now(),
+                node=command.node,
+                effect_id=command.effect_id,
+                outcome=outcome,
+                detail=detail,
+            )
+        )
+
+    async def _observe(self, node: int) -> None:
+        try:
+            host = await self._actor.observe(node)
+        finally:
+            self._observing.discard(node)
+        self._tell(events.Observed(at=self._now(), node=node, host=host))
+
+    async def _confirm(self, node: int) -> None:
+        snapshot, host = await self._actor.confirm(node)
+        trouble = await self._trouble_with_store()
+        if trouble is not None:
+            self._tell(events.StoreFailed(at=self._now(), detail=trouble))
+        self._tell(events.Confirmed(at=self._now(), node=node, snapshot=snapshot, host=host))
+
+    async def _trouble_with_store(self) -> str | None:
+        """Why a stop could not be written together with its start; None when it can."""
+        try:
+            has_space = await self._store.call(lambda store: store.space_ok())
+        except StoreError as error:
+            return str(error)
+        return None if has_space else NO_SPACE
+
+    async def _logs(self, node: int) -> None:
+        text = await self._actor.logs(node)
+        self._tell(events.LogsSeen(at=self._now(), node=node, text=text))

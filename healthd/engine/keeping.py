@@ -1,0 +1,249 @@
+"""Keeping one wave driven: its lease, its driver, and taking it up again whatever went wrong.
+
+To go on after trouble is what a restarted daemon does: read the wave, lease its cluster, observe
+what is in flight. That path is proven for every kill point, so there is no other one.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import structlog
+
+from healthd.config.fleet import ClusterConfig
+from healthd.engine.acting import Actor
+from healthd.engine.clock import Clock
+from healthd.engine.collecting import ClusterLoop, Published
+from healthd.engine.driver import WaveDriver, audit_of, is_halfway
+from healthd.engine.journal import StoreThread, WaveJournal
+from healthd.engine.pace import Pace
+from healthd.engine.totals import Totals
+from healthd.execute.leaders import LeaderElector
+from healthd.execute.protocol import Executor
+from healthd.model.codes import ReasonCode
+from healthd.model.reason import Reason
+from healthd.store.errors import StoreError
+from healthd.store.records import Fence, LeaseHeld, WaveRecord
+from healthd.waves.codec import decode_state
+from healthd.waves.events import Event, Ordered, Resumed, Verb
+from healthd.waves.reducer import reduce
+from healthd.waves.state import Hold, Pause, WaveState, WaveStatus
+
+log = structlog.get_logger(__name__)
+
+RESTORED = "the state was restored from a backup; look at the brokers before it goes on"
+BROKE = "healthd broke while it drove the wave"
+
+ElectorFactory = Callable[[ClusterConfig], LeaderElector]
+Show = Callable[[WaveState, WaveRecord], None]
+"""Publishes a wave as it is now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What every wave of a daemon is driven with."""
+
+    store: StoreThread
+    executor: Executor
+    elector_of: ElectorFactory
+    clusters: Mapping[str, ClusterLoop]
+    instance: str
+    holder: str
+    clock: Clock
+    totals: Totals
+    pace: Pace
+
+    async def acquire(self, cluster: str, wave: str) -> Fence | LeaseHeld:
+        """Lease a cluster for a wave, or learn who has it."""
+        now = self.clock.wall()
+        lease = await self.store.call(
+            lambda store: store.acquire(
+                cluster,
+                wave_id=wave,
+                instance=self.instance,
+                holder=self.holder,
+                now=now,
+                ttl_seconds=self.pace.lease_seconds,
+            )
+        )
+        return lease if isinstance(lease, LeaseHeld) else lease.fence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A wave whose cluster is leased for it."""
+
+    state: WaveState
+    record: WaveRecord
+    fence: Fence
+    first: Event
+
+
+class WaveKeeper:
+    """Drives one wave until it has ended; it is never given up while the daemon runs."""
+
+    def __init__(self, state: WaveState, record: WaveRecord, tools: Tools, show: Show) -> None:
+        self.wave = record.id
+        self.cluster = record.cluster
+        self.driver: WaveDriver | None = None
+        self.fence: Fence | None = None
+        self._tools = tools
+        self._show = show
+        self._state = state
+        self._record = record
+        self._why: str | None = None
+        self._broke: str | None = None
+        self._is_draining = False
+        self._is_ours = True
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether the daemon has to wait for it before it goes away."""
+        if self.driver is not None:
+            return not self.driver.is_drained
+        # A driver that broke half-way is taken up again; what another daemon holds is its own.
+        return self._is_ours and is_halfway(self._state)
+
+    def publish(self, published: Published) -> None:
+        """Hand a snapshot on."""
+        if self.driver is not None:
+            self.driver.publish(published)
+
+    def drain(self) -> None:
+        """Take nothing new; what is half-way is brought back."""
+        self._is_draining = True
+        if self.driver is not None:
+            self.driver.drain()
+
+    async def run(self, begun: Held | None = None) -> None:
+        """Drive the wave until it has ended; trouble is logged, shown, and tried again."""
+        while True:
+            try:
+                held = begun or await self._take_up()
+                begun = None
+                if held is not None and await self._drive(held):
+                    self._tools.totals.forget_wave(self.wave)
+                    return
+            except StoreError as error:
+                self._undriven(ReasonCode.STORE_UNSAFE, f"wave:{self.wave}", str(error))
+            except Exception as error:
+                self._broke = f"{BROKE}: {type(error).__name__}: {error}"
+                log.exception("wave_driver_broke", wave=self.wave)
+                self._state = _paused(self._state, self._broke)
+                self._show(self._state, self._record)
+            await asyncio.sleep(self._tools.pace.again_seconds)
+
+    async def _take_up(self) -> Held | None:
+        """Lease the cluster again and read the wave; None when that cannot be done now."""
+        tools, cluster = self._tools, (await self._read()).cluster
+        if cluster not in tools.clusters:
+            self._is_ours = False
+            detail = "the fleet file has no such cluster any more; put it back to go on"
+            self._undriven(ReasonCode.IDENTITY, f"cluster:{cluster}", detail)
+            return None
+        fence = await tools.acquire(cluster, self.wave)
+        self._is_ours = not isinstance(fence, LeaseHeld)
+        if isinstance(fence, LeaseHeld):
+            detail = f"{fence.holder} has it for wave {fence.wave_id}"
+            self._undriven(ReasonCode.LEASE_HELD, f"cluster:{cluster}", detail)
+            return None
+        self.fence, self._why = fence, None
+        # Whoever had the lease meanwhile may have brought the wave on.
+        record = await self._read()
+        state = decode_state(json.loads(record.state))
+        restored_at = await tools.store.call(lambda store: store.restored_at())
+        if restored_at and record.updated_at < restored_at:
+            state = _paused(state, RESTORED)
+        if self._broke is not None:
+            state = _paused(state, self._broke)
+        return Held(state=state, record=record, fence=fence, first=Resumed(at=state.clock))
+
+    async def _read(self) -> WaveRecord:
+        record = await self._tools.store.call(lambda store: store.wave(self.wave))
+        if record is None:
+            raise LookupError(f"wave {self.wave} is not in the store any more")
+        return record
+
+    async def _drive(self, held: Held) -> bool:
+        """Drive until the wave has ended; false when its lease was lost before."""
+        tools, record = self._tools, held.record
+        self.fence, self._state, self._record = held.fence, held.state, record
+        if self._is_draining and not is_halfway(held.state):
+            await asyncio.Event().wait()  # It waits for the next daemon; this one is going away.
+        loop = tools.clusters[held.state.cluster]
+        journal = WaveJournal(
+            tools.store, self.wave, version=record.version, fence=held.fence, clock=tools.clock
+        )
+        await journal.load()
+        elector = tools.elector_of(loop.config)
+        driver = WaveDriver(
+            held.state,
+            actor=Actor(loop=loop, executor=tools.executor, elector=elector),
+            journal=journal,
+            store=tools.store,
+            clock=tools.clock,
+            totals=tools.totals,
+            on_change=lambda state: self._changed(state, record),
+            pace=tools.pace,
+        )
+        self.driver = driver
+        try:
+            if self._is_draining:
+                driver.drain()
+            await driver.run(held.first)
+        finally:
+            self.driver = None
+            elector.close()
+        self._broke = None
+        if driver.lease_lost is None:
+            return True
+        self._is_ours = False
+        self._undriven(ReasonCode.LEASE_LOST, f"cluster:{held.state.cluster}", driver.lease_lost)
+        return False
+
+    def _changed(self, state: WaveState, record: WaveRecord) -> None:
+        self._state, self._record = state, record
+        self._show(state, record)
+
+    def _undriven(self, code: ReasonCode, what: str, detail: str) -> None:
+        """Say once, and show all the time, why nobody here drives the wave."""
+        if detail != self._why:
+            self._why = detail
+            log.warning("wave_not_driven", wave=self.wave, code=code.value, detail=detail)
+        reason = Reason(code=code, object=what, detail=f"this daemon does not drive it: {detail}")
+        status = self._state.status
+        is_plain = status in {WaveStatus.PLANNED, WaveStatus.RUNNING}
+        self._state = replace(
+            self._state,
+            holds=(Hold(reason=reason, since=self._state.clock),),
+            status=WaveStatus.HOLDING if is_plain else status,
+        )
+        self._show(self._state, self._record)
+
+    async def pause(self, *, by: str, reason: str) -> None:
+        """Pause a wave that nobody here drives: whoever takes it up finds it paused.
+
+        Raises:
+            StoreError: it could not be written, or somebody changed the wave meanwhile.
+        """
+        tools, record = self._tools, await self._read()
+        state = decode_state(json.loads(record.state))
+        event = Ordered(at=state.clock, verb=Verb.PAUSE, by=by, reason=reason)
+        journal = WaveJournal(
+            tools.store, self.wave, version=record.version, fence=None, clock=tools.clock
+        )
+        await journal.load()
+        step = reduce(state, event)
+        audit = audit_of(event, state, tools.clock.wall())
+        await journal.write(event, step, audit=(audit,))
+        self._state = replace(step.state, holds=self._state.holds)
+        self._show(self._state, self._record)
+
+
+def _paused(state: WaveState, reason: str) -> WaveState:
+    """The state with a pause that only a person lifts; what is in flight is still finished."""
+    if any(pause.reason == reason for pause in state.pauses):
+        return state
+    pause = Pause(by="healthd", reason=reason, since=state.clock)
+    return replace(state, pauses=(*state.pauses, pause), candidate=None)
