@@ -20,7 +20,8 @@ from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.ok_to_stop import each_broker, require_known
 from healthd.waves.planner_duration import estimated_seconds
 from healthd.waves.planner_fingerprint import fingerprint
-from healthd.waves.planner_packing import fewest_steps, packed
+from healthd.waves.planner_packing import Packing, fewest_steps, packed
+from healthd.waves.planner_search import fit
 from healthd.waves.planner_spare import Conflicts
 from healthd.waves.planner_words import broker_reasons, controller_reason, repair_reason
 from healthd.waves.policy import WavePolicy
@@ -186,12 +187,14 @@ def _broker_steps(
 ) -> tuple[Iterable[PlannedStep], int]:
     """The steps of plain brokers, and the fewest steps that they need."""
     conflicts = Conflicts.of(snapshot, nodes, acknowledged)
-    fewest = fewest_steps(conflicts)
-    if limit == 1:
+    orders = _orders(snapshot, conflicts)
+    best, fewest = _largest_steps(conflicts, orders)
+    if limit is None:
+        groups = [sorted(nodes[at] for at in step) for step in best]
+    elif limit == 1:
         groups = [[node] for node in nodes]
     else:
-        enough = fewest if limit is None else max(fewest, -(-len(nodes) // limit))
-        found = packed(conflicts, _orders(snapshot, conflicts), limit, enough)
+        found = packed(conflicts, orders, limit, max(fewest, -(-len(nodes) // limit)))
         groups = [sorted(nodes[at] for at in step) for step in found]
     groups = _last_controller_last(snapshot, sorted(groups))
     reasons = broker_reasons(snapshot, groups, conflicts, limit, acknowledged)
@@ -202,7 +205,21 @@ def _broker_steps(
     return steps, fewest
 
 
-def _orders(snapshot: ClusterSnapshot, conflicts: Conflicts) -> Iterable[Sequence[int]]:
+def _largest_steps(conflicts: Conflicts, orders: Sequence[Sequence[int]]) -> tuple[Packing, int]:
+    """The fewest steps found when nothing limits their size, and how few are needed at least."""
+    fewest = fewest_steps(conflicts)
+    best = packed(conflicts, orders, None, fewest)
+    while fewest < len(best):
+        outcome = fit(conflicts, fewest)
+        if outcome.packing is not None:
+            return outcome.packing, fewest
+        if not outcome.is_impossible:
+            break
+        fewest += 1
+    return best, fewest
+
+
+def _orders(snapshot: ClusterSnapshot, conflicts: Conflicts) -> Sequence[Sequence[int]]:
     """The positions rack by rack, then those with most conflicts first."""
     brokers = snapshot.brokers_by_id
 
@@ -211,8 +228,10 @@ def _orders(snapshot: ClusterSnapshot, conflicts: Conflicts) -> Iterable[Sequenc
         return rack is None, natural_key(rack or ""), conflicts.nodes[at]
 
     everybody = range(len(conflicts.nodes))
-    yield sorted(everybody, key=by_rack)
-    yield sorted(everybody, key=lambda at: (-conflicts.pairs[at].bit_count(), at))
+    return (
+        sorted(everybody, key=by_rack),
+        sorted(everybody, key=lambda at: (-conflicts.pairs[at].bit_count(), at)),
+    )
 
 
 def _last_controller_last(snapshot: ClusterSnapshot, groups: list[list[int]]) -> list[list[int]]:

@@ -14,6 +14,7 @@ from healthd.safety.ok_to_stop import each_broker, ok_to_stop
 from healthd.waves.planner import Plan, StepRole, plan
 from healthd.waves.planner_fingerprint import fingerprint
 from healthd.waves.planner_packing import Together, fewest_steps
+from healthd.waves.planner_search import fit
 from healthd.waves.planner_spare import Conflicts
 from healthd.waves.sequence import is_active_controller, is_controller, needs_repair
 
@@ -167,8 +168,11 @@ def test_no_division_into_safe_steps_has_fewer_than_the_lower_bound(
     nodes = tuple(node for node in MANY if not each[node])
     found = plan(snapshot, concurrency=None)
     true = fewest_by_trying(snapshot, nodes)
-    assert found.lower_bound <= true <= len(found.steps)
-    assert fewest_steps(Conflicts.of(snapshot, nodes, Acknowledgements())) == found.lower_bound
+    assert found.lower_bound == true == len(found.steps)
+    conflicts = Conflicts.of(snapshot, nodes, Acknowledgements())
+    assert fewest_steps(conflicts) <= found.lower_bound
+    for many in range(1, len(nodes) + 1):
+        assert fit(conflicts, many).is_impossible == (many < true)
     pairs = [pair for pair in combinations(nodes, 2) if ok_to_stop(snapshot, pair)]
     assert found.lower_bound >= (2 if pairs else min(1, len(nodes)))
 
