@@ -11,6 +11,7 @@ Invariants of every plan:
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from healthd.model.order import NaturalKey, natural_key
 from healthd.model.reason import Reason
@@ -20,12 +21,15 @@ from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.ok_to_stop import each_broker, require_known
 from healthd.waves.planner_duration import estimated_seconds
 from healthd.waves.planner_fingerprint import fingerprint
-from healthd.waves.planner_packing import Packing, fewest_steps, packed
+from healthd.waves.planner_packing import Packing, fewest_steps, fewest_steps_of_crowds, packed
 from healthd.waves.planner_search import fit
 from healthd.waves.planner_spare import Conflicts
 from healthd.waves.planner_words import broker_reasons, controller_reason, repair_reason
 from healthd.waves.policy import WavePolicy
 from healthd.waves.sequence import Rank, is_active_controller, is_controller, sequence
+
+_HOPEFUL: Final = 2
+"""With more steps than so many times the bound, a search would end without an answer."""
 
 
 class StepRole(StrEnum):
@@ -129,7 +133,7 @@ def plan(
     )
 
 
-_CONTROLLERS = frozenset({Rank.CONTROLLER, Rank.ACTIVE_CONTROLLER})
+_CONTROLLERS: Final = frozenset({Rank.CONTROLLER, Rank.ACTIVE_CONTROLLER})
 
 
 def _repairs_in_order(snapshot: ClusterSnapshot, nodes: Iterable[int]) -> list[int]:
@@ -209,7 +213,9 @@ def _largest_steps(conflicts: Conflicts, orders: Sequence[Sequence[int]]) -> tup
     """The fewest steps found when nothing limits their size, and how few are needed at least."""
     fewest = fewest_steps(conflicts)
     best = packed(conflicts, orders, None, fewest)
-    while fewest < len(best):
+    if fewest < len(best):
+        fewest = max(fewest, fewest_steps_of_crowds(conflicts))
+    while fewest < len(best) <= _HOPEFUL * fewest:
         outcome = fit(conflicts, fewest)
         if outcome.packing is not None:
             return outcome.packing, fewest

@@ -135,17 +135,26 @@ def _crowded_first(conflicts: Conflicts, limit: int | None) -> Packing:
 
 
 def fewest_steps(conflicts: Conflicts) -> int:
-    """A number of steps that every plan for these brokers has at least.
+    """A number of steps that every plan for these brokers has at least; 0 for nobody.
 
-    It is proven by a crowd: brokers of which no s + 1 may be down together, so that every step
-    takes s of them at most. With s = 1 no two of them may be down together.
+    It is proven by brokers no two of which may be down together, and by partitions of which no
+    step can take more brokers than they can spare.
     """
     if not conflicts.nodes:
         return 0
-    best = max(1, _largest_clique(conflicts.pairs))
-    for spare in sorted(set(conflicts.spares)):
-        best = max(best, -(-_largest_crowd(conflicts, spare) // spare))
-    return best
+    counted = zip(conflicts.members, conflicts.spares, strict=True)
+    shapes = {(len(members), spare) for members, spare in counted}
+    by_partition = (-(-many // spare) for many, spare in shapes)
+    return max(_largest_clique(conflicts.pairs), *by_partition, 1)
+
+
+def fewest_steps_of_crowds(conflicts: Conflicts) -> int:
+    """The same, proven by brokers around one partition; 0 where none can spare several.
+
+    They are a crowd: no s + 1 of them may be down together, so every step takes s at most.
+    """
+    spares = sorted(set(conflicts.spares))
+    return max((-(-_largest_crowd(conflicts, spare) // spare) for spare in spares), default=0)
 
 
 def _largest_clique(pairs: Sequence[int]) -> int:

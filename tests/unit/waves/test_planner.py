@@ -22,6 +22,8 @@ from healthd.safety.ok_to_stop import UnknownBroker
 from healthd.waves.planner import Plan, StepRole, plan
 from healthd.waves.planner_duration import DurationModel, estimated_seconds
 from healthd.waves.planner_fingerprint import fingerprint
+from healthd.waves.planner_search import fit
+from healthd.waves.planner_spare import Conflicts
 from healthd.waves.policy import WavePolicy
 
 BROKER = frozenset({Role.BROKER})
@@ -222,6 +224,16 @@ def test_five_brokers_of_which_no_three_may_go_need_three_steps() -> None:
     topic = topic_on(*combinations(range(1, 6), 3), min_isr=1)
     found = plan(plain(5, topic), nodes=range(1, 6), concurrency=None)
     assert len(found.steps) == found.lower_bound == 3
+
+
+def test_a_search_that_is_too_long_ends_without_an_answer() -> None:
+    # The Paley graph of 101: no 6 brokers exclude each other, and no 6 may go together.
+    residues = {number * number % 101 for number in range(1, 101)}
+    pairs = [pair for pair in combinations(range(1, 102), 2) if pair[1] - pair[0] in residues]
+    accepted = Acknowledgements(allow_rf_le_min_isr=("*",))
+    conflicts = Conflicts.of(plain(101, topic_on(*pairs)), range(1, 102), accepted)
+    outcome = fit(conflicts, 15)
+    assert (outcome.packing, outcome.is_impossible) == (None, False)
 
 
 def test_brokers_without_a_partition_go_together() -> None:
