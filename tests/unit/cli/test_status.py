@@ -15,8 +15,8 @@ from support.daemon import (
     wave_state,
 )
 
-from healthd.cli.exits import Exit
 from healthd.cli.direct import DEFAULT_FLEET_FILE
+from healthd.cli.exits import Exit
 from healthd.config.problems import ConfigError, Problem
 from healthd.config.settings import SettingsFields
 from healthd.model.parse import snapshot_of
