@@ -88,6 +88,8 @@ class WaveKeeper:
         self.cluster = record.cluster
         self.driver: WaveDriver | None = None
         self.fence: Fence | None = None
+        self.settled = asyncio.Event()
+        """Set once it is driven, or shows why not."""
         self._tools = tools
         self._show = show
         self._state = state
@@ -130,6 +132,7 @@ class WaveKeeper:
             except Exception as error:
                 self._broke = f"{BROKE}: {type(error).__name__}: {error}"
                 log.exception("wave_driver_broke", wave=self.wave)
+                self.settled.set()
                 self._state = _paused(self._state, self._broke)
                 self._show(self._state, self._record)
             await asyncio.sleep(self._tools.pace.again_seconds)
@@ -188,6 +191,7 @@ class WaveKeeper:
             pace=tools.pace,
         )
         self.driver = driver
+        self.settled.set()
         try:
             if self._is_draining:
                 driver.drain()
@@ -208,6 +212,7 @@ class WaveKeeper:
 
     def _undriven(self, code: ReasonCode, what: str, detail: str) -> None:
         """Say once, and show all the time, why nobody here drives the wave."""
+        self.settled.set()
         if detail != self._why:
             self._why = detail
             log.warning("wave_not_driven", wave=self.wave, code=code.value, detail=detail)

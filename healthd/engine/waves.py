@@ -101,6 +101,8 @@ class Waves:
 
     def _keep(self, keeper: WaveKeeper, begun: Held | None = None) -> None:
         self._keepers[keeper.wave] = keeper
+        if begun is not None:  # To be given back, should the daemon stop before its first turn.
+            keeper.fence = begun.fence
         if self.is_draining:
             keeper.drain()
         task = self._tasks.spawn(keeper.run(begun), name=f"wave {keeper.wave}")
@@ -222,6 +224,8 @@ class Waves:
         keeper = self._keepers.get(wave)
         if keeper is None:
             raise NotTaken("this daemon does not drive it any more")
+        # Right after a start its driver is still being built.
+        await keeper.settled.wait()
         if keeper.driver is not None:
             await keeper.driver.order(order.verb, by=order.by, reason=order.reason, node=order.node)
         elif order.verb is Verb.PAUSE:

@@ -217,9 +217,13 @@ class Life:
     async def begin(self) -> "Life":
         """Read the store and collect from now on."""
         await self.waves.load()
-        self._sweeping = asyncio.create_task(self._sweep())
+        self.collect()
         await self.until(lambda: self.loop.has_been_looked_at)
         return self
+
+    def collect(self) -> None:
+        """Collect from now on."""
+        self._sweeping = asyncio.create_task(self._sweep())
 
     async def _sweep(self) -> None:
         while True:

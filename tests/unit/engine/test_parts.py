@@ -1,0 +1,201 @@
+"""The small parts of the engine, each by itself."""
+
+import asyncio
+from collections.abc import MutableMapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.snapshots import a_broker, a_snapshot, a_topic
+from support.virtual_time import in_virtual_time
+
+from healthd.engine import saving
+from healthd.engine.aging import aged
+from healthd.engine.clock import Clock
+from healthd.engine.driver import phase_seconds
+from healthd.engine.journal import StoreThread
+from healthd.engine.saving import SnapshotSaver
+from healthd.engine.schedule import Schedule
+from healthd.engine.tasks import Background
+from healthd.engine.totals import Totals
+from healthd.model.words import EvidenceGroup
+from healthd.store.errors import StoreFull
+from healthd.store.memory import MemoryStore
+
+FULL = StoreFull("the disk is full", where="/state", todo="make room")
+
+
+def test_a_snapshot_grows_older_in_every_age_and_in_nothing_else() -> None:
+    snapshot = a_snapshot(
+        a_topic(),
+        brokers=(a_broker(1, metrics_age_seconds=2.0), a_broker(2)),
+        ages={EvidenceGroup.METADATA: 1.0, EvidenceGroup.PROBE: None},
+    )
+    older = aged(snapshot, 30)
+    assert older.ages == {EvidenceGroup.METADATA: 31.0, EvidenceGroup.PROBE: None}
+    assert older.observed_at - snapshot.observed_at == timedelta(seconds=30)
+    assert [broker.metrics_age_seconds for broker in older.brokers] == [32.0, None]
+    same = replace(
+        older, ages=snapshot.ages, observed_at=snapshot.observed_at, brokers=snapshot.brokers
+    )
+    assert same == snapshot
+
+
+def test_a_snapshot_without_ages_is_given_those_that_it_stands_for() -> None:
+    snapshot = a_snapshot(ages=None)
+    older = aged(snapshot, 10)
+    assert older.ages is not None
+    assert older.age(EvidenceGroup.METADATA) == 10.0
+
+
+@pytest.mark.parametrize("seconds", [0.0, -5.0])
+def test_no_snapshot_ever_grows_younger(seconds: float) -> None:
+    snapshot = a_snapshot()
+    assert aged(snapshot, seconds) is snapshot
+
+
+def test_totals_count_and_forget_a_cluster_and_a_wave() -> None:
+    totals = Totals()
+    for _ in range(2):
+        totals.count_collection("a", "metadata")
+        totals.count_failure("a", "metadata", "theirs", "timeout")
+    totals.add_restart("stopping", 3.0)
+    totals.loop_ticks |= {"collect:a": 1.0, "wave:w": 1.0}
+    assert totals.collections == {"a": {"metadata": 2}}
+    assert totals.failures == {"a": {("metadata", "theirs", "timeout"): 2}}
+    totals.forget("a")
+    totals.forget_wave("w")
+    assert (totals.collections, totals.failures, totals.loop_ticks) == ({}, {}, {})
+    assert totals.restart_seconds == {"stopping": [3.0]}
+
+
+def test_the_phases_of_a_restart_last_from_one_status_to_the_next() -> None:
+    history = (("pending", 0.0), ("stopping", 10.0), ("stopped", 14.0), ("starting", 14.0),
+               ("recovering", 20.0), ("soaking", 50.0), ("done", 170.0))  # fmt: skip
+    assert phase_seconds(history) == [
+        ("stopping", 4.0), ("stopped", 0.0), ("starting", 6.0), ("recovering", 30.0),
+        ("soaking", 120.0),
+    ]  # fmt: skip
+
+
+class SlowStore(MemoryStore):
+    def __init__(self) -> None:
+        super().__init__()
+        self.saved: list[str] = []
+
+    def save_snapshot(self, snapshot: Any) -> None:
+        self.saved.append(snapshot.cluster)
+        super().save_snapshot(snapshot)
+
+
+@in_virtual_time
+async def test_one_snapshot_is_saved_at_a_time_the_newest_of_each_cluster() -> None:
+    store = SlowStore()
+    saver = SnapshotSaver(StoreThread(store), Clock())
+    for cluster in ("a", "b", "a", "b", "a"):
+        saver.offer(a_snapshot(cluster=cluster))
+    assert len(saver._tasks._tasks) == 1
+    await saver.close()
+    assert store.saved == ["a", "b"]
+
+
+@in_virtual_time
+async def test_a_large_cluster_is_saved_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saving, "SMALL_CLUSTER_PARTITIONS", 0)
+    store = SlowStore()
+    loop = asyncio.get_running_loop()
+    saver = SnapshotSaver(StoreThread(store), Clock(monotonic=loop.time))
+    for _ in range(9):
+        saver.offer(a_snapshot(a_topic()))
+        await asyncio.sleep(15)
+    assert len(store.saved) == 3
+
+
+@in_virtual_time
+async def test_a_save_that_fails_is_logged_and_the_next_one_works(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
+    store = SlowStore()
+    saver = SnapshotSaver(StoreThread(store), Clock())
+    store.fail_writes_with = FULL
+    saver.offer(a_snapshot())
+    await saver.close()
+    await saver.forget("payments")
+    assert [e["event"] for e in logged] == ["last_values_not_saved", "last_values_not_forgotten"]
+    store.fail_writes_with = None
+    saver.offer(a_snapshot())
+    await saver.close()
+    assert len(store.load_snapshots()) == 1
+
+
+@in_virtual_time
+async def test_a_task_that_breaks_is_logged_though_nobody_waits_for_it(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
+    async def breaks() -> None:
+        raise ValueError("a defect")
+
+    tasks = Background("thing_broke", wave="w")
+    tasks.spawn(breaks(), name="a thing")
+    await tasks.join()
+    await asyncio.sleep(0)
+    (entry,) = logged
+    assert (entry["event"], entry["task"], entry["wave"]) == ("thing_broke", "a thing", "w")
+    assert isinstance(entry["exc_info"], ValueError)
+
+
+@in_virtual_time
+async def test_tasks_are_ended_together_and_that_is_no_trouble(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
+    tasks = Background("thing_broke")
+    running = [tasks.spawn(asyncio.sleep(1e9), name="sleep") for _ in range(3)]
+    await asyncio.sleep(0)
+    await tasks.cancel()
+    assert all(task.cancelled() for task in running)
+    assert logged == []
+
+
+async def test_a_cluster_is_collected_at_once_however_late_the_schedule_starts() -> None:
+    collected = asyncio.Event()
+
+    async def sweep() -> None:
+        collected.set()
+
+    schedule = Schedule(interval_seconds=15, wall=lambda: datetime.now(UTC) - timedelta(hours=1))
+    schedule.add("payments", sweep)
+    assert not schedule.is_running
+    schedule.start()
+    assert bool(schedule.is_running)
+    async with asyncio.timeout(10):
+        await collected.wait()
+    schedule.remove("payments")
+    await schedule.stop()
+    assert bool(schedule.is_running) is False
+    await schedule.stop()
+
+
+async def test_a_wall_clock_that_is_set_back_stops_no_collection(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
+    collected = 0
+
+    async def sweep() -> None:
+        nonlocal collected
+        collected += 1
+
+    ahead = timedelta(hours=2)
+    schedule = Schedule(interval_seconds=15, wall=lambda: datetime.now(UTC) + ahead)
+    schedule.add("payments", sweep)  # Planned by a clock that was two hours ahead.
+    schedule.start()
+    await asyncio.sleep(0)
+    ahead = timedelta()
+    schedule.catch_up()
+    async with asyncio.timeout(10):
+        while not collected:  # noqa: ASYNC110  # As the schedule wants it: a plain call.
+            await asyncio.sleep(0.005)
+    assert [entry["event"] for entry in logged] == ["clock_set_back"]
+    schedule.catch_up()
+    assert len(logged) == 1
+    await schedule.stop()
