@@ -19,9 +19,8 @@ from healthd.collect.wire import WireClient, WireError
 
 TOPICS_A_REQUEST: Final = 500
 
-ASK_AGAIN_SECONDS: Final = 0.5
+ASK_AGAIN_SECONDS: Final = 0.25
 ATTEMPTS: Final = 4
-"""The library keeps off a broker that refused for up to 2 s."""
 
 MIN_ISR_KEY: Final = "min.insync.replicas"
 
@@ -138,10 +137,11 @@ class ConfigReader:
         silent = list(alive)
         for attempt in range(ATTEMPTS):
             if attempt:
-                # A broker that has just been restarted refused us a moment ago, and the library
-                # keeps off it for a while: ask again rather than say that nothing is known.
+                # The library forgets a broker that was away when it last looked, and looks every
+                # 30 s: have it look again rather than say that nothing is known.
                 if self._clock() + ASK_AGAIN_SECONDS >= until:
                     break
+                self._client.refresh()
                 self._sleep(ASK_AGAIN_SECONDS)
             self._ask_brokers(silent, found)
             silent = [node for node in silent if found[node] is None]

@@ -208,3 +208,19 @@ async def test_bootstrap_alone_gives_a_snapshot_without_metrics(fleet: DemoFleet
     assert alive(snapshot) == {node.id for node in fleet.nodes}
     assert EvidenceGroup.METRICS not in snapshot.effective_ages
     assert evaluate(snapshot).health_index == 100
+
+
+async def test_configs_are_read_again_at_once_after_a_broker_was_away(
+    fleet: DemoFleet, collector: ClusterCollector
+) -> None:
+    # __consumer_offsets has its min.insync.replicas from the brokers' files: all are asked.
+    await collector.collect()
+    await asyncio.to_thread(fleet.stop, 2)
+    await collector.collect(read_configs=True)
+    await asyncio.to_thread(fleet.start, 2)
+    await asyncio.to_thread(fleet.wait_until_healthy)
+    again = await collector.collect(read_configs=True)
+    assert [failure for failure in again.failures if failure.source is Source.CONFIGS] == []
+    age = again.snapshot.age(EvidenceGroup.CONFIGS)
+    assert age is not None
+    assert age < INTERVAL
