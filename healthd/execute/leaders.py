@@ -1,7 +1,6 @@
 """Preferred leader elections: giving a restarted broker its leaderships back."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, Protocol
@@ -39,6 +38,7 @@ class KafkaLeaderElector:
     def __init__(self, properties: Callable[[], Mapping[str, Any]]) -> None:
         self._properties = properties
         self._client: Any = None
+        self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="elect-leaders")
 
     async def elect_preferred(
@@ -46,22 +46,27 @@ class KafkaLeaderElector:
     ) -> tuple[str, ...]:
         """What did not work."""
         loop = asyncio.get_running_loop()
+        if self._is_closed:
+            raise RuntimeError("an election after close")
+        if not partitions:
+            return ()  # Kafka takes an empty list for all partitions that there are.
         return await loop.run_in_executor(
             self._thread, self._elect, tuple(partitions), timeout_seconds
         )
 
     def _elect(self, partitions: Partitions, timeout_seconds: float) -> tuple[str, ...]:
         if self._client is None:
-            quiet = {"log_level": 0, "socket.connection.setup.timeout.ms": 5000}
-            self._client = AdminClient({**quiet, **self._properties()})
+            # The binding of confluent-kafka 2.16 takes neither of the time-outs that it documents
+            # for elect_leaders (its list of keywords is too short); the client's own one counts.
+            limits = {
+                "log_level": 0,
+                "socket.connection.setup.timeout.ms": 5000,
+                "socket.timeout.ms": round(1000 * min(max(timeout_seconds, 0.01), 300)),
+            }
+            self._client = AdminClient({**limits, **self._properties()})
         wanted = [TopicPartition(topic, partition) for topic, partition in partitions]
         try:
-            future = self._client.elect_leaders(
-                ElectionType.PREFERRED,
-                wanted,
-                request_timeout=timeout_seconds,
-                operation_timeout=timeout_seconds,
-            )
+            future = self._client.elect_leaders(ElectionType.PREFERRED, wanted)
             results = future.result(timeout=timeout_seconds + 1)
         except KafkaException as error:
             return (str(error.args[0].str()),)
@@ -73,8 +78,8 @@ class KafkaLeaderElector:
 
     def close(self) -> None:
         """Let go of the connection."""
-        with contextlib.suppress(RuntimeError):
-            self._thread.shutdown(wait=False, cancel_futures=True)
+        self._is_closed = True
+        self._thread.shutdown(wait=False, cancel_futures=True)
         self._client = None
 
 
