@@ -13,6 +13,10 @@ ARGS ?=
 # Tests that share the real fleet are one xdist group and so run in one worker.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
+# Certificates that this machine trusts count, as they do for pip and Maven (old and new name).
+export UV_NATIVE_TLS ?= true
+export UV_SYSTEM_CERTS ?= true
+
 .PHONY: help
 help: ## Show what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1|\2/' \
