@@ -140,3 +140,21 @@ async def test_a_daemon_that_has_no_more_time_writes_and_says_that_it_is_not_cle
     assert await risen.until_ended(wave) == "succeeded"
     assert plant.starts[2] == 1
     await risen.die()
+
+
+@in_virtual_time
+async def test_a_daemon_that_is_stopped_as_soon_as_it_started_still_brings_a_broker_back() -> None:
+    plant = Plant(seconds={Verb.STOP: 4.0, Verb.START: 20.0})
+    life = await Life(plant).begin()
+    wave = await life.start_wave([2, 3])
+    await life.until(lambda: life.status(wave, 2) == "starting")
+    await life.die()
+    assert not plant.host(2).is_running
+    risen = Life(plant)
+    await risen.waves.load()
+    assert await risen.waves.drain(1260)
+    assert plant.host(2).is_running
+    assert plant.starts == {1: 0, 2: 1, 3: 0}
+    assert stored_status(plant, wave, 2) == "recovering"
+    assert plant.store.leases() == ()
+    await risen.die()
