@@ -1,6 +1,7 @@
 """What becomes of commands and questions on hosts."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,3 +115,37 @@ def test_only_partitions_that_another_leads_and_that_it_is_in_sync_for_are_elect
         a_partition(3, leader=3, replicas=(2, 1, 3)),
     ]
     assert preferred_elsewhere(a_snapshot(a_topic("t", rows)), 1) == (("t", 1),)
+
+
+ELECT = effects.ElectLeaders(node=1, effect_id="e", timeout_seconds=20)
+
+
+async def elect(elector: Any, *, leader: int = 2) -> tuple[CommandOutcome, str]:
+    """What became of an election for broker 1, which should lead a partition that 2 leads."""
+    actor = replace(an_actor(Plant()), elector=elector)
+    snapshot = a_snapshot(a_topic("t", [a_partition(0, leader=leader)]))
+    actor.loop.view = replace(actor.loop.view, snapshot=snapshot)
+    return await actor.command(ELECT)
+
+
+@in_virtual_time
+async def test_a_broker_is_elected_for_what_it_should_lead_and_for_nothing_else() -> None:
+    elector = MemoryElector()
+    assert await elect(elector) == (CommandOutcome.OK, "1 partitions")
+    assert elector.elected == [("t", 0)]
+    assert await elect(elector, leader=1) == (CommandOutcome.OK, "it leads what it should")
+    assert elector.elected == [("t", 0)]
+
+
+@in_virtual_time
+async def test_an_election_that_does_not_work_says_so_and_raises_nothing() -> None:
+    refusing, hanging, closed = MemoryElector(), MemoryElector(), MemoryElector()
+    refusing.fails = {("t", 0)}
+    hanging.hangs = True
+    closed.close()
+    assert await elect(refusing) == (CommandOutcome.FAILED, "1 of 1: t-0: refused")
+    assert (await elect(hanging))[0] in {CommandOutcome.UNKNOWN, CommandOutcome.FAILED}
+    assert await elect(closed) == (
+        CommandOutcome.FAILED,
+        "RuntimeError: an election after close",
+    )

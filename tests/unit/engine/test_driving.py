@@ -344,3 +344,37 @@ async def test_the_index_without_the_wave_is_published_while_a_broker_is_away() 
     assert report is not None
     assert life.loop.view.index_without_wave == report.health_index
     await life.die()
+
+
+@in_virtual_time
+async def test_a_wave_whose_clock_stops_is_taken_up_again(
+    logged: list[MutableMapping[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant = Plant()
+    life = await Life(plant).begin()
+    wave = await life.start_wave([2, 3])
+    await life.until(lambda: life.status(wave, 2) == "stopping")
+    driver = life.waves._keepers[wave].driver
+    assert driver is not None
+
+    def no_clock() -> None:
+        raise ArithmeticError("no clock")
+
+    monkeypatch.setattr(driver, "_count_closed_gate", no_clock)
+    await life.until(lambda: life.status(wave, 2) == "done")
+    assert "wave_driver_broke" in [entry["event"] for entry in logged]
+    assert "no clock" in life.view(wave).state.pauses[0].reason
+    assert plant.starts[2] == 1
+    await life.die()
+
+
+@in_virtual_time
+async def test_a_lease_is_renewed_while_nothing_else_is_written() -> None:
+    plant = Plant()
+    life = await Life(plant).begin()
+    await life.start_wave([2], cleanSeconds=1000)
+    for _ in range(10):
+        await asyncio.sleep(50)
+        (lease,) = plant.store.leases()
+        assert lease.expires_at > NOW + plant.now
+    await life.die()
