@@ -113,6 +113,9 @@ def load(target: str) -> click.Command:
 
 
 def _end_without_space(error: OSError) -> NoReturn:
+    # What is still in the buffer would fail once more at the very end, with an exit code of
+    # Python's own.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
     where = f" {printable(str(error.filename))}" if error.filename else ""
     click.echo(
         f"healthd: cannot write{where}: {error.strerror}; free some and run it again", err=True
