@@ -171,7 +171,6 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts) -> Exit:
     port = await server.start()
     if settings.port_file is not None:
         _write_port(settings.port_file, port)
-    await daemon.start()
     stop = asyncio.Event()
     reloads: set[asyncio.Task[Any]] = set()
 
@@ -184,6 +183,8 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts) -> Exit:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     loop.add_signal_handler(signal.SIGHUP, reload)
+    # After the handlers: a SIGTERM that comes during the start is taken in order, too.
+    await daemon.start()
     http_ended = asyncio.create_task(server.wait())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({http_ended, stopped}, return_when=asyncio.FIRST_COMPLETED)

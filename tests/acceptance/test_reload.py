@@ -1,0 +1,87 @@
+"""Reading the fleet file again: a bad one leaves the old one running, and says so."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from healthd.demo.daemon import DaemonProcess
+from healthd.demo.service import wait_until
+
+NOBODY_LISTENS = """\
+apiVersion: healthd/v1
+kind: Fleet
+clusters:
+  - {name: payments, bootstrapServers: ["127.0.0.1:1"]}
+"""
+
+
+@pytest.fixture
+def fleet_file(tmp_path: Path) -> Path:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(NOBODY_LISTENS, "utf-8")
+    return path
+
+
+@pytest.fixture
+def daemon(fleet_file: Path, tmp_path: Path) -> Iterator[DaemonProcess]:
+    """A daemon whose cluster is away; it runs all the same."""
+    with DaemonProcess(fleet_file, tmp_path, interval_seconds=1) as daemon:
+        yield daemon.start()
+
+
+def was_reloaded_well(daemon: DaemonProcess) -> bool:
+    lines = daemon.get("/metrics").splitlines()
+    (value,) = [
+        line.split()[1]
+        for line in lines
+        if line.startswith("healthd_config_last_reload_successful ")
+    ]
+    return bool(float(value))
+
+
+def clusters(daemon: DaemonProcess) -> set[str]:
+    answer = daemon.get("/api/v1/clusters")
+    rows = answer["clusters"] if isinstance(answer, dict) else answer
+    return {row["cluster"] for row in rows}
+
+
+def test_a_bad_file_at_sighup_leaves_the_old_fleet_and_is_told_in_log_and_metric(
+    daemon: DaemonProcess, fleet_file: Path
+) -> None:
+    assert was_reloaded_well(daemon)
+    fleet_file.write_text(NOBODY_LISTENS.replace("bootstrapServers", "bootstrapServer"), "utf-8")
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: not was_reloaded_well(daemon), "the metric tells it", 20)
+    assert clusters(daemon) == {"payments"}
+    assert "did you mean bootstrapServers" in daemon.log_file.read_text("utf-8")
+    fleet_file.write_text(NOBODY_LISTENS.replace("payments", "orders"), "utf-8")
+    daemon.signal(signal.SIGHUP)
+    wait_until(lambda: was_reloaded_well(daemon), "the metric tells that all is well", 20)
+    assert clusters(daemon) == {"orders"}
+
+
+def test_a_second_daemon_on_the_same_state_is_told_who_has_it(
+    daemon: DaemonProcess, fleet_file: Path
+) -> None:
+    words = ["run", "--fleet-file", str(fleet_file), "--state-dir", str(daemon.state_dir)]
+    second = subprocess.run(
+        [sys.executable, "-m", "healthd", *words, "--listen-port", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env=dict(os.environ),
+    )
+    assert second.returncode == 6
+    assert str(daemon.process_id) in second.stderr
+
+
+def test_sigterm_ends_an_idle_daemon_in_order(daemon: DaemonProcess) -> None:
+    assert daemon.stop() == 0
