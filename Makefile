@@ -82,7 +82,7 @@ prove: setup ## Run the long proofs, or one part of them: make prove PART=1/4
 
 .PHONY: bench
 bench: setup ## Print the figures
-	@$(BIN)/python -m pytest -p no:xdist -s -m bench $(ARGS)
+	@$(BIN)/python -m pytest -n 0 -s -m bench $(ARGS)
 
 .PHONY: clean
 clean: ## Remove what was made here; downloads stay in .cache
