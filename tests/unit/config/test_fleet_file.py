@@ -344,80 +344,6 @@ def test_commands_without_a_way_to_the_host_are_refused(write: WriteFile) -> Non
     assert "service: is of no use without ssh" in problem
 
 
-SASL = "security: {{protocol: SASL_SSL, saslMechanism: PLAIN, username: u, passwordFile: {}}}"
-
-
-def test_a_secret_file_that_is_missing_is_named(write: WriteFile, tmp_path: Path) -> None:
-    (problem,) = problems_of(write, cluster(SASL.format("nope")))
-    assert problem.startswith("6:85: clusters[0].security.passwordFile: ")
-    assert f"{tmp_path}/nope cannot be used: No such file" in problem
-
-
-@pytest.mark.parametrize("mode", [0o644, 0o660, 0o601, 0o777])
-def test_a_secret_file_that_others_may_use_is_refused(write: WriteFile, mode: int) -> None:
-    write("pw", "x", mode)
-    (problem,) = problems_of(write, cluster(SASL.format("pw")))
-    assert f"has mode {mode:04o}: others may use it -> run chmod 600" in problem
-
-
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o440])
-def test_a_private_secret_file_is_accepted(write: WriteFile, mode: int) -> None:
-    write("pw", "x", mode)
-    assert problems_of(write, cluster(SASL.format("pw"))) == []
-
-
-def test_a_folder_is_no_secret_file(write: WriteFile) -> None:
-    (problem,) = problems_of(write, cluster(SASL.format(".")))
-    assert "is not a file" in problem
-
-
-def test_an_ssh_key_is_a_secret_file_and_known_hosts_may_come_later(write: WriteFile) -> None:
-    text = cluster(
-        "ssh: {user: u, keyFile: id, knownHostsFile: nowhere/known}",
-        "hosts: [{broker: 1, address: h}]",
-    )
-    write("id", "x", 0o644)
-    key, known = problems_of(write, text)
-    assert "ssh.keyFile" in key
-    assert "ssh.knownHostsFile: folder" in known
-    write("id", "x", 0o600)
-    assert problems_of(write, text.replace("nowhere/", "")) == []
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "security: {password: hunter2}",
-        "security: {saslPassword: hunter2}",
-        "security: {sasl_password: hunter2}",
-        "security: {sasl.jaas.config: hunter2}",
-        "password: hunter2",
-        "ssh: {token: hunter2}",
-        "secret: hunter2",
-        "labels: {api-key: hunter2}",
-    ],
-)
-def test_a_secret_in_clear_is_refused_by_name_and_not_shown(write: WriteFile, line: str) -> None:
-    found = problems_of(write, cluster(line))
-    assert sum("is a secret in clear" in problem for problem in found) == 1
-    assert not any("unknown key" in problem for problem in found)
-    assert not any("hunter2" in problem for problem in found)
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        "security: {protocol: SASL_SSL, saslMechanism: PLAIN, passwordEnv: 'hunter2!'}",
-        "hosts: [{broker: 1, address: 'root:hunter2@h'}]",
-        "labels: {note: '-----BEGIN OPENSSH " + "PRIVATE_KEY".replace("_", " ") + "-----hunter2'}",
-    ],
-)
-def test_a_secret_in_another_place_is_refused_and_not_shown(write: WriteFile, line: str) -> None:
-    found = problems_of(write, cluster(line))
-    assert found
-    assert not any("hunter2" in problem for problem in found)
-
-
 def test_several_mistakes_in_several_clusters_are_all_reported(write: WriteFile) -> None:
     text = HEAD + (
         "  - {name: a, bootstrapServers: [x], colour: red}\n"
@@ -452,18 +378,6 @@ def test_the_inventory_digest_follows_hosts_and_commands_only() -> None:
     other = ClusterConfig(name="a", bootstrap_servers=("b:1",), hosts=hosts[:1])
     assert one.inventory_digest() == same.inventory_digest()
     assert one.inventory_digest() != other.inventory_digest()
-
-
-def test_secrets_are_read_from_file_and_environment_and_never_shown(
-    write: WriteFile, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PW", "hunter2")
-    reference = SecretRef(file=write("pw", "hunter2\n"))
-    assert reference.read() == SecretRef(env="PW").read() == "hunter2"
-    assert "hunter2" not in repr(reference)
-    for missing in (SecretRef(env="NOT_SET"), SecretRef(file=write("empty"))):
-        with pytest.raises(ConfigError, match=r"is not set|is empty"):
-            missing.read()
 
 
 KEYS = st.sampled_from(
