@@ -58,7 +58,7 @@ def reduce(state: WaveState, event: Event) -> Step:
 def _dispatch(state: WaveState, event: Event) -> Step:
     match event:
         case Began():
-            began = replace(state, status=WaveStatus.RUNNING)
+            began = _not_judged_yet(replace(state, status=WaveStatus.RUNNING), event.at)
             return Step(state=began, notes=(Note(event="wave_started", detail=state.reason),))
         case Resumed():
             return _resumed(state, event)
@@ -109,6 +109,15 @@ def _ticked(state: WaveState, event: Ticked) -> Step:
     return step
 
 
+def _not_judged_yet(state: WaveState, at: float) -> WaveState:
+    """The state before its first snapshot: the gate is not open because nothing was looked at."""
+    standing = tuple(hold.reason for hold in holding.held(state.holds))
+    bare = replace(state, holds=())
+    return replace(
+        state, holds=holding.holds_with(bare, (*standing, *holding.waiting(state, at)), at)
+    )
+
+
 def _resumed(state: WaveState, event: Resumed) -> Step:
     """Observe everything in flight before anything else; soak and clean run start again."""
     after = replace(
@@ -122,6 +131,7 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
         is_draining=False,
         last_change=max(state.last_change, event.at),
     )
+    after = _not_judged_yet(after, event.at)
     asked: list[Observe] = []
     for run in state.nodes:
         if run.status not in IN_FLIGHT and not run.is_watched:

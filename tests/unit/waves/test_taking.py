@@ -381,3 +381,10 @@ def test_time_alone_opens_nothing() -> None:
         step = ticked(state, at)
         assert not step.effects
         assert step.state.status is WaveStatus.HOLDING
+
+
+def test_the_gate_is_not_open_before_a_snapshot_was_judged() -> None:
+    waits = ["NOT_CLEAN_LONG_ENOUGH cluster:payments"]
+    state = reduce(a_wave(1, status=WaveStatus.PLANNED), events.Began(at=0.0)).state
+    assert codes(state) == waits
+    assert codes(reduce(replace(state, holds=()), events.Resumed(at=5.0))) == waits
