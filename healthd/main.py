@@ -14,7 +14,6 @@ from typing import Any, Final
 import click
 import structlog
 
-from healthd.cli.app import cli
 from healthd.cli.exits import Exit
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
@@ -55,11 +54,6 @@ log = structlog.get_logger(__name__)
 
 CLI_VARIABLES: Final = frozenset({"HEALTHD_SERVER", "HEALTHD_DEBUG", "HEALTHD_CACHE"})
 """Variables of other commands; no mistake in the daemon's environment."""
-
-
-def main() -> None:
-    """Run the command line."""
-    cli()
 
 
 def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -223,7 +217,3 @@ def direct_snapshot(
         known = ", ".join(each.name for each in fleet.clusters)
         raise LookupError(f"there is no cluster {cluster} in {fleet_file}, which has {known}")
     return asyncio.run(snapshot_of_cluster(config))
-
-
-if __name__ == "__main__":
-    main()

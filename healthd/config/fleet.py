@@ -36,11 +36,6 @@ class SecurityConfig:
         """Whether the connection is encrypted."""
         return self.protocol in {"SSL", "SASL_SSL"}
 
-    @property
-    def uses_sasl(self) -> bool:
-        """Whether the client says who it is with SASL."""
-        return self.protocol.startswith("SASL_")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExporterConfig:

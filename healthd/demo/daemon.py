@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -185,8 +184,3 @@ def error_of(error: urllib.error.HTTPError) -> dict[str, Any]:
     """The problem document of an HTTP error."""
     document = json.loads(error.read().decode())
     return document if isinstance(document, dict) else {}
-
-
-def seconds_since(began: float) -> str:
-    """The time since a moment of the monotonic clock, for a line of output: ``  12.3 s``."""
-    return f"{time.monotonic() - began:6.1f} s"

@@ -90,7 +90,7 @@ def _play(say: Say, fleet: DemoFleet, daemon: DaemonProcess) -> list[str]:
         if fleet.process_start_time(broker) in {start, None}
     ]
     report = daemon.get(f"/api/v1/waves/{wave}/report")
-    say("\n" + _report_text(report))
+    say("\n" + report_markdown(report))
     say(tale.line(f"Index after: {_index_words(_health(daemon))}"))
     _tell_load(say, result, watch)
     problems = _verdict(tale, document["status"], result, watch)
@@ -202,10 +202,6 @@ def _index_words(health: dict[str, Any]) -> str:
         f"{health['healthIndex']:.1f} ({health['class']}), "
         f"binding cap {health['bindingCap'] or 'none'}"
     )
-
-
-def _report_text(report: Any) -> str:
-    return report_markdown(report)
 
 
 def _tell_load(say: Say, result: LoadResult, watch: MinIsrWatch) -> None:

@@ -1,10 +1,10 @@
 """The checks about healthd's own eyes: what it may not read, or cannot reach."""
 
-import math
 from collections.abc import Iterable
 
 from healthd.collect.observation import SourceFailure
 from healthd.health.checks import Check, Finding, check_of, named
+from healthd.health.freshness import limits_seconds
 from healthd.health.scoring import DEFAULT
 from healthd.model.codes import CheckCode, Severity
 from healthd.model.snapshot import ClusterSnapshot
@@ -43,7 +43,7 @@ def collector_checks(
 
 
 def _is_fresh(snapshot: ClusterSnapshot, failure: SourceFailure) -> bool:
-    age = snapshot.age(EvidenceGroup(failure.source.value))
-    # Configs are read rarely; a reading that failed is made up for long before they are stale.
-    intervals = 20 if failure.source.value == EvidenceGroup.CONFIGS else 2
-    return age is not None and math.isfinite(age) and age <= intervals * snapshot.interval_seconds
+    group = EvidenceGroup(failure.source.value)
+    age = snapshot.age(group)
+    fresh_seconds, _ = limits_seconds(snapshot, DEFAULT.freshness, group)
+    return age is not None and age <= fresh_seconds

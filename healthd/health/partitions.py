@@ -13,9 +13,7 @@ from healthd.health.history import NO_HISTORY, History
 from healthd.health.scoring import PartitionRisk
 from healthd.health.words import PartitionState
 from healthd.model.snapshot import Topic
-from healthd.model.words import INTERNAL_TOPICS
-
-REMOTE_LOG_METADATA: Final = "__remote_log_metadata"
+from healthd.model.words import INTERNAL_TOPICS, REMOTE_LOG_METADATA_TOPIC
 
 Places = tuple[tuple[Topic, tuple[int, ...]], ...]
 """Partitions, as topics with positions in their columns."""
@@ -206,7 +204,7 @@ class _Reading:
             places=places,
             internal_unavailable=internal,
             remote_log_unavailable=tuple(
-                place for place in unavailable if place[0].name == REMOTE_LOG_METADATA
+                place for place in unavailable if place[0].name == REMOTE_LOG_METADATA_TOPIC
             ),
             covered=self.total - sum(self.uncertain.values()),
         )

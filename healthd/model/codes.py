@@ -91,7 +91,6 @@ class ReasonCode(StrEnum):
     HOST_KEY_REFUSED = "HOST_KEY_REFUSED"
     HOST_AUTH_REFUSED = "HOST_AUTH_REFUSED"
     HOST_STATE_UNKNOWN = "HOST_STATE_UNKNOWN"
-    COLLECTOR_FAILED = "COLLECTOR_FAILED"
 
 
 def reason_order(code: ReasonCode) -> int:
