@@ -18,6 +18,7 @@ from healthd.cli.exits import Exit
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
 from healthd.collect.protocol import ClusterSource
+from healthd.collect.sides import sides_of
 from healthd.collect.target import Access, ClusterTarget
 from healthd.config.fleet import ClusterConfig, Fleet
 from healthd.config.fleet_file import load_fleet
@@ -137,7 +138,10 @@ def _source_of(
         deadline_seconds=settings.collect_deadline_seconds,
     )
     return ClusterCollector(
-        target, configs_interval_seconds=settings.configs_interval_seconds, known=known
+        target,
+        configs_interval_seconds=settings.configs_interval_seconds,
+        known=known,
+        sides=sides_of(config, target),
     )
 
 

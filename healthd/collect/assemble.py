@@ -7,7 +7,13 @@ from typing import Any
 from healthd.collect.assemble_nodes import brokers_now, quorum_now, unclean_elections_now
 from healthd.collect.assemble_topics import shown_topics, topics_now
 from healthd.collect.judge import Judgement, judge, with_inferred_quorum
-from healthd.collect.observation import Observations, PartitionKey, Reassigning, SourceFailure
+from healthd.collect.observation import (
+    Observations,
+    PartitionKey,
+    Reassigning,
+    SectionSeen,
+    SourceFailure,
+)
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
 from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot
@@ -68,6 +74,7 @@ def assemble(
     unclean = unclean_elections_now(last, observed.pages, at)
     refused_since, unreachable = _unreachable(target, last, observed, at)
     failures = (*observed.failures, *judged.failures)
+    sections = {**last.sections, **observed.sections}
     snapshot = ClusterSnapshot(
         cluster=target.name,
         observed_at=now.wall,
@@ -78,8 +85,9 @@ def assemble(
         reassignments=reassignments,
         unclean_elections_24h=None if unclean is None else sum(count for _, count in unclean),
         unreachable=unreachable,
+        probe=last.probe if observed.probe is None else observed.probe.probe,
         ages=_ages(target, observed, last, seen_at, at),
-        extra=_extra(failures),
+        extra=_extra(failures, sections, at),
     )
     return Assembled(
         snapshot=snapshot,
@@ -101,6 +109,8 @@ def assemble(
             unclean_elections=unclean,
             refused_since=refused_since,
             unreachable=unreachable,
+            probe=snapshot.probe,
+            sections=sections,
             silent_rounds=silent_rounds,
             hidden_rounds=judged.hidden_rounds,
         ),
@@ -134,8 +144,11 @@ def _seen_at(
         seen[EvidenceGroup.QUORUM] = began
     controllers = {broker.id for broker in brokers if broker.is_pure_controller}
     pages = [page.at for node, page in observed.pages.items() if node not in controllers]
+    pages += [found.at for found in observed.log_dirs.values()]
     if pages:
         seen[EvidenceGroup.METRICS] = max(pages)
+    if observed.probe is not None:
+        seen[EvidenceGroup.PROBE] = observed.probe.at
     return seen
 
 
@@ -149,8 +162,11 @@ def _ages(
     configured = [EvidenceGroup.METADATA, EvidenceGroup.CONFIGS]
     if observed.quorum_configured or last.quorum is not None:
         configured.append(EvidenceGroup.QUORUM)
-    if target.exporter_urls:
+    # Without exporters the brokers' own word on their disks makes the group, once it was heard.
+    if target.exporter_urls or EvidenceGroup.METRICS in seen_at:
         configured.append(EvidenceGroup.METRICS)
+    if target.is_probed or EvidenceGroup.PROBE in seen_at:
+        configured.append(EvidenceGroup.PROBE)
     return {
         group: max(0.0, round(now - seen_at[group], 3)) if group in seen_at else None
         for group in configured
@@ -170,7 +186,13 @@ def _unreachable(
     return last.refused_since, last.unreachable
 
 
-def _extra(failures: tuple[SourceFailure, ...]) -> dict[str, dict[str, Any]] | None:
-    if not failures:
-        return None
-    return {"collector": {"failures": [failure.as_json() for failure in failures]}}
+def _extra(
+    failures: tuple[SourceFailure, ...], sections: Mapping[str, SectionSeen], now: float
+) -> dict[str, dict[str, Any]] | None:
+    found: dict[str, dict[str, Any]] = {
+        name: {**section.body, "ageSeconds": max(0.0, round(now - section.at, 3))}
+        for name, section in sections.items()
+    }
+    if failures:
+        found["collector"] = {"failures": [failure.as_json() for failure in failures]}
+    return found or None

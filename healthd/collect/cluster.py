@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ from healthd.collect.configs import ConfigReader, ConfigsRound
 from healthd.collect.exporter import ExporterPages, Pages
 from healthd.collect.judge import judge
 from healthd.collect.observation import (
+    Address,
     FailureReason,
     ListenerState,
     MetadataSeen,
@@ -25,6 +26,8 @@ from healthd.collect.observation import (
 from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
 from healthd.collect.reach import knock_all
+from healthd.collect.side import SideContext, SideSource
+from healthd.collect.side_reads import SideReads, SideRound
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
 from healthd.collect.wire import WireClient
@@ -60,6 +63,8 @@ class ClusterCollector:
         *,
         configs_interval_seconds: float = CONFIGS_INTERVAL_SECONDS,
         known: ClusterSnapshot | None = None,
+        sides: Iterable[SideSource] = (),
+        settle: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect to nothing yet.
@@ -68,6 +73,8 @@ class ClusterCollector:
             target: The cluster.
             configs_interval_seconds: All topic configs are read again so often.
             known: The last snapshot before a restart, as old as it is now.
+            sides: Further sources; they are closed with this one.
+            settle: Wait in every round for all further sources.
             monotonic: Seconds on a clock that never jumps.
         """
         self._target = target
@@ -82,6 +89,8 @@ class ClusterCollector:
         self._pages = ExporterPages(
             target.exporter_urls, timeout_seconds=target.attempt_seconds, clock=monotonic
         )
+        self._sides = SideReads(sides, clock=monotonic, settle=settle)
+        self._snapshot = known
         self._metadata_thread = _thread("metadata", target.name)
         self._wire_thread = _thread("wire", target.name)
         self._in_flight: dict[str, asyncio.Future[Any]] = {}
@@ -92,6 +101,7 @@ class ClusterCollector:
         """See `ClusterSource.collect`."""
         began = self._clock()
         this = _Round(began=began, until=began + self._target.budget_seconds)
+        self._sides.begin(self._side_context())
         metadata, quorum, pages = await asyncio.gather(
             self._read_metadata(this), self._read_quorum(this), self._read_pages(this)
         )
@@ -104,7 +114,8 @@ class ClusterCollector:
             configs = None
         else:
             configs = await self._read_configs(trusted, this, every=read_configs)
-        observed = self._with_configs(observed, configs, this)
+        sides = await self._sides.take(this.until)
+        observed = self._with_configs(self._with_sides(observed, sides, this), configs, this)
         done = assemble(
             self._target,
             self._last,
@@ -112,7 +123,7 @@ class ClusterCollector:
             began=began,
             now=Moment(monotonic=self._clock(), wall=datetime.now(UTC)),
         )
-        self._last = done.last
+        self._last, self._snapshot = done.last, done.snapshot
         if trusted is not None:
             self._forget_addresses(done.snapshot)
         return Collected(
@@ -124,6 +135,7 @@ class ClusterCollector:
         if self._is_closed:
             return
         self._is_closed = True
+        await self._sides.aclose()
         await self._pages.close()
         # On their own threads, after whatever still hangs there; nobody waits for that.
         self._metadata_thread.submit(self._metadata.close)
@@ -218,6 +230,27 @@ class ClusterCollector:
             cluster_nodes=quorum.nodes,
             pages={} if pages is None else pages.seen,
             any_answered=quorum.any_answered or metadata is not None,
+        )
+
+    def _side_context(self) -> SideContext:
+        brokers = {
+            node: Address(host=host, port=port)
+            for node, (host, port) in self._addresses.items()
+            if node in self._last.listed
+        }
+        return SideContext(
+            brokers=brokers,
+            snapshot=self._snapshot,
+            now=self._clock(),
+            wall=datetime.now(UTC),
+        )
+
+    @staticmethod
+    def _with_sides(observed: Observations, sides: SideRound, this: _Round) -> Observations:
+        this.failures.extend(sides.failures)
+        this.durations.update(sides.durations)
+        return replace(
+            observed, log_dirs=sides.log_dirs, probe=sides.probe, sections=sides.sections
         )
 
     def _with_configs(

@@ -1,9 +1,12 @@
 """One snapshot without a daemon, for `healthd snapshot --direct` and `--bootstrap`."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 from healthd.collect.cluster import ClusterCollector
+from healthd.collect.side import SideSource
+from healthd.collect.sides import sides_of
 from healthd.collect.target import Access, ClusterTarget
 from healthd.config.addresses import AddressError, parse_address
 from healthd.config.fleet import ClusterConfig
@@ -49,12 +52,15 @@ async def snapshot_of_cluster(config: ClusterConfig) -> ClusterSnapshot:
     Raises:
         ConfigError: a secret cannot be read.
     """
-    return await snapshot_of_target(ClusterTarget.of(config))
+    target = ClusterTarget.of(config)
+    return await snapshot_of_target(target, sides=sides_of(config, target))
 
 
-async def snapshot_of_target(target: ClusterTarget) -> ClusterSnapshot:
-    """The snapshot of one cluster, collected now."""
-    collector = ClusterCollector(target)
+async def snapshot_of_target(
+    target: ClusterTarget, *, sides: Iterable[SideSource] = ()
+) -> ClusterSnapshot:
+    """The snapshot of one cluster, collected now; further sources are waited for."""
+    collector = ClusterCollector(target, sides=sides, settle=True)
     try:
         collected = await collector.collect()
         if target.exporter_urls:

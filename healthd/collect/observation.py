@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from healthd.model.codes import CheckCode
-from healthd.model.snapshot import NOTHING, Topic, Voter
+from healthd.model.snapshot import NOTHING, Probe, Topic, Voter
 from healthd.model.words import BrokerState, QuorumMode
 
 PartitionKey = tuple[str, int]
@@ -20,6 +20,18 @@ class Source(StrEnum):
     CONFIGS = "configs"
     QUORUM = "quorum"
     METRICS = "metrics"
+    LOG_DIRS = "logDirs"
+    PROBE = "probe"
+    CERTIFICATES = "certificates"
+    CONNECT = "connect"
+    MIRRORS = "mirrors"
+    REGISTRY = "schemaRegistry"
+
+
+NOT_ABOUT_THE_CLUSTER: Final = frozenset(
+    {Source.METRICS, Source.CERTIFICATES, Source.CONNECT, Source.MIRRORS, Source.REGISTRY}
+)
+"""Sources beside Kafka itself: that we cannot read them says nothing of our way to the cluster."""
 
 
 class Origin(StrEnum):
@@ -80,7 +92,7 @@ class SourceFailure:
     @property
     def check(self) -> CheckCode | None:
         """The COLLECTOR_ check that it raises, when it is ours and about the whole cluster."""
-        if self.origin is Origin.THEIRS or self.source is Source.METRICS:
+        if self.origin is Origin.THEIRS or self.source in NOT_ABOUT_THE_CLUSTER:
             return None
         return _CHECKS.get(self.reason)
 
@@ -197,6 +209,36 @@ class PageSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogDirsSeen:
+    """What one broker says of its log directories."""
+
+    used_ratio: float | None
+    """Of the fullest; None: this version does not say."""
+    offline: int
+    at: float
+    """Monotonic seconds at which it was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSeen:
+    """The outcome of the last attempts to produce and consume."""
+
+    probe: Probe
+    at: float
+    """Monotonic seconds of the newest attempt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectionSeen:
+    """What one further source says, for the snapshot's `extra`."""
+
+    body: Mapping[str, Any]
+    """JSON; never a secret."""
+    at: float
+    """Monotonic seconds at which it was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observations:
     """Everything that one round saw; None: not asked, or no answer (then `failures` says why)."""
 
@@ -219,4 +261,8 @@ class Observations:
     """Every bootstrap and known broker address refused the connection."""
     any_answered: bool = False
     """Some broker answered something in this round."""
+    log_dirs: Mapping[int, LogDirsSeen] = field(default_factory=lambda: NOTHING)
+    probe: ProbeSeen | None = None
+    sections: Mapping[str, SectionSeen] = field(default_factory=dict)
+    """What further sources gave since the last round, by their name in `extra`."""
     failures: tuple[SourceFailure, ...] = ()

@@ -5,8 +5,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from healthd.collect.observation import PageSeen, PartitionKey, Reassigning
-from healthd.model.snapshot import NO_LEADER, NOTHING, Broker, ClusterSnapshot, Quorum, Topic
+from healthd.collect.observation import PageSeen, PartitionKey, Reassigning, SectionSeen
+from healthd.model.snapshot import (
+    NO_LEADER,
+    NOTHING,
+    Broker,
+    ClusterSnapshot,
+    Probe,
+    Quorum,
+    Topic,
+)
 from healthd.model.words import EvidenceGroup
 
 DAY_SECONDS: Final = 86_400.0
@@ -53,6 +61,9 @@ class LastValues:
     """Increases with their times over 24 hours; None: no controller has told."""
     refused_since: float | None = None
     unreachable: bool | None = None
+    probe: Probe | None = None
+    sections: Mapping[str, SectionSeen] = field(default_factory=_nothing)
+    """What further sources said last, by their name in `extra`."""
     silent_rounds: int = 0
     """So many rounds in a row brokers that answer did not say who leads."""
     hidden_rounds: int = 0
@@ -93,6 +104,8 @@ class LastValues:
             },
             unclean_elections=None if count is None else ((then, count),) if count else (),
             unreachable=snapshot.unreachable,
+            probe=snapshot.probe,
+            sections=_sections(snapshot, then),
         )
 
 
@@ -108,6 +121,15 @@ def _page_age(snapshot: ClusterSnapshot, broker: Broker) -> float | None:
         return None
     age = snapshot.metrics_age(broker)
     return None if age is None or age == float("inf") else age
+
+
+def _sections(snapshot: ClusterSnapshot, then: float) -> dict[str, SectionSeen]:
+    found: dict[str, SectionSeen] = {}
+    for name, section in (snapshot.extra or {}).items():
+        age = section.get("ageSeconds")
+        if isinstance(age, int | float):
+            found[name] = SectionSeen(body=section, at=then - age)
+    return found
 
 
 def _leaderless_since(snapshot: ClusterSnapshot, then: float) -> dict[PartitionKey, float]:

@@ -116,6 +116,8 @@ class ClusterTarget:
     request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
     deadline_seconds: float | None = None
     """For one whole round; None: 0.8 of the interval, but two request time-outs at least."""
+    is_probed: bool = False
+    """The probe is configured."""
 
     @classmethod
     def of(

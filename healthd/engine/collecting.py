@@ -12,7 +12,7 @@ from healthd.collect.protocol import ClusterSource, Collected
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
-from healthd.engine.collector_checks import collector_checks
+from healthd.engine.collector_checks import further_checks
 from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView
 from healthd.health.counterfactual import index_without
@@ -256,7 +256,7 @@ def _judged(
     away: frozenset[int],
     failures: Iterable[SourceFailure] = (),
 ) -> _Judged:
-    further = collector_checks(snapshot, failures)
+    further = further_checks(snapshot, failures)
     report = evaluate(snapshot, history=history, further=further)
     racks = {broker.rack for broker in snapshot.brokers if broker.rack is not None}
     tolerated: tuple[str, ...] = ()

@@ -1,14 +1,37 @@
 """The checks about healthd's own eyes: what it may not read, or cannot reach."""
 
 from collections.abc import Iterable
+from typing import Final
 
-from healthd.collect.observation import SourceFailure
+from healthd.collect.observation import Source, SourceFailure
 from healthd.health.checks import Check, Finding, check_of, named
 from healthd.health.freshness import limits_seconds
 from healthd.health.scoring import DEFAULT
+from healthd.health.side import section_findings
 from healthd.model.codes import CheckCode, Severity
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
+
+_GROUPS: Final = {
+    Source.METADATA: EvidenceGroup.METADATA,
+    Source.CONFIGS: EvidenceGroup.CONFIGS,
+    Source.QUORUM: EvidenceGroup.QUORUM,
+    Source.METRICS: EvidenceGroup.METRICS,
+    Source.LOG_DIRS: EvidenceGroup.METRICS,
+    Source.PROBE: EvidenceGroup.PROBE,
+}
+"""The evidence that a source brings."""
+
+
+def further_checks(
+    snapshot: ClusterSnapshot, failures: Iterable[SourceFailure]
+) -> tuple[Check, ...]:
+    """The checks of healthd's own eyes and of the further sources."""
+    sections = section_findings(snapshot.extra, DEFAULT.checks.objects_shown)
+    return (
+        *collector_checks(snapshot, failures),
+        *(check_of(finding, DEFAULT.bands) for finding in sections),
+    )
 
 
 def collector_checks(
@@ -43,7 +66,9 @@ def collector_checks(
 
 
 def _is_fresh(snapshot: ClusterSnapshot, failure: SourceFailure) -> bool:
-    group = EvidenceGroup(failure.source.value)
+    group = _GROUPS.get(failure.source)
+    if group is None:
+        return False
     age = snapshot.age(group)
     fresh_seconds, _ = limits_seconds(snapshot, DEFAULT.freshness, group)
     return age is not None and age <= fresh_seconds
