@@ -47,6 +47,11 @@ venv: .venv/.complete ## Make the Python environment (.venv) from requirements-d
 parts: ## Install Java, Maven, sshd, runit, Prometheus and the Kafka jars, where missing
 	@$(PYTHON) healthd/demo/provision.py --need kafka,sshd,runit,prometheus
 
+# What only tests need is kept out of what the demo waits for.
+.PHONY: test-parts
+test-parts: parts
+	@$(PYTHON) healthd/demo/provision.py --need zookeeper
+
 .PHONY: setup
 setup: ## Install everything: venv and parts
 	@$(MAKE) -j2 --output-sync=target venv parts
@@ -73,11 +78,11 @@ lint-imports:
 	  || { cat .venv/lint-imports.log; exit 1; }
 
 .PHONY: test
-test: setup lint ## Run lint and every test but the long proofs and the benchmarks
+test: setup test-parts lint ## Run lint and every test but the long proofs and the benchmarks
 	@$(PYTEST) -m "not prove and not bench" $(ARGS)
 
 .PHONY: prove
-prove: setup ## Run the long proofs, or one part of them: make prove PART=1/4
+prove: setup test-parts ## Run the long proofs, or one part of them: make prove PART=1/4
 	@HEALTHD_PROVE_PART="$(PART)" $(PYTEST) -m prove $(ARGS)
 
 .PHONY: bench

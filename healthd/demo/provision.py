@@ -6,9 +6,9 @@ system's Python before there is a virtual environment:
     python3 healthd/demo/provision.py [--need kafka,sshd,runit,prometheus]
 
 Programs come from Debian packages when it runs as root on Debian; elsewhere it lists what is
-missing and exits with 1. Jars come through Maven into a cache folder and are checked against
-``parts/checksums.txt``. It can be run again at any time, by several processes at once: what is
-there already is left alone.
+missing and exits with 1. Jars come through Maven into a cache folder, one set for each ``pom.xml``
+under ``parts``, and are checked against the ``checksums.txt`` beside it. It can be run again at any
+time, by several processes at once: what is there already is left alone.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-POM = HERE / "parts" / "pom.xml"
-CHECKSUMS = HERE / "parts" / "checksums.txt"
 DEFAULT_NEEDS = ("kafka", "sshd", "runit", "prometheus")
 JAVA_VERSION_AT_LEAST = 17
 """Kafka 4 brokers refuse to run on an older one."""
@@ -48,6 +46,31 @@ class Program:
     package: str
     wanted: str
     is_there: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class JarSet:
+    """Jars that belong together: a pom, and the checksums that its jars must have."""
+
+    parts: Path
+    """The folder of both files."""
+
+    @property
+    def pom(self) -> Path:
+        """What Maven is asked for."""
+        return self.parts / "pom.xml"
+
+    @property
+    def checksums(self) -> Path:
+        """The pinned SHA-256 of every jar."""
+        return self.parts / "checksums.txt"
+
+
+JARS: dict[str, JarSet] = {
+    "kafka": JarSet(HERE / "parts"),
+    # Only tests need it: the last Kafka that runs with ZooKeeper, and ZooKeeper itself.
+    "zookeeper": JarSet(HERE / "parts" / "zookeeper"),
+}
 
 
 def find_program(name: str) -> str | None:
@@ -80,16 +103,19 @@ def _program(name: str, package: str) -> Program:
     return Program(name, package, name, lambda: find_program(name) is not None)
 
 
+_JAVA = (
+    Program("java", "openjdk-17-jre-headless", "Java 17 or later", _has_java),
+    _program("mvn", "maven"),
+)
+
 PROGRAMS: dict[str, tuple[Program, ...]] = {
-    "kafka": (
-        Program("java", "openjdk-17-jre-headless", "Java 17 or later", _has_java),
-        _program("mvn", "maven"),
-    ),
+    "kafka": _JAVA,
     "sshd": (_program("sshd", "openssh-server"), _program("ssh-keygen", "openssh-client")),
     "runit": (_program("runsvdir", "runit"), _program("sv", "runit")),
     "prometheus": (_program("prometheus", "prometheus"), _program("promtool", "prometheus")),
     "alertmanager": (_program("prometheus-alertmanager", "prometheus-alertmanager"),),
     "venv": (Program("python3-venv", "python3-venv", "Python's venv and ensurepip", _has_venv),),
+    "zookeeper": _JAVA,
 }
 
 
@@ -109,9 +135,9 @@ def cache_folder() -> Path:
     return Path.home() / ".cache" / "healthd"
 
 
-def jars_folder() -> Path:
+def jars_folder(need: str = "kafka") -> Path:
     """Where the jars of exactly these checksums are; the folder is there only when complete."""
-    digest = hashlib.sha256(CHECKSUMS.read_bytes()).hexdigest()[:12]
+    digest = hashlib.sha256(JARS[need].checksums.read_bytes()).hexdigest()[:12]
     return cache_folder() / f"jars-{digest}"
 
 
@@ -127,19 +153,23 @@ def ensure(needs: Sequence[str] = DEFAULT_NEEDS) -> None:
     unknown = [need for need in needs if need not in PROGRAMS]
     if unknown:
         raise ProvisionError(f"unknown need {unknown[0]!r}; there are: {', '.join(PROGRAMS)}")
-    if not _missing(needs) and ("kafka" not in needs or jars_folder().is_dir()):
+    if not _missing(needs) and not _missing_jars(needs):
         return
     with _lock():
         # Another process may have done it while this one waited.
         missing = _missing(needs)
         if missing:
             _install(missing)
-        if "kafka" in needs and not jars_folder().is_dir():
-            _fetch_jars()
+        for need in _missing_jars(needs):
+            _fetch_jars(need)
 
 
 def _missing(needs: Sequence[str]) -> list[Program]:
     return [program for need in needs for program in PROGRAMS[need] if not program.is_there()]
+
+
+def _missing_jars(needs: Sequence[str]) -> list[str]:
+    return [need for need in needs if need in JARS and not jars_folder(need).is_dir()]
 
 
 def _install(missing: Sequence[Program]) -> None:
@@ -159,13 +189,13 @@ def _install(missing: Sequence[Program]) -> None:
         raise ProvisionError(f"installed, but still not found: {', '.join(still_missing)}")
 
 
-def _fetch_jars() -> None:
-    target = jars_folder()
-    say(f"downloading the jars of {POM.name} through Maven into {target}")
+def _fetch_jars(need: str) -> None:
+    target = jars_folder(need)
+    say(f"downloading the jars for {need} through Maven into {target}")
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="jars-part-") as part:
         folder = Path(part) / "jars"
-        _download(folder)
-        problems = compare_checksums(folder, read_checksums())
+        _download(JARS[need], folder)
+        problems = compare_checksums(folder, read_checksums(need))
         if problems:
             raise ProvisionError("\n  - ".join(["the downloaded jars are refused:", *problems]))
         # The rename makes the folder appear complete or not at all.
@@ -173,11 +203,11 @@ def _fetch_jars() -> None:
     say(f"{len(list(target.iterdir()))} jars are there and their checksums match")
 
 
-def _download(folder: Path) -> None:
+def _download(jars: JarSet, folder: Path) -> None:
     maven = find_program("mvn")
     assert maven is not None, "the caller installs Maven first"
     goal = "dependency:copy-dependencies"
-    command = [maven, "-q", "-B", "-f", str(POM), goal, f"-DoutputDirectory={folder}"]
+    command = [maven, "-q", "-B", "-f", str(jars.pom), goal, f"-DoutputDirectory={folder}"]
     # Its words are kept for a failure: even a quiet Maven prints colour codes and nothing else.
     result = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -195,9 +225,10 @@ def _run(command: Sequence[str], environment: dict[str, str] | None = None) -> N
         raise ProvisionError(f"this failed with exit code {result.returncode}: {' '.join(command)}")
 
 
-def read_checksums() -> dict[str, str]:
+def read_checksums(need: str = "kafka") -> dict[str, str]:
     """The pinned SHA-256 by file name."""
-    pairs = (line.split() for line in CHECKSUMS.read_text(encoding="utf-8").splitlines() if line)
+    text = JARS[need].checksums.read_text(encoding="utf-8")
+    pairs = (line.split() for line in text.splitlines() if line)
     return {name: digest for digest, name in pairs}
 
 
@@ -205,7 +236,7 @@ def compare_checksums(folder: Path, pinned: dict[str, str]) -> list[str]:
     """What differs between the files of a folder and the pinned checksums, a sentence each."""
     found = checksums_of(folder)
     problems = [f"{name} is missing" for name in sorted(pinned.keys() - found.keys())]
-    problems += [f"{name} is not in {CHECKSUMS.name}" for name in sorted(found.keys() - pinned)]
+    problems += [f"{name} is not in checksums.txt" for name in sorted(found.keys() - pinned)]
     for name in sorted(found.keys() & pinned.keys()):
         if found[name] != pinned[name]:
             problems.append(f"{name} has SHA-256 {found[name]}, but {pinned[name]} is pinned")
@@ -218,15 +249,16 @@ def checksums_of(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def pin() -> None:
+def pin(need: str) -> None:
     """``checksums.txt`` says afterwards what Maven gives for the pom now; review the difference."""
+    jars = JARS[need]
     cache_folder().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache_folder(), prefix="jars-part-") as part:
-        _download(Path(part) / "jars")
+        _download(jars, Path(part) / "jars")
         found = checksums_of(Path(part) / "jars")
     text = "".join(f"{digest}  {name}\n" for name, digest in found.items())
-    CHECKSUMS.write_text(text, encoding="utf-8")
-    say(f"pinned {len(found)} jars in {CHECKSUMS}")
+    jars.checksums.write_text(text, encoding="utf-8")
+    say(f"pinned {len(found)} jars in {jars.checksums}")
 
 
 @contextlib.contextmanager
@@ -249,10 +281,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--pin", action="store_true", help="write new checksums for a changed pom")
     options = parser.parse_args(arguments)
     try:
+        needs = tuple(options.need.split(","))
         if options.pin:
-            pin()
+            for need in needs:
+                if need in JARS:
+                    pin(need)
         else:
-            needs = tuple(options.need.split(","))
             ensure(needs)
             say(f"everything is there for: {', '.join(needs)}")
     except ProvisionError as error:

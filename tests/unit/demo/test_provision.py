@@ -39,9 +39,13 @@ def test_jars_are_refused_unless_they_are_the_pinned_ones(
     assert all(str(problem) in text for text in problems)
 
 
-def test_every_checksum_is_pinned_in_the_shipped_file() -> None:
-    pinned = provision.read_checksums()
-    assert "kafka_2.13-4.1.0.jar" in pinned
+@pytest.mark.parametrize(
+    ("need", "jar"),
+    [("kafka", "kafka_2.13-4.1.0.jar"), ("zookeeper", "zookeeper-3.8.4.jar")],
+)
+def test_every_checksum_is_pinned_in_the_shipped_file(need: str, jar: str) -> None:
+    pinned = provision.read_checksums(need)
+    assert jar in pinned
     assert all(len(digest) == 64 for digest in pinned.values())
 
 
