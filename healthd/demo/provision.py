@@ -70,6 +70,8 @@ JARS: dict[str, JarSet] = {
     "kafka": JarSet(HERE / "parts"),
     # Only tests need it: the last Kafka that runs with ZooKeeper, and ZooKeeper itself.
     "zookeeper": JarSet(HERE / "parts" / "zookeeper"),
+    # So do they alone: Kafka Connect and MirrorMaker 2.
+    "connect": JarSet(HERE / "parts" / "connect"),
 }
 
 
@@ -116,6 +118,7 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
     "alertmanager": (_program("prometheus-alertmanager", "prometheus-alertmanager"),),
     "venv": (Program("python3-venv", "python3-venv", "Python's venv and ensurepip", _has_venv),),
     "zookeeper": _JAVA,
+    "connect": _JAVA,
 }
 
 
