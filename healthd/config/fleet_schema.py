@@ -1,64 +1,16 @@
 """The fleet file's own form: what may be written, with the checks that need one value only."""
 
-import re
 from string import Formatter
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from healthd.config.addresses import MAX_PORT, AddressError, parse_address, parse_host
+from healthd.config.fields import Address, Host, Name, Port, Text, Variable
 from healthd.config.schema import FileModel, refusal
-from healthd.config.secrets import ENVIRONMENT_NAME
-from healthd.waves.spec import MAX_ID, NAME
+from healthd.waves.spec import MAX_ID
 
 NOT_BUILT_MECHANISMS: Final = frozenset({"OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM"})
-_SHOWABLE: Final = re.compile(r"[A-Za-z0-9_.:\[\]-]{1,100}")
 PLACEHOLDERS: Final = frozenset({"broker_id", "host"})
-
-
-def _checked_address(text: str) -> str:
-    try:
-        return parse_address(text)
-    except AddressError as error:
-        raise refusal(_bad_address(text, error), error.action) from None
-
-
-def _bad_address(text: str, error: AddressError) -> str:
-    # What looks like an address is repeated; anything else might be a secret in a wrong place.
-    shown = f" {text}" if _SHOWABLE.fullmatch(text) else ""
-    return f"bad address{shown}: {error.message}"
-
-
-def _checked_host(text: str) -> str:
-    try:
-        return parse_host(text)
-    except AddressError as error:
-        raise refusal(_bad_address(text, error), error.action) from None
-
-
-def _checked_name(text: str) -> str:
-    if not NAME.fullmatch(text):
-        raise refusal(
-            "must be letters, digits, dots, dashes and underscores, 128 at most",
-            "choose a plain name",
-        )
-    return text
-
-
-def _checked_text(text: str) -> str:
-    if not text.strip():
-        raise refusal("is empty", "write a value or remove the key")
-    return text
-
-
-def _checked_variable(text: str) -> str:
-    # The text is not repeated: people put the secret itself here by mistake.
-    if not ENVIRONMENT_NAME.fullmatch(text):
-        raise refusal(
-            "is not the name of an environment variable; its value is not shown here",
-            "write the variable's name, not the secret",
-        )
-    return text
 
 
 def _checked_part(text: str) -> str:
@@ -91,12 +43,6 @@ def _checked_path(text: str) -> str:
     return text
 
 
-Address = Annotated[str, AfterValidator(_checked_address)]
-Host = Annotated[str, AfterValidator(_checked_host)]
-Name = Annotated[str, AfterValidator(_checked_name)]
-Text = Annotated[str, AfterValidator(_checked_text)]
-Variable = Annotated[str, AfterValidator(_checked_variable)]
-Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 Argv = Annotated[list[Annotated[Text, AfterValidator(_checked_part)]], Field(min_length=1)]
 Mechanism = Annotated[
     Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], BeforeValidator(_checked_mechanism)
