@@ -9,6 +9,9 @@ from types import MappingProxyType
 
 from healthd.config.addresses import join_address
 from healthd.config.secrets import SecretRef
+from healthd.config.source_connect import ConnectConfig
+from healthd.config.source_mirrors import MirrorConfig
+from healthd.config.source_rest import RestConfig
 from healthd.waves.policy import WavePolicy
 
 
@@ -107,6 +110,11 @@ class ClusterConfig:
     tolerate: str | None = None
     """`rack`: losing any one rack is meant to be survived."""
     hosts: tuple[HostConfig, ...] = ()
+    connect: tuple[ConnectConfig, ...] = ()
+    """The Kafka Connect clusters that work on it."""
+    mirrors: tuple[MirrorConfig, ...] = ()
+    """The MirrorMaker 2 flows that lead to it."""
+    schema_registry: RestConfig | None = None
     wave_policy: WavePolicy = field(default_factory=WavePolicy)
     """What a wave on this cluster uses where its file says nothing."""
 

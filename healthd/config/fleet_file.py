@@ -21,6 +21,9 @@ from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, Sec
 from healthd.config.problems import ConfigError, Problem, in_order
 from healthd.config.schema import validate
 from healthd.config.secrets import SecretRef, secrets_in_clear
+from healthd.config.source_connect import connect_of
+from healthd.config.source_mirrors import mirrors_of, with_origins
+from healthd.config.source_registry import registry_of
 from healthd.config.yaml_source import Document, read_document
 from healthd.waves.policy import Location, WavePolicy, parse_policy, unmeetable
 
@@ -102,7 +105,7 @@ def parse_fleet(
     )
     if problems or top is None:
         return None, list(in_order(problems))
-    return Fleet(clusters=tuple(clusters), canary=tuple(top.canary)), []
+    return Fleet(clusters=tuple(with_origins(clusters)), canary=tuple(top.canary)), []
 
 
 def _clusters(data: dict[str, Any]) -> list[Any]:
@@ -160,6 +163,9 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         service=service,
         tolerate=model.tolerate,
         hosts=tuple(_hosts(model.hosts, exporter)),
+        connect=connect_of(model.connect, folder),
+        mirrors=mirrors_of(model.mirrors, model.name),
+        schema_registry=registry_of(model.schema_registry, folder),
     )
 
 

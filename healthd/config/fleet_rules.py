@@ -9,6 +9,9 @@ from healthd.config.fleet import ClusterConfig, SecurityConfig
 from healthd.config.fleet_schema import ClusterModel, SecurityModel
 from healthd.config.problems import Problem
 from healthd.config.secrets import file_problem
+from healthd.config.source_connect import connect_problems
+from healthd.config.source_mirrors import mirrors_problems, origin_problems
+from healthd.config.source_rest import rest_problems
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
 
@@ -37,6 +40,7 @@ def fleet_problems(document: Document) -> Iterator[Problem]:
             yield from _repeated(document, names, name, (*location, "name"), "cluster")
         yield from _shared_servers(document, servers, cluster, at)
         yield from _repeated_brokers(document, cluster, location)
+    yield from origin_problems(document)
 
 
 def _repeated(
@@ -116,6 +120,15 @@ def cluster_problems(
         yield document.problem(
             (*location, "service"), "is of no use without ssh", "add ssh", of_key=True
         )
+    yield from _further_sources(cluster, document, location)
+
+
+def _further_sources(cluster: ClusterConfig, document: Document, at: Location) -> Iterator[Problem]:
+    yield from connect_problems(cluster.connect, document, (*at, "connect"))
+    names = [connect.name for connect in cluster.connect]
+    yield from mirrors_problems(cluster.mirrors, names, document, (*at, "mirrors"))
+    if cluster.schema_registry is not None:
+        yield from rest_problems(cluster.schema_registry, document, (*at, "schemaRegistry"))
 
 
 def _security_problems(

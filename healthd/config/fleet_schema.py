@@ -7,6 +7,9 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from healthd.config.fields import Address, Host, Name, Port, Text, Variable
 from healthd.config.schema import FileModel, refusal
+from healthd.config.source_connect import ConnectModel
+from healthd.config.source_mirrors import MirrorModel
+from healthd.config.source_registry import RegistryModel
 from healthd.waves.spec import MAX_ID
 
 NOT_BUILT_MECHANISMS: Final = frozenset({"OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM"})
@@ -118,6 +121,9 @@ class ClusterModel(FileModel):
     service: ServiceModel | None = None
     tolerate: Literal["rack"] | None = None
     hosts: list[HostModel] = Field(default_factory=list)
+    connect: list[ConnectModel] = Field(default_factory=list)
+    mirrors: list[MirrorModel] = Field(default_factory=list)
+    schema_registry: RegistryModel | None = None
     wave: WaveModel = Field(default_factory=WaveModel)
 
 

@@ -29,7 +29,7 @@ def test_every_key_is_documented(key: str) -> None:
     assert re.search(rf"[`\s{{]{key}[`:]", DOCS), f"{key} is not in docs/configure.md"
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["fleet", "wave"])
+@pytest.mark.parametrize("example", EXAMPLES, ids=["fleet", "sources", "wave"])
 def test_the_examples_are_good_files(tmp_path: Path, example: str) -> None:
     for folder in ("secrets", "tls"):
         (tmp_path / folder).mkdir()
