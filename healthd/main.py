@@ -17,6 +17,7 @@ import structlog
 from healthd.cli.exits import Exit
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
+from healthd.collect.outlook import Outlook
 from healthd.collect.protocol import ClusterSource
 from healthd.collect.sides import sides_of
 from healthd.collect.target import Access, ClusterTarget
@@ -99,8 +100,11 @@ def _run(settings: Settings, fleet: Fleet) -> Exit:
         with lock:
             store = SqliteStore.open(settings.state_dir)
             store.reserve_space(RESERVE_BYTES)
-            parts = _parts(settings, store, instance=instance_id(files), holder=str(holder))
-            return asyncio.run(_serve(settings, fleet, parts))
+            outlook = Outlook()
+            parts = _parts(
+                settings, store, outlook, instance=instance_id(files), holder=str(holder)
+            )
+            return asyncio.run(_serve(settings, fleet, parts, outlook))
     except StateHeld as error:
         click.echo(str(error), err=True)
         return Exit.LEASE_HELD
@@ -109,12 +113,14 @@ def _run(settings: Settings, fleet: Fleet) -> Exit:
         return Exit.FAILED
 
 
-def _parts(settings: Settings, store: SqliteStore, *, instance: str, holder: str) -> Parts:
+def _parts(
+    settings: Settings, store: SqliteStore, outlook: Outlook, *, instance: str, holder: str
+) -> Parts:
     return Parts(
         store=StoreThread(store),
         executor=SshExecutor(pool_size=settings.ssh_pool_size),
         elector_of=_elector_of,
-        source_of=partial(_source_of, settings),
+        source_of=partial(_source_of, settings, outlook),
         playbooks=partial(_playbook, settings.playbook_dir),
         reload=partial(
             reload_fleet, path=settings.fleet_file, interval_seconds=settings.interval_seconds
@@ -129,7 +135,7 @@ def _parts(settings: Settings, store: SqliteStore, *, instance: str, holder: str
 
 
 def _source_of(
-    settings: Settings, config: ClusterConfig, known: ClusterSnapshot | None
+    settings: Settings, outlook: Outlook, config: ClusterConfig, known: ClusterSnapshot | None
 ) -> ClusterSource:
     target = ClusterTarget.of(
         config,
@@ -142,6 +148,7 @@ def _source_of(
         configs_interval_seconds=settings.configs_interval_seconds,
         known=known,
         sides=sides_of(config, target),
+        outlook=outlook,
     )
 
 
@@ -160,9 +167,10 @@ def _playbook(folder: Path | None, name: str) -> Playbook:
         raise OrderRefused(Refusal.INVALID, str(error)) from error
 
 
-async def _serve(settings: Settings, fleet: Fleet, parts: Parts) -> Exit:
+async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outlook) -> Exit:
     """The daemon and its HTTP server, until a signal or the end of one of them."""
     daemon = HealthDaemon(fleet, parts)
+    outlook.canaries = lambda: daemon.fleet.canary
     make_token_file(settings.token_file)
     app = create_app(daemon, TokenAuth(settings.token_file), settings.open_reads)
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)

@@ -20,7 +20,7 @@ from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 
 UNREACHABLE_INTERVALS = 2
-"""Refused everywhere for so many intervals: the cluster is unreachable."""
+"""Nobody there for so many intervals: the cluster is unreachable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +59,7 @@ def assemble(
     topics = topics_now(last, metadata, observed.min_insync_replicas, began)
     quorum = quorum_now(last, observed, at)
     page_at = {**last.page_at, **{node: page.at for node, page in observed.pages.items()}}
+    log_dirs_at = log_dirs_at_now(target, last, observed)
     reassigning, reassignments = _reassigning(last, observed)
     brokers = brokers_now(
         target=target,
@@ -67,10 +68,10 @@ def assemble(
         last=last,
         topics=topics.topics,
         quorum=quorum.quorum,
-        page_at=page_at,
+        metrics_at=metrics_at_now(target, page_at, log_dirs_at),
         now=at,
     )
-    seen_at = _seen_at(last, observed, judged, began=began, brokers=brokers)
+    seen_at = _seen_at(target, last, observed, judged, began=began, brokers=brokers)
     unclean = unclean_elections_now(last, observed.pages, at)
     refused_since, unreachable = _unreachable(target, last, observed, at)
     failures = (*observed.failures, *judged.failures)
@@ -106,6 +107,7 @@ def assemble(
             seen_at=seen_at,
             pages={**last.pages, **observed.pages},
             page_at=page_at,
+            log_dirs_at=log_dirs_at,
             unclean_elections=unclean,
             refused_since=refused_since,
             unreachable=unreachable,
@@ -126,6 +128,7 @@ def _reassigning(
 
 
 def _seen_at(
+    target: ClusterTarget,
     last: LastValues,
     observed: Observations,
     judged: Judgement,
@@ -144,7 +147,8 @@ def _seen_at(
         seen[EvidenceGroup.QUORUM] = began
     controllers = {broker.id for broker in brokers if broker.is_pure_controller}
     pages = [page.at for node, page in observed.pages.items() if node not in controllers]
-    pages += [found.at for found in observed.log_dirs.values()]
+    if target.counts_log_dirs_alone:
+        pages += [found.at for found in observed.log_dirs.values()]
     if pages:
         seen[EvidenceGroup.METRICS] = max(pages)
     if observed.probe is not None:
@@ -162,8 +166,9 @@ def _ages(
     configured = [EvidenceGroup.METADATA, EvidenceGroup.CONFIGS]
     if observed.quorum_configured or last.quorum is not None:
         configured.append(EvidenceGroup.QUORUM)
-    # Without exporters the brokers' own word on their disks makes the group, once it was heard.
-    if target.exporter_urls or EvidenceGroup.METRICS in seen_at:
+    # A user that may not describe log directories has seen none: the group is not configured then.
+    by_log_dirs = target.counts_log_dirs_alone and EvidenceGroup.METRICS in seen_at
+    if target.exporter_urls or by_log_dirs:
         configured.append(EvidenceGroup.METRICS)
     if target.is_probed or EvidenceGroup.PROBE in seen_at:
         configured.append(EvidenceGroup.PROBE)
@@ -176,14 +181,16 @@ def _ages(
 def _unreachable(
     target: ClusterTarget, last: LastValues, observed: Observations, now: float
 ) -> tuple[float | None, bool | None]:
-    """Since when everybody refuses, and whether that has been so for two intervals."""
-    if observed.all_refused:
+    """Since when nobody is there, and whether that has been so for two intervals."""
+    if observed.nobody_there:
         since = now if last.refused_since is None else last.refused_since
-        return since, now - since >= UNREACHABLE_INTERVALS * target.interval_seconds
+        is_over = now - since >= UNREACHABLE_INTERVALS * target.interval_seconds
+        # Only an answer takes it back, not a daemon that was restarted meanwhile.
+        return since, is_over or bool(last.unreachable)
     if observed.any_answered or observed.metadata is not None:
         return None, False
-    # Nobody answered and not everybody refused: that says nothing either way.
-    return last.refused_since, last.unreachable
+    # Silence that nothing confirms says nothing either way, and the two intervals begin again.
+    return None, last.unreachable
 
 
 def _extra(

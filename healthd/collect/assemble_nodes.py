@@ -46,7 +46,7 @@ def quorum_now(last: LastValues, observed: Observations, now: float) -> QuorumNo
             absent_since=None,
             leader_seen_at=now,
         )
-    if seen is None and not (observed.all_refused and last.quorum is not None):
+    if seen is None and not (observed.nobody_there and last.quorum is not None):
         return QuorumNow(
             quorum=last.quorum,
             absent_since=last.absent_since,
@@ -131,7 +131,11 @@ def brokers_now(  # Everything that a node is made of, by keyword.
 def _down_by_knocking(observed: Observations) -> frozenset[int]:
     """Brokers whose listener refuses, or is silent while another one answers."""
     counted = {ListenerState.REFUSED}
-    if observed.any_answered or ListenerState.ANSWERED in observed.listeners.values():
+    if (
+        observed.nobody_there
+        or observed.any_answered
+        or ListenerState.ANSWERED in observed.listeners.values()
+    ):
         counted.add(ListenerState.TIMED_OUT)
     return frozenset(node for node, state in observed.listeners.items() if state in counted)
 

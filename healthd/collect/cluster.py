@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from healthd.collect.admin import MetadataClient
 from healthd.collect.assemble import assemble
 from healthd.collect.configs import ConfigReader, ConfigsRound
 from healthd.collect.exporter import ExporterPages, Pages
@@ -16,7 +15,6 @@ from healthd.collect.judge import judge
 from healthd.collect.observation import (
     Address,
     FailureReason,
-    ListenerState,
     MetadataSeen,
     Observations,
     Origin,
@@ -25,7 +23,8 @@ from healthd.collect.observation import (
 )
 from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
-from healthd.collect.reach import knock_all
+from healthd.collect.outlook import Outlook
+from healthd.collect.reachability import Reach, judged, reach_of
 from healthd.collect.side import SideContext, SideSource
 from healthd.collect.side_reads import SideReads, SideRound
 from healthd.collect.state import LastValues, Moment
@@ -67,6 +66,7 @@ class ClusterCollector:
         settle: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        outlook: Outlook | None = None,
         """Connect to nothing yet.
 
         Args:
@@ -77,6 +77,7 @@ class ClusterCollector:
             settle: Wait in every round for all further sources.
             monotonic: Seconds on a clock that never jumps.
         """
+            outlook: Who else this process reaches; shared by all clusters of a daemon.
         self._target = target
         self._configs_interval = configs_interval_seconds
         self._clock = monotonic
@@ -92,6 +93,7 @@ class ClusterCollector:
         self._sides = SideReads(sides, clock=monotonic, settle=settle)
         self._snapshot = known
         self._metadata_thread = _thread("metadata", target.name)
+        self._outlook = Outlook() if outlook is None else outlook
         self._wire_thread = _thread("wire", target.name)
         self._in_flight: dict[str, asyncio.Future[Any]] = {}
         self._addresses: dict[int, tuple[str, int]] = {}
@@ -130,6 +132,7 @@ class ClusterCollector:
             snapshot=done.snapshot, durations=dict(this.durations), failures=done.failures
         )
 
+            self._note_answer(trusted)
     async def aclose(self) -> None:
         """See `ClusterSource.aclose`."""
         if self._is_closed:
@@ -139,6 +142,7 @@ class ClusterCollector:
         await self._pages.close()
         # On their own threads, after whatever still hangs there; nobody waits for that.
         self._metadata_thread.submit(self._metadata.close)
+        self._outlook.forget(self._target.name)
         self._wire_thread.submit(self._wire.close)
         self._metadata_thread.shutdown(wait=False)
         self._wire_thread.shutdown(wait=False)
@@ -200,22 +204,24 @@ class ClusterCollector:
 
     async def _knocked(self, observed: Observations, this: _Round) -> Observations:
         """The observations with what every known listener does, for metadata tells nothing now."""
-        bootstrap = [_split(address) for address in self._target.bootstrap_servers]
-        addresses = {*bootstrap, *self._addresses.values()}
-        states = await knock_all(
-            addresses,
+        knocks = await knocks_of(
+            self._target,
+            self._addresses,
+            pages=observed.pages,
+            failures=this.failures,
+            # Nobody else is disturbed while anybody of this cluster still answers.
+            outlook=None if observed.any_answered else self._outlook,
             timeout_seconds=max(0.1, min(self._target.attempt_seconds, this.until - self._clock())),
-            tls=self._target.access.probing_tls(),
         )
-        all_refused = all(state is ListenerState.REFUSED for state in states.values())
-        if all_refused:
-            # A client that tries again until its limit reports a time-out of ours: it is theirs.
-            this.failures = [_refused(failure) for failure in this.failures]
+        reach = reach_of(knocks)
+        if not observed.any_answered:
+            this.failures = judged(this.failures, reach)
         return replace(
             observed,
-            listeners={node: states[address] for node, address in self._addresses.items()},
-            all_refused=all_refused,
-            any_answered=observed.any_answered or ListenerState.ANSWERED in states.values(),
+            listeners=knocks.brokers,
+            all_refused=reach is Reach.REFUSED,
+            all_gone=reach is Reach.GONE,
+            any_answered=observed.any_answered or reach is Reach.ANSWERED,
         )
 
     def _observations(
@@ -282,6 +288,11 @@ class ClusterCollector:
         source: Source,
         thread: Executor,
         work: Callable[[], ResultT],
+    def _note_answer(self, metadata: MetadataSeen) -> None:
+        address = self._addresses.get(metadata.answered_by)
+        if address is not None:
+            self._outlook.note(self._target.name, address)
+
         this: _Round,
     ) -> ResultT | None:
         """The result of blocking work; None with a failure when it takes too long."""
@@ -312,12 +323,6 @@ async def _timed(
         this.durations[source.value] = clock() - began
 
 
-def _refused(failure: SourceFailure) -> SourceFailure:
-    if failure.reason not in {FailureReason.TIMEOUT, FailureReason.NETWORK}:
-        return failure
-    return replace(failure, origin=Origin.THEIRS, reason=FailureReason.REFUSED)
-
-
 def _late(source: Source, reason: FailureReason, what: str) -> SourceFailure:
     return SourceFailure(
         source=source, origin=Origin.OURS, reason=reason, detail=f"Reading {source.value} {what}."
@@ -326,8 +331,3 @@ def _late(source: Source, reason: FailureReason, what: str) -> SourceFailure:
 
 def _thread(kind: str, cluster: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"healthd-{kind}-{cluster}")
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)

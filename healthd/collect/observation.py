@@ -266,3 +266,10 @@ class Observations:
     sections: Mapping[str, SectionSeen] = field(default_factory=dict)
     """What further sources gave since the last round, by their name in `extra`."""
     failures: tuple[SourceFailure, ...] = ()
+    all_gone: bool = False
+    """Some timed out, a second path to their hosts failed too, and others answer this process."""
+
+    @property
+    def nobody_there(self) -> bool:
+        """Nobody answers, and that is evidence against the cluster."""
+        return self.all_refused or self.all_gone

@@ -6,6 +6,8 @@ on plain listeners a version request must be answered, and on TLS listeners the 
 """
 
 import asyncio
+import errno
+import os
 import socket
 import ssl
 import struct
@@ -14,8 +16,12 @@ from typing import Final
 
 from healthd.collect.observation import ListenerState
 
-KNOCKS_AT_ONCE: Final = 64
+KNOCKS_AT_ONCE: Final = 1024
+"""One time-out must do for a whole cluster: what takes two is not done within a round."""
 
+_SILENCE: Final = frozenset(
+    {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ETIMEDOUT}
+)
 _API_VERSIONS: Final = 18
 _CLIENT: Final = b"healthd"
 _HEADER: Final = struct.pack(">hhih", _API_VERSIONS, 0, 1, len(_CLIENT)) + _CLIENT
@@ -29,7 +35,7 @@ async def knock_all(
     timeout_seconds: float,
     tls: ssl.SSLContext | None = None,
 ) -> dict[tuple[str, int], ListenerState]:
-    """What each address does, asked side by side; takes one time-out at most for each 64."""
+    """What each address does, asked side by side; takes one time-out at most for each 1,024."""
     wanted = list(dict.fromkeys(addresses))
     slots = asyncio.Semaphore(KNOCKS_AT_ONCE)
 
@@ -64,9 +70,36 @@ async def knock(
         # It answered the hello, though not as we should like: somebody is there.
         return ListenerState.ANSWERED
     except OSError as error:
-        # asyncio joins the errors of several addresses of one name into one without a number.
-        refused = "refused" in str(error).lower()
-        return ListenerState.REFUSED if refused else ListenerState.FAILED
+        return _failed(error)
     finally:
         if writer is not None:
             writer.close()
+
+
+async def accepts(host: str, port: int, *, timeout_seconds: float) -> bool:
+    """Whether somebody accepts a connection there. Never raises."""
+    writer: asyncio.StreamWriter | None = None
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            _, writer = await asyncio.open_connection(host, port)
+            return True
+    except OSError:
+        return False
+    finally:
+        if writer is not None:
+            writer.close()
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of `host:port`, IPv6 without its brackets."""
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _failed(error: OSError) -> ListenerState:
+    # asyncio joins the errors of several addresses of one name into one without a number.
+    words = str(error).lower()
+    # No route to a host is what a router, or our own kernel, says of silence.
+    if error.errno in _SILENCE or any(os.strerror(code).lower() in words for code in _SILENCE):
+        return ListenerState.TIMED_OUT
+    return ListenerState.REFUSED if "refused" in words else ListenerState.FAILED

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from healthd.config.fleet import ClusterConfig, SecurityConfig
+from healthd.config.source_probe import PROBE_TOPIC
 
 REQUEST_TIMEOUT_SECONDS: Final = 2.0
 """A frozen broker costs every client that asks it exactly this; then another one is asked."""
@@ -112,12 +113,20 @@ class ClusterTarget:
     nodes: Mapping[int, NodeTarget] = field(default_factory=lambda: MappingProxyType({}))
     """The configured nodes by id; may be empty."""
     access: Access = field(default_factory=Access)
+    ssh_port: int | None = None
+    """Where the nodes' sshd listens: another path to the same hosts; None: none is known."""
     interval_seconds: float = 15.0
     request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
     deadline_seconds: float | None = None
     """For one whole round; None: 0.8 of the interval, but two request time-outs at least."""
     is_probed: bool = False
     """The probe is configured."""
+    probe_topic: str = PROBE_TOPIC
+    """healthd's own topic, whoever writes to it: it is not the cluster's."""
+    reads_log_dirs: bool = True
+    counts_log_dirs_alone: bool = False
+    """Without exporters, log directories make the metrics group: asked for by name only, for where
+    metrics are configured the gate wants to know every broker's state too."""
 
     @classmethod
     def of(
@@ -147,6 +156,11 @@ class ClusterTarget:
                 for host in config.hosts
             },
             access=Access.of(config.security),
+            ssh_port=None if config.ssh is None else config.ssh.port,
+            is_probed=config.probe is not None,
+            probe_topic=PROBE_TOPIC if config.probe is None else config.probe.topic,
+            reads_log_dirs=config.log_dirs is not False,
+            counts_log_dirs_alone=config.log_dirs is True and not config.has_metrics,
             interval_seconds=interval_seconds,
             request_timeout_seconds=request_timeout_seconds,
             deadline_seconds=deadline_seconds,

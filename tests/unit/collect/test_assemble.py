@@ -367,8 +367,28 @@ class TestUnreachable:
 
     def test_silence_says_nothing_either_way(self) -> None:
         gone = at(60, self.REFUSED, at(0, self.REFUSED).last)
-        assert at(75, NOTHING_SEEN, gone.last).snapshot.unreachable is True
+        silent = at(75, NOTHING_SEEN, gone.last)
+        assert silent.snapshot.unreachable is True
+        assert at(90, self.REFUSED, silent.last).snapshot.unreachable is True
         assert at(0, NOTHING_SEEN).snapshot.unreachable is None
+
+    def test_silence_that_nothing_confirms_starts_the_count_again(self) -> None:
+        silent = at(15, NOTHING_SEEN, at(0, self.REFUSED).last)
+        assert not at(30, self.REFUSED, silent.last).snapshot.unreachable
+
+    def test_time_outs_that_a_second_path_confirms_count_like_refusals(self) -> None:
+        gone = at(0, Observations(all_gone=True))
+        assert gone.snapshot.unreachable is False
+        mixed = at(15, self.REFUSED, gone.last)
+        assert at(30, Observations(all_gone=True), mixed.last).snapshot.unreachable is True
+
+    def test_a_restart_does_not_take_it_back(self) -> None:
+        gone = at(60, self.REFUSED, at(0, self.REFUSED).last).snapshot
+        restarted = LastValues.from_snapshot(gone, 1.0, 1000.0)
+        assert at(1000, self.REFUSED, restarted).snapshot.unreachable is True
+        assert at(1000, NOTHING_SEEN, restarted).snapshot.unreachable is True
+        answered = at(1000, Observations(any_answered=True), restarted)
+        assert answered.snapshot.unreachable is False
 
 
 class TestRestart:
