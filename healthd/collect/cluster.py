@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
+from healthd.collect.admin import MetadataClient
 from healthd.collect.assemble import assemble
 from healthd.collect.configs import ConfigReader, ConfigsRound
 from healthd.collect.exporter import ExporterPages, Pages
 from healthd.collect.judge import judge
+from healthd.collect.knocking import knocks_of
 from healthd.collect.observation import (
     Address,
     FailureReason,
@@ -21,9 +23,9 @@ from healthd.collect.observation import (
     Source,
     SourceFailure,
 )
+from healthd.collect.outlook import Outlook
 from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
-from healthd.collect.outlook import Outlook
 from healthd.collect.reachability import Reach, judged, reach_of
 from healthd.collect.side import SideContext, SideSource
 from healthd.collect.side_reads import SideReads, SideRound
