@@ -41,15 +41,17 @@ class MetadataClient:
         self._interned = Interned()
         self._errors: dict[int, str] = {}
 
-    def read(self, previous: Mapping[str, Topic]) -> MetadataSeen | SourceFailure:
-        """The metadata of all topics, or why there is none; takes two time-outs at most."""
+    def read(
+        self, previous: Mapping[str, Topic], *, attempts: int = ATTEMPTS
+    ) -> MetadataSeen | SourceFailure:
+        """The metadata of all topics, or why there is none; takes a time-out an attempt at most."""
         client = self._connected()
         if isinstance(client, SourceFailure):
             return client
         self._errors.clear()
         last: KafkaError | None = None
         seen: MetadataSeen | None = None
-        for _ in range(ATTEMPTS):
+        for _ in range(attempts):
             began = time.monotonic()
             try:
                 # The objects live no longer than this expression.

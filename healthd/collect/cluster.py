@@ -8,12 +8,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from healthd.collect.admin import MetadataClient
 from healthd.collect.assemble import assemble
 from healthd.collect.configs import ConfigReader, ConfigsRound
 from healthd.collect.exporter import ExporterPages, Pages
 from healthd.collect.judge import judge
 from healthd.collect.knocking import knocks_of
+from healthd.collect.metadata_reader import MetadataReader
 from healthd.collect.observation import (
     Address,
     FailureReason,
@@ -66,9 +66,9 @@ class ClusterCollector:
         known: ClusterSnapshot | None = None,
         sides: Iterable[SideSource] = (),
         settle: bool = False,
+        outlook: Outlook | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        outlook: Outlook | None = None,
         """Connect to nothing yet.
 
         Args:
@@ -77,15 +77,15 @@ class ClusterCollector:
             known: The last snapshot before a restart, as old as it is now.
             sides: Further sources; they are closed with this one.
             settle: Wait in every round for all further sources.
+            outlook: Who else this process reaches; shared by all clusters of a daemon.
             monotonic: Seconds on a clock that never jumps.
         """
-            outlook: Who else this process reaches; shared by all clusters of a daemon.
         self._target = target
         self._configs_interval = configs_interval_seconds
         self._clock = monotonic
         now = monotonic()
         self._last = LastValues() if known is None else LastValues.from_snapshot(known, 0.0, now)
-        self._metadata = MetadataClient(target)
+        self._metadata = MetadataReader(target)
         self._wire = WireClient(target)
         self._quorum = QuorumReader(self._wire, target.attempt_seconds)
         self._configs = ConfigReader(self._wire, monotonic)
@@ -93,9 +93,9 @@ class ClusterCollector:
             target.exporter_urls, timeout_seconds=target.attempt_seconds, clock=monotonic
         )
         self._sides = SideReads(sides, clock=monotonic, settle=settle)
+        self._outlook = Outlook() if outlook is None else outlook
         self._snapshot = known
         self._metadata_thread = _thread("metadata", target.name)
-        self._outlook = Outlook() if outlook is None else outlook
         self._wire_thread = _thread("wire", target.name)
         self._in_flight: dict[str, asyncio.Future[Any]] = {}
         self._addresses: dict[int, tuple[str, int]] = {}
@@ -113,6 +113,8 @@ class ClusterCollector:
         if metadata is not None:
             self._remember_addresses(metadata)
         trusted = judge(observed, self._last).metadata
+        if trusted is None and metadata is not None:
+            self._metadata.turn_away(metadata.answered_by)
         if trusted is None:
             observed = await self._knocked(observed, this)
             configs = None
@@ -130,21 +132,21 @@ class ClusterCollector:
         self._last, self._snapshot = done.last, done.snapshot
         if trusted is not None:
             self._forget_addresses(done.snapshot)
+            self._note_answer(trusted)
         return Collected(
             snapshot=done.snapshot, durations=dict(this.durations), failures=done.failures
         )
 
-            self._note_answer(trusted)
     async def aclose(self) -> None:
         """See `ClusterSource.aclose`."""
         if self._is_closed:
             return
         self._is_closed = True
+        self._outlook.forget(self._target.name)
         await self._sides.aclose()
         await self._pages.close()
         # On their own threads, after whatever still hangs there; nobody waits for that.
         self._metadata_thread.submit(self._metadata.close)
-        self._outlook.forget(self._target.name)
         self._wire_thread.submit(self._wire.close)
         self._metadata_thread.shutdown(wait=False)
         self._wire_thread.shutdown(wait=False)
@@ -157,6 +159,7 @@ class ClusterCollector:
         if isinstance(result, SourceFailure):
             this.failures.append(result)
             return None
+        this.failures.extend(self._metadata.failures)
         return result
 
     async def _read_quorum(self, this: _Round) -> QuorumRound:
@@ -285,16 +288,16 @@ class ClusterCollector:
             node: address for node, address in self._addresses.items() if node in expected
         }
 
-    async def _on_thread(
-        self,
-        source: Source,
-        thread: Executor,
-        work: Callable[[], ResultT],
     def _note_answer(self, metadata: MetadataSeen) -> None:
         address = self._addresses.get(metadata.answered_by)
         if address is not None:
             self._outlook.note(self._target.name, address)
 
+    async def _on_thread(
+        self,
+        source: Source,
+        thread: Executor,
+        work: Callable[[], ResultT],
         this: _Round,
     ) -> ResultT | None:
         """The result of blocking work; None with a failure when it takes too long."""

@@ -15,7 +15,7 @@ from healthd.model.snapshot import Topic, shared_isr
 LISTENER_NOT_FOUND: Final = 72
 """Kafka's error code for a leader without a listener of the kind that the client is on."""
 
-_NAMED: Final = 5
+NAMED: Final = 5
 """So many partitions are named in a message."""
 
 Ids = tuple[int, ...]
@@ -58,7 +58,7 @@ def metadata_seen(metadata: Any, previous: Mapping[str, Topic], interned: Intern
         if errors:
             lost = [at for at, code in errors.items() if code == LISTENER_NOT_FOUND]
             missing += len(lost)
-            hidden.extend((name, at) for at in lost[: _NAMED - len(hidden)])
+            hidden.extend((name, at) for at in lost[: NAMED - len(hidden)])
     brokers = {
         broker.id: Address(host=broker.host, port=broker.port)
         for broker in metadata.brokers.values()

@@ -23,6 +23,7 @@ with warnings.catch_warnings():
     from kafka.protocol.admin import (
         DescribeClusterRequest,
         DescribeConfigsRequest,
+        DescribeLogDirsRequest,
         DescribeQuorumRequest,
         ListPartitionReassignmentsRequest,
     )
@@ -74,8 +75,15 @@ class _Client(KafkaAdminClient):  # type: ignore[misc]  # The library ships no t
 class WireClient:
     """One kafka-python client for the life of a cluster. Blocking; one thread at a time."""
 
-    def __init__(self, target: ClusterTarget) -> None:
+    def __init__(self, target: ClusterTarget, *, bootstrap_seconds: float | None = None) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            target: The cluster.
+            bootstrap_seconds: Limit for finding the brokers; None: that of two requests.
+        """
         self._target = target
+        self._bootstrap_seconds = bootstrap_seconds or 2 * target.attempt_seconds
         self._client: Any = None
 
     def brokers(self) -> tuple[int, ...]:
@@ -140,7 +148,7 @@ class WireClient:
                     bootstrap_servers=list(self._target.bootstrap_servers),
                     client_id="healthd",
                     request_timeout_ms=limit,
-                    bootstrap_timeout_ms=2 * limit,
+                    bootstrap_timeout_ms=round(self._bootstrap_seconds * 1000),
                     reconnect_backoff_max_ms=2000,
                     metadata_max_age_ms=30_000,
                     **self._target.access.kafka_python_properties(),
@@ -222,6 +230,11 @@ def cluster_request() -> Any:
     return DescribeClusterRequest(
         include_cluster_authorized_operations=False, include_fenced_brokers=True
     )
+
+
+def log_dirs_request() -> Any:
+    """DescribeLogDirs for the directories alone: no topic is named, and null would mean all."""
+    return DescribeLogDirsRequest(topics=[])
 
 
 def configs_request(kind: int, names: Iterable[str], keys: Sequence[str]) -> Any:
