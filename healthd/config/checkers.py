@@ -7,6 +7,7 @@ from typing import Final
 from healthd.config.fleet_file import parse_fleet
 from healthd.config.playbooks import check_playbook
 from healthd.config.problems import Problem, in_order
+from healthd.config.scoring_file import check_scoring
 from healthd.config.secrets import secrets_in_clear
 from healthd.config.settings import SETTING_KEYS, settings_problems
 from healthd.config.yaml_source import Document, read_document
@@ -42,6 +43,7 @@ CHECKERS: Final[dict[str, Checker]] = {
     "Fleet": _check_fleet,
     "Wave": _check_wave,
     "Playbook": check_playbook,
+    "ScoringProfile": check_scoring,
     SETTINGS: _check_settings,
 }
 """By the file's `kind`; a room that reads another kind adds its checker here."""

@@ -12,6 +12,7 @@ from healthd.config.secrets import SecretRef
 from healthd.config.source_connect import ConnectConfig
 from healthd.config.source_mirrors import MirrorConfig
 from healthd.config.source_rest import RestConfig
+from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.waves.policy import WavePolicy
 
 
@@ -95,6 +96,15 @@ class HostConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantConfig:
+    """One tenant of a cluster: the topics that are its own."""
+
+    name: str
+    topics: tuple[str, ...]
+    """Shell patterns over topic names, at least one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConfig:
     """One cluster of the fleet."""
 
@@ -115,6 +125,8 @@ class ClusterConfig:
     mirrors: tuple[MirrorConfig, ...] = ()
     """The MirrorMaker 2 flows that lead to it."""
     schema_registry: RestConfig | None = None
+    scoring: ScoringProfile = DEFAULT
+    tenants: tuple[TenantConfig, ...] = ()
     wave_policy: WavePolicy = field(default_factory=WavePolicy)
     """What a wave on this cluster uses where its file says nothing."""
 

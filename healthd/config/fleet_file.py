@@ -14,17 +14,21 @@ from healthd.config.fleet import (
     SecurityConfig,
     ServiceCommands,
     SshConfig,
+    TenantConfig,
     exporter_address,
 )
 from healthd.config.fleet_rules import cluster_problems, fleet_problems
 from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, SecurityModel
 from healthd.config.problems import ConfigError, Problem, in_order
 from healthd.config.schema import validate
+from healthd.config.scoring_file import ScoringFiles
 from healthd.config.secrets import SecretRef, secrets_in_clear
 from healthd.config.source_connect import connect_of
 from healthd.config.source_mirrors import mirrors_of, with_origins
+from healthd.config.source_probe import probe_config
 from healthd.config.source_registry import registry_of
 from healthd.config.yaml_source import Document, read_document
+from healthd.health.scoring import DEFAULT
 from healthd.waves.policy import Location, WavePolicy, parse_policy, unmeetable
 
 
@@ -86,14 +90,21 @@ def parse_fleet(
     top, more = validate(FleetModel, document.data, document)
     found.extend(more)
     clusters: list[ClusterConfig] = []
+    scoring = ScoringFiles(folder)
+    default, more = scoring.read(document, ("scoringProfile",), document.data)
+    found.extend(more)
     for at, item in enumerate(_clusters(document.data)):
         location: Location = ("clusters", at)
         model, more = validate(ClusterModel, item, document, location)
         found.extend(more)
         policy, more = _policy(item, document, location, interval_seconds)
         found.extend(more)
+        profile, more = scoring.read(document, (*location, "scoringProfile"), item)
+        found.extend(more)
         if model is not None:
-            cluster = replace(_converted(model, folder), wave_policy=policy)
+            cluster = replace(
+                _converted(model, folder), wave_policy=policy, scoring=profile or default or DEFAULT
+            )
             found.extend(cluster_problems(cluster, model, document, location))
             clusters.append(cluster)
     found.extend(fleet_problems(document))
@@ -162,7 +173,12 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         ssh=ssh,
         service=service,
         tolerate=model.tolerate,
+        log_dirs=model.log_dirs,
+        probe=probe_config(model.probe),
         hosts=tuple(_hosts(model.hosts, exporter)),
+        tenants=tuple(
+            TenantConfig(name=tenant.name, topics=tuple(tenant.topics)) for tenant in model.tenants
+        ),
         connect=connect_of(model.connect, folder),
         mirrors=mirrors_of(model.mirrors, model.name),
         schema_registry=registry_of(model.schema_registry, folder),

@@ -97,6 +97,7 @@ def cluster_problems(
     cluster: ClusterConfig, model: ClusterModel, document: Document, location: Location
 ) -> Iterator[Problem]:
     """What is wrong inside one cluster whose values have the right form."""
+    yield from _repeated_tenants(model, document, location)
     security: Location = (*location, "security")
     yield from _security_problems(model.security, document, security)
     yield from _file_problems(cluster.security, document, security)
@@ -129,6 +130,15 @@ def _further_sources(cluster: ClusterConfig, document: Document, at: Location) -
     yield from mirrors_problems(cluster.mirrors, names, document, (*at, "mirrors"))
     if cluster.schema_registry is not None:
         yield from rest_problems(cluster.schema_registry, document, (*at, "schemaRegistry"))
+
+
+def _repeated_tenants(
+    model: ClusterModel, document: Document, location: Location
+) -> Iterator[Problem]:
+    seen: dict[Any, Location] = {}
+    for at, tenant in enumerate(model.tenants):
+        where: Location = (*location, "tenants", at, "name")
+        yield from _repeated(document, seen, tenant.name, where, "tenant")
 
 
 def _security_problems(

@@ -9,10 +9,13 @@ from healthd.config.fields import Address, Host, Name, Port, Text, Variable
 from healthd.config.schema import FileModel, refusal
 from healthd.config.source_connect import ConnectModel
 from healthd.config.source_mirrors import MirrorModel
+from healthd.config.source_probe import ProbeModel
 from healthd.config.source_registry import RegistryModel
 from healthd.waves.spec import MAX_ID
 
 NOT_BUILT_MECHANISMS: Final = frozenset({"OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM"})
+MAX_TENANTS: Final = 100
+MAX_TENANT_PATTERNS: Final = 50
 PLACEHOLDERS: Final = frozenset({"broker_id", "host"})
 
 
@@ -109,6 +112,13 @@ class WaveModel(FileModel):
     policy: Any = Field(default_factory=dict)
 
 
+class TenantModel(FileModel):
+    """One item of `tenants`."""
+
+    name: Name
+    topics: Annotated[list[Text], Field(min_length=1, max_length=MAX_TENANT_PATTERNS)]
+
+
 class ClusterModel(FileModel):
     """One item of `clusters`."""
 
@@ -120,10 +130,14 @@ class ClusterModel(FileModel):
     ssh: SshModel | None = None
     service: ServiceModel | None = None
     tolerate: Literal["rack"] | None = None
+    log_dirs: bool | None = None
+    probe: ProbeModel | None = None
     hosts: list[HostModel] = Field(default_factory=list)
     connect: list[ConnectModel] = Field(default_factory=list)
     mirrors: list[MirrorModel] = Field(default_factory=list)
     schema_registry: RegistryModel | None = None
+    scoring_profile: Text | None = None
+    tenants: list[TenantModel] = Field(default_factory=list, max_length=MAX_TENANTS)
     wave: WaveModel = Field(default_factory=WaveModel)
 
 
@@ -133,4 +147,5 @@ class FleetModel(FileModel):
     api_version: Literal["healthd/v1"]
     kind: Literal["Fleet"]
     clusters: list[Any] | None = None
+    scoring_profile: Text | None = None
     canary: list[Address] = Field(default_factory=list)

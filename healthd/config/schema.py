@@ -78,6 +78,8 @@ def _limit_words(kind: str, context: Mapping[str, Any], otherwise: str) -> tuple
         return f"must be {limit}", "choose a value in that range"
     if kind in {"too_short", "string_too_short"}:
         return "is empty", "give it at least one value"
+    if kind == "too_long":
+        return f"has more than {context['max_length']} items", "keep the most important ones"
     return otherwise, "correct it"
 
 
