@@ -34,6 +34,11 @@ CHECK_TERMS: Final[dict[CheckCode, Term | None]] = {
     CheckCode.RACK_LOSS_NOT_TOLERATED: Term.PARTITIONS,
     CheckCode.BROKER_FENCED: Term.BROKERS,
     CheckCode.QUORUM_AT_RISK: Term.CONTROLLER,
+    CheckCode.SATURATED: Term.SATURATION,
+    CheckCode.CONTROLLER_FLAPPING: Term.CONTROLLER,
+    CheckCode.CONTROLLER_SPLIT: Term.CONTROLLER,
+    CheckCode.ISR_CHURN: Term.PARTITIONS,
+    CheckCode.LEADER_IMBALANCE: Term.PARTITIONS,
 }
 """The term that a check is about; a check that is not named here is about none."""
 

@@ -1,8 +1,6 @@
 """What one snapshot shows besides the numbers of the index (health-index.md section 3)."""
 
-import re
-from collections.abc import Collection, Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator, Mapping
 
 from healthd.health.checks import Finding, Objects, named, partitions_at
 from healthd.health.freshness import TermAge
@@ -11,13 +9,13 @@ from healthd.health.partitions import replica_counts
 from healthd.health.racks import racks_not_tolerated
 from healthd.health.scoring import ScoringProfile
 from healthd.health.signals import Signals
+from healthd.health.track_findings import track_findings
+from healthd.health.versions import versions_in_use
 from healthd.health.words import PartitionState, Term
 from healthd.model.codes import CheckCode, Severity
 from healthd.model.snapshot import Broker, ClusterSnapshot
 from healthd.model.words import BrokerState, QuorumMode
 from healthd.safety.quorum import unjudgeable, voters_behind
-
-_VERSION: Final = re.compile(r"([0-9]{1,9})\.([0-9]{1,9})(?![0-9])")
 
 
 def findings(
@@ -29,13 +27,14 @@ def findings(
 ) -> Iterator[Finding]:
     """Every finding without a cap that this snapshot may raise."""
     shown = scoring.checks.objects_shown
+    yield from track_findings(snapshot, history.tracks, scoring)
     is_quorum_seen = ages[Term.CONTROLLER].is_seen
     if is_quorum_seen:
         yield from _quorum(snapshot, scoring, history)
     if not ages[Term.BROKERS].is_seen:
         return
     yield from _partitions(signals, shown)
-    yield from _brokers(snapshot, shown)
+    yield from _brokers(snapshot, scoring, history)
     yield from _topics(snapshot, scoring)
     racks = racks_not_tolerated(
         snapshot, is_quorum_seen=is_quorum_seen and snapshot.quorum is not None
@@ -73,12 +72,6 @@ def capped_finding(
         objects=_cluster(snapshot),
         detail=_cluster_detail(code, signals),
     )
-
-
-def kafka_version(text: str | None) -> tuple[int, int] | None:
-    """The first two numbers of a version, None when there are none."""
-    match = _VERSION.match(text or "")
-    return (int(match[1]), int(match[2])) if match else None
 
 
 def _cluster(snapshot: ClusterSnapshot) -> Objects:
@@ -122,7 +115,10 @@ def _partitions(signals: Signals, shown: int) -> Iterator[Finding]:
             yield Finding(code=code, severity=severity, objects=partitions_at(places, shown))
 
 
-def _brokers(snapshot: ClusterSnapshot, shown: int) -> Iterator[Finding]:
+def _brokers(
+    snapshot: ClusterSnapshot, scoring: ScoringProfile, history: History
+) -> Iterator[Finding]:
+    shown = scoring.checks.objects_shown
     alive = _alive(snapshot)
     for code, concerned in (
         (CheckCode.BROKER_RECOVERING, [b.id for b in alive if b.state is BrokerState.RECOVERY]),
@@ -133,11 +129,12 @@ def _brokers(snapshot: ClusterSnapshot, shown: int) -> Iterator[Finding]:
             yield Finding(
                 code=code, severity=Severity.WARN, objects=named("broker", concerned, shown)
             )
-    versions = _versions(alive)
+    versions = versions_in_use(alive)
     if len(versions) > 1:
+        is_old = history.tracks.mixed_versions_seconds >= scoring.checks.mixed_versions_warn_seconds
         yield Finding(
             code=CheckCode.MIXED_VERSIONS,
-            severity=Severity.INFO,
+            severity=Severity.WARN if is_old else Severity.INFO,
             objects=_cluster(snapshot),
             detail=", ".join(f"{major}.{minor}" for major, minor in sorted(versions)),
         )
@@ -145,11 +142,6 @@ def _brokers(snapshot: ClusterSnapshot, shown: int) -> Iterator[Finding]:
 
 def _alive(snapshot: ClusterSnapshot) -> list[Broker]:
     return [broker for broker in snapshot.brokers if broker.alive and not broker.is_pure_controller]
-
-
-def _versions(brokers: Collection[Broker]) -> set[tuple[int, int]]:
-    found = (kafka_version(broker.version) for broker in brokers)
-    return {version for version in found if version is not None}
 
 
 def _topics(snapshot: ClusterSnapshot, scoring: ScoringProfile) -> Iterator[Finding]:
@@ -177,7 +169,7 @@ def _topics(snapshot: ClusterSnapshot, scoring: ScoringProfile) -> Iterator[Find
         )
     if too_few:
         works_from = scoring.checks.min_isr_above_rf_works_from
-        is_older = any(version < works_from for version in _versions(_alive(snapshot)))
+        is_older = any(version < works_from for version in versions_in_use(_alive(snapshot)))
         yield Finding(
             code=CheckCode.CONFIG_MINISR_GT_RF,
             severity=Severity.CRIT if is_older else Severity.WARN,

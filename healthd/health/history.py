@@ -3,9 +3,13 @@
 The daemon carries a `History` from snapshot to snapshot; `evaluate` on a file has none.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
+
+from healthd.health.tracks import NO_TRACKS, Tracks
+from healthd.model.codes import CheckCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +27,9 @@ class History:
     under_min_isr: frozenset[tuple[str, int]] = frozenset()
     """Topic and id of partitions that were UNDER_MIN_ISR with their last leader."""
     majority_lost: MajorityLost | None = None
+    tracks: Tracks = NO_TRACKS
+    since: Mapping[CheckCode, datetime] = field(default_factory=dict)
+    """Since when each check that is raised has been raised without a break."""
 
 
 NO_HISTORY: Final = History()

@@ -5,7 +5,7 @@ min.insync.replicas and on the racks of its replicas and ISR, so of 100,000 part
 differ in those are handed over, as examples of all others.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -46,6 +46,18 @@ def racks_not_tolerated(snapshot: ClusterSnapshot, *, is_quorum_seen: bool) -> t
             key=natural_key,
         )
     )
+
+
+def rack_codes(snapshot: ClusterSnapshot) -> Mapping[str, tuple[ReasonCode, ...]]:
+    """What the loss of each rack as a whole would break, by code, in natural order of the racks.
+
+    Topics whose min.insync.replicas is unknown are left out.
+    """
+    found = rack_blockers(replace(snapshot, topics=_examples(snapshot)), include_excluded=False)
+    return {
+        rack: tuple(sorted({blocker.code for blocker in blockers}))
+        for rack, blockers in found.items()
+    }
 
 
 def _examples(snapshot: ClusterSnapshot) -> tuple[Topic, ...]:

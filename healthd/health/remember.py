@@ -1,21 +1,46 @@
 """What a snapshot adds to the history that the next one is judged with."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+from healthd.health.checks import Check
 from healthd.health.history import NO_HISTORY, History, MajorityLost
 from healthd.health.partitions import read_partitions
 from healthd.health.scoring import DEFAULT, ScoringProfile
+from healthd.health.tracks import advance
 from healthd.health.words import PartitionState
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import QuorumMode
 from healthd.safety.quorum import unjudgeable, voters_behind
 
 
-def remember(
+def look_back(
     snapshot: ClusterSnapshot, before: History = NO_HISTORY, scoring: ScoringProfile = DEFAULT
 ) -> History:
-    """The history after a snapshot; call it once for each, in the order of their times."""
+    """The history with which a snapshot is judged: what goes on goes on until now."""
+    return replace(before, tracks=advance(before.tracks, snapshot, scoring))
+
+
+def remember(
+    snapshot: ClusterSnapshot,
+    before: History = NO_HISTORY,
+    scoring: ScoringProfile = DEFAULT,
+    *,
+    raised: Iterable[Check] = (),
+) -> History:
+    """The history after a snapshot; call it once for each, in the order of their times.
+
+    Args:
+        snapshot: What was judged.
+        before: What it was judged with.
+        scoring: The numbers.
+        raised: Its checks.
+    """
     return History(
         under_min_isr=_under_min_isr(snapshot, before, scoring),
         majority_lost=_majority_lost(snapshot, before.majority_lost),
+        tracks=before.tracks,
+        since={check.code: before.since.get(check.code, snapshot.observed_at) for check in raised},
     )
 
 

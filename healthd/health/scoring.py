@@ -137,6 +137,19 @@ class ChecksScoring:
     """Two snapshots this far apart must miss the quorum's majority before it is CRIT."""
     min_isr_above_rf_works_from: tuple[int, int] = (3, 7)
     """From this Kafka on, brokers use the smaller of RF and min.insync.replicas."""
+    saturated_below_ratio: float = 0.1
+    saturated_seconds: float = 300
+    flapping_changes: int = 4
+    flapping_over_seconds: float = 1800
+    split_snapshots: int = 2
+    """Pages of two nodes are read at two moments: one snapshot never proves two controllers."""
+    churn_leaves: int = 3
+    """A replica that leaves the ISR so often is churning; each restart is one leave."""
+    churn_over_seconds: float = 900
+    imbalance_above_share: float = 0.1
+    """Kafka's own leader.imbalance.per.broker.percentage."""
+    imbalance_seconds: float = 1800
+    mixed_versions_warn_seconds: float = 7 * 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +161,7 @@ class ScoringProfile:
     """
 
     name: str = "default"
-    version: str = "1"
+    version: str = "2"
     weights: Weights = field(default_factory=Weights)
     risk: PartitionRisk = field(default_factory=PartitionRisk)
     severities: Severities = field(default_factory=Severities)
@@ -253,6 +266,9 @@ def _validate_spans(profile: ScoringProfile) -> None:
         "freshness.configs_stale_intervals - configs_fresh_intervals": fresh.configs_stale_intervals
         - fresh.configs_fresh_intervals,
         "checks.objects_shown": profile.checks.objects_shown,
+        "checks.flapping_changes": profile.checks.flapping_changes,
+        "checks.split_snapshots": profile.checks.split_snapshots,
+        "checks.churn_leaves": profile.checks.churn_leaves,
     }
     for name, span in spans.items():
         if span <= 0:

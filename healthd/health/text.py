@@ -168,6 +168,39 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         "cannot be read.",
         action="Bring back the brokers that hold these partitions.",
     ),
+    CheckCode.SATURATED: _of_cluster(
+        "request handlers have been less than {detail}",
+        "Requests queue: clients see latency, then time-outs, and replicas may fall out of sync.",
+        "Look for what is new: a client, a topic, a reassignment. Quota it, or add brokers; stop "
+        "no broker meanwhile.",
+    ),
+    CheckCode.CONTROLLER_FLAPPING: _of_cluster(
+        "the active controller changed {detail}",
+        "Each change delays leader elections and topic changes; while it goes on nothing settles.",
+        "Look at the controllers' logs for elections, long pauses and slow disks, and at the "
+        "network between them.",
+    ),
+    CheckCode.CONTROLLER_SPLIT: CheckText(
+        one="1 node claims to be the active controller beside another one",
+        many="{count} nodes claim to be the active controller",
+        impact="Two controllers may give brokers orders that contradict each other.",
+        action="Find out which of them the quorum follows (kafka-metadata-quorum.sh describe "
+        "--status) and stop the others. Change nothing else until it is one.",
+    ),
+    CheckCode.ISR_CHURN: CheckText(
+        one="a replica of 1 partition left the ISR {detail}",
+        many="replicas of {count} partitions left the ISR {detail}",
+        impact="acks=all waits for replicas that come and go; the next failure finds fewer in "
+        "sync.",
+        action="Look for what these partitions share: one broker's disk, network or pauses.",
+    ),
+    CheckCode.LEADER_IMBALANCE: CheckText(
+        one="1 broker does not lead more than {detail}",
+        many="{count} brokers do not lead more than {detail}",
+        impact="The other brokers carry its share of the clients' requests.",
+        action="Run kafka-leader-election.sh --election-type preferred, and find out why "
+        "auto.leader.rebalance.enable has not done so.",
+    ),
     CheckCode.COLLECTOR_AUTH: _of_cluster(
         "healthd may not read everything{detail}",
         "What it may not read is not known: completeness falls and the gate is closed.",

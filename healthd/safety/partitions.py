@@ -5,7 +5,8 @@ partitions and 100 brokers. What a partition in sync answers depends only on the
 replicas stand, so partitions that are alike there are judged once.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from healthd.model.codes import ReasonCode
@@ -13,7 +14,7 @@ from healthd.model.order import natural_key
 from healthd.model.reason import Reason
 from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
 from healthd.model.words import BrokerState
-from healthd.safety.acknowledgements import Acknowledgements
+from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.replication import assigned, in_sync, is_whole, serving_brokers
 
 Verdict = tuple[ReasonCode, str]
@@ -94,6 +95,21 @@ def partition_blockers(
                 made[verdict] = Reason(code=verdict[0], object=name, detail=verdict[1])
             results[position].append(made[verdict])
     return results
+
+
+def breaking_counts(
+    snapshot: ClusterSnapshot, sets: BrokerSets, codes: Collection[ReasonCode]
+) -> Mapping[int, Mapping[ReasonCode, int]]:
+    """How many partitions each set would break, by code, with nothing acknowledged.
+
+    By the sets' positions; sets that break nothing are left out. Excluded topics do not count.
+    """
+    counts: dict[int, Counter[ReasonCode]] = {}
+    for _, _, answers in _answers(snapshot, sets, NONE, include_excluded=False):
+        for position, (code, _) in answers.items():
+            if code in codes:
+                counts.setdefault(position, Counter())[code] += 1
+    return counts
 
 
 def _answers(
