@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from healthd.collect.assemble import assemble
 from healthd.collect.configs import ConfigReader, ConfigsRound
-from healthd.collect.exporter import ExporterPages, Pages
+from healthd.collect.exporter import ExporterPages
 from healthd.collect.judge import judge
 from healthd.collect.knocking import knocks_of
 from healthd.collect.metadata_reader import MetadataReader
@@ -24,6 +24,7 @@ from healthd.collect.observation import (
     SourceFailure,
 )
 from healthd.collect.outlook import Outlook
+from healthd.collect.page import Pages
 from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
 from healthd.collect.reachability import Reach, judged, reach_of

@@ -3,43 +3,31 @@
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
-from healthd.collect import dialect_healthd
-from healthd.collect.observation import (
-    BrokerSignals,
-    FailureReason,
-    Origin,
-    PageSeen,
-    Source,
-    SourceFailure,
+from healthd.collect.observation import FailureReason, Origin, PageSeen, Source, SourceFailure
+from healthd.collect.page import FAMILIES, PageProblem, Pages, not_finite, signals_of_page
+from healthd.collect.page_body import ACCEPTED_ENCODING, pieces
+from healthd.collect.resolving import resolver
+from healthd.collect.scan import ContradictionError, CutOffError, PageError, Sample, Scanner
+
+MAX_PAGE_BYTES: Final = 64 * 1024 * 1024
+"""A catch-all page of a broker with 500 partitions is 1.7 MB, of one with 6,000 20 MB; ours is
+20 kB. A page is read as it arrives, so the limit bounds work and not memory."""
+
+PAGES_AT_ONCE: Final = 256
+"""Pages of one cluster that are read at the same time: one that hangs keeps its place."""
+
+_ROUND_LIMITS: Final = 2
+"""A whole round takes at most so many limits of one page, however many hang."""
+
+_NOTHING_THERE: Final = frozenset(
+    {FailureReason.TIMEOUT, FailureReason.REFUSED, FailureReason.NETWORK}
 )
-from healthd.collect.scan import PageError, Scanner
 
-MAX_PAGE_BYTES: Final = 8 * 1024 * 1024
-"""A catch-all page of a broker with 500 partitions is 1.7 MB; ours is 20 kB. More is no page."""
-
-PAGES_AT_ONCE: Final = 32
-"""Pages of one cluster that are read at the same time."""
-
-_SCANNER: Final = Scanner(dialect_healthd.FAMILIES)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pages:
-    """What one round of scraping gave."""
-
-    seen: Mapping[int, PageSeen]
-    failures: tuple[SourceFailure, ...]
-
-
-class _PageProblem(Exception):  # noqa: N818  # A value on its way to becoming a SourceFailure.
-    def __init__(self, reason: FailureReason, detail: str, origin: Origin = Origin.THEIRS) -> None:
-        super().__init__(detail)
-        self.reason, self.detail, self.origin = reason, detail, origin
+_SCANNER: Final = Scanner(FAMILIES)
 
 
 class ExporterPages:
@@ -59,7 +47,7 @@ class ExporterPages:
             urls: The page of each node, by node id.
             timeout_seconds: Limit for one whole page.
             clock: Monotonic seconds.
-            max_bytes: Pages larger than this are given up.
+            max_bytes: Pages larger than this are cut off.
         """
         self._urls = dict(urls)
         self._timeout = timeout_seconds
@@ -73,12 +61,15 @@ class ExporterPages:
         results = await asyncio.gather(*(self._one(node) for node in self._urls))
         seen: dict[int, PageSeen] = {}
         failures: list[SourceFailure] = []
-        for node, result in zip(self._urls, results, strict=True):
-            if isinstance(result, PageSeen):
-                seen[node] = result
-            else:
-                failures.append(result)
-        return Pages(seen=seen, failures=tuple(failures))
+        up: dict[int, bool] = {}
+        for node, (page, failure) in zip(self._urls, results, strict=True):
+            if page is not None:
+                seen[node] = page
+            if failure is not None:
+                failures.append(failure)
+            if failure is None or failure.reason is not FailureReason.DNS:
+                up[node] = failure is None or failure.reason not in _NOTHING_THERE
+        return Pages(seen=seen, failures=tuple(failures), up=up)
 
     async def close(self) -> None:
         """Close the session; may be called twice."""
@@ -86,89 +77,107 @@ class ExporterPages:
         if session is not None:
             await session.close()
 
-    async def _one(self, node: int) -> PageSeen | SourceFailure:
+    async def _one(self, node: int) -> tuple[PageSeen | None, SourceFailure | None]:
         url = self._urls[node]
         try:
-            async with self._slots, asyncio.timeout(self._timeout):
-                page = await self._fetch(url)
-            return PageSeen(signals=page_signals(page), at=self._clock())
-        except _PageProblem as problem:
-            reason, detail, origin = problem.reason, problem.detail, problem.origin
+            async with (
+                asyncio.timeout(_ROUND_LIMITS * self._timeout),
+                self._slots,
+                asyncio.timeout(self._timeout),
+            ):
+                samples = await self._samples(url)
+            page = PageSeen(signals=signals_of_page(samples), at=self._clock())
+        except PageProblem as problem:
+            return None, _failure(node, url, problem)
         except TimeoutError:
-            reason, origin = FailureReason.TIMEOUT, Origin.THEIRS
-            detail = f"gave no page within {self._timeout:g} s"
-        except aiohttp.ClientError as error:
-            reason, origin, detail = _client_problem(error)
-        return SourceFailure(
-            source=Source.METRICS,
-            origin=origin,
-            reason=reason,
-            node=node,
-            detail=f"The exporter of node {node} at {url} {detail}.",
-        )
+            detail = f"gave no whole page within {self._timeout:g} s"
+            return None, _failure(node, url, PageProblem(FailureReason.TIMEOUT, detail))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return None, _failure(node, url, client_problem(error))
+        odd = not_finite(samples)
+        if odd is None:
+            return page, None
+        return page, _failure(node, url, PageProblem(FailureReason.NOT_FINITE, odd))
 
-    async def _fetch(self, url: str) -> bytes:
+    async def _samples(self, url: str) -> dict[Sample, float]:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                headers={"Accept": "text/plain;version=0.0.4"},
-                connector=aiohttp.TCPConnector(limit=PAGES_AT_ONCE, limit_per_host=4),
-                auto_decompress=True,
+            self._session = page_session(
+                {"Accept": "text/plain;version=0.0.4"}, connections=PAGES_AT_ONCE
             )
         async with self._session.get(url, allow_redirects=False) as response:
-            if response.status != 200:  # noqa: PLR2004  # HTTP's word for "here it is".
-                raise _PageProblem(
-                    FailureReason.HTTP_STATUS, f"answered with HTTP status {response.status}"
-                )
+            check_status(response)
             if response.content_type == "text/html":
-                raise _PageProblem(
+                raise PageProblem(
                     FailureReason.NOT_METRICS, "answered with an HTML page: check port and path"
                 )
-            chunks: list[bytes] = []
-            size = 0
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > self._max_bytes:
-                    raise _PageProblem(
-                        FailureReason.TOO_LARGE,
-                        f"gave more than {self._max_bytes} bytes: "
-                        "use an include-listed rule file such as config/jmx/kafka.yml",
-                    )
-                chunks.append(chunk)
-            return b"".join(chunks)
+            scan = _SCANNER.begin()
+            try:
+                async for piece in pieces(response, self._max_bytes):
+                    scan.feed(piece)
+                return scan.finish()
+            except CutOffError as error:
+                raise PageProblem(FailureReason.INCOMPLETE, f"gave a page that {error}") from None
+            except ContradictionError as error:
+                raise PageProblem(FailureReason.CONTRADICTION, str(error)) from None
+            except PageError as error:
+                raise PageProblem(FailureReason.NOT_METRICS, f"gave a page that {error}") from None
 
 
-def page_signals(page: bytes) -> BrokerSignals:
-    """What one page says of its node.
+def page_session(headers: Mapping[str, str], *, connections: int) -> aiohttp.ClientSession:
+    """A session that keeps no cookies, follows no proxy and leaves bodies packed."""
+    return aiohttp.ClientSession(
+        headers={"Accept-Encoding": ACCEPTED_ENCODING, **headers},
+        connector=aiohttp.TCPConnector(limit=connections, limit_per_host=4, resolver=resolver()),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+    )
+
+
+def check_status(response: aiohttp.ClientResponse) -> None:
+    """Nothing, when the answer is what was asked for.
 
     Raises:
-        _PageProblem: it says nothing that may be believed.
+        PageProblem: it is a refusal, or points elsewhere; redirects are not followed, for nobody
+            configured where they lead to.
     """
-    try:
-        samples = _SCANNER.scan(page)
-    except PageError as error:
-        raise _PageProblem(FailureReason.NOT_METRICS, f"gave a page that {error}") from None
-    if samples.get((dialect_healthd.SCRAPE_ERROR, ()), 0.0) != 0:
-        raise _PageProblem(
-            FailureReason.SCRAPE_ERROR, "says jmx_scrape_error: its values are unknown"
+    if response.status in range(300, 400):
+        raise PageProblem(
+            FailureReason.REDIRECT,
+            f"answered with a redirect ({response.status}), which is not followed: "
+            "configure the address that it leads to",
         )
-    if not any(name in dialect_healthd.KAFKA_FAMILIES for name, _ in samples):
-        raise _PageProblem(
-            FailureReason.NO_KAFKA_METRICS,
-            "gave a page without Kafka's metrics: still starting, or another rule file",
-        )
-    return dialect_healthd.signals_of(samples)
+    if response.status != 200:  # noqa: PLR2004  # HTTP's word for "here it is".
+        raise PageProblem(FailureReason.HTTP_STATUS, f"answered with HTTP status {response.status}")
 
 
-def _client_problem(error: aiohttp.ClientError) -> tuple[FailureReason, Origin, str]:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return FailureReason.DNS, Origin.OURS, "has a name that cannot be resolved here"
+def _failure(node: int, url: str, problem: PageProblem) -> SourceFailure:
+    return SourceFailure(
+        source=Source.METRICS,
+        origin=problem.origin,
+        reason=problem.reason,
+        node=node,
+        detail=f"The exporter of node {node} at {url} {problem.detail}.",
+    )
+
+
+def client_problem(error: Exception) -> PageProblem:
+    """What an HTTP client's error says, in our words."""
+    if isinstance(error, aiohttp.ClientError):
+        return PageProblem(*_client_problem(error))
+    return PageProblem(FailureReason.NETWORK, f"cannot be asked ({type(error).__name__})")
+
+
+def _client_problem(error: aiohttp.ClientError) -> tuple[FailureReason, str, Origin]:
+    theirs = Origin.THEIRS
     cause = getattr(error, "os_error", None)
+    if isinstance(error, aiohttp.ClientConnectorDNSError) or isinstance(cause, socket.gaierror):
+        return FailureReason.DNS, "has a name that cannot be resolved here", Origin.OURS
     if isinstance(cause, ConnectionRefusedError):
-        return FailureReason.REFUSED, Origin.THEIRS, "refused the connection"
-    if isinstance(cause, socket.gaierror):
-        return FailureReason.DNS, Origin.OURS, "has a name that cannot be resolved here"
+        return FailureReason.REFUSED, "refused the connection", theirs
     if isinstance(error, aiohttp.ClientSSLError):
-        return FailureReason.TLS, Origin.THEIRS, "could not agree on TLS"
+        return FailureReason.TLS, "could not agree on TLS", theirs
     if isinstance(error, aiohttp.ClientOSError):
-        return FailureReason.NETWORK, Origin.THEIRS, f"broke the connection ({error.strerror})"
-    return FailureReason.PROTOCOL, Origin.THEIRS, f"spoke no proper HTTP ({type(error).__name__})"
+        return FailureReason.NETWORK, f"broke the connection ({error.strerror})", theirs
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return FailureReason.NETWORK, "closed the connection without an answer", theirs
+    return FailureReason.PROTOCOL, f"spoke no proper HTTP ({type(error).__name__})", theirs

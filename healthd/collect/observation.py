@@ -62,6 +62,24 @@ class FailureReason(StrEnum):
     NO_KAFKA_METRICS = "no_kafka_metrics"
     SCRAPE_ERROR = "scrape_error"
     TOO_LARGE = "too_large"
+    INCOMPLETE = "incomplete"
+    """It was cut off: half a page says nothing of the other half."""
+    BAD_ENCODING = "bad_encoding"
+    """Compressed or encoded in a way that cannot be undone."""
+    REDIRECT = "redirect"
+    CONTRADICTION = "contradiction"
+    """It says two different things of one and the same."""
+    NOT_FINITE = "not_finite"
+    """A value that is no number; the rest counts."""
+    TARGET_DOWN = "target_down"
+    """Prometheus could not scrape it."""
+    NO_DATA = "no_data"
+    """Prometheus knows nothing of it."""
+    QUERY_FAILED = "query_failed"
+    PARTIAL = "partial"
+    """The answer came with warnings: what is not in it may be there all the same."""
+    AMBIGUOUS = "ambiguous"
+    """More than one that it could be."""
     BUSY = "busy"
     PROTOCOL = "protocol"
 
@@ -259,6 +277,8 @@ class Observations:
     """Of brokers, by id; only asked for when metadata cannot be trusted."""
     all_refused: bool = False
     """Every bootstrap and known broker address refused the connection."""
+    all_gone: bool = False
+    """Some timed out, a second path to their hosts failed too, and others answer this process."""
     any_answered: bool = False
     """Some broker answered something in this round."""
     log_dirs: Mapping[int, LogDirsSeen] = field(default_factory=lambda: NOTHING)
@@ -266,8 +286,6 @@ class Observations:
     sections: Mapping[str, SectionSeen] = field(default_factory=dict)
     """What further sources gave since the last round, by their name in `extra`."""
     failures: tuple[SourceFailure, ...] = ()
-    all_gone: bool = False
-    """Some timed out, a second path to their hosts failed too, and others answer this process."""
 
     @property
     def nobody_there(self) -> bool:

@@ -6,8 +6,9 @@ timestamps, unusual spacing) is given to prometheus_client's parser, which is al
 tests: on every page the two agree.
 """
 
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from prometheus_client.openmetrics.parser import (
@@ -25,8 +26,26 @@ _NUMBER: Final = re.compile(
 )
 
 
+MAX_LINE_BYTES: Final = 1_048_576
+"""A page without line ends is no page; a `# HELP` line of a real one has a few hundred bytes."""
+
+MAX_SAMPLES: Final = 50_000
+"""Samples of wanted families that are kept of one page; a broker's has some twenty."""
+
+_BLOCK_BYTES: Final = 131_072
+"""Lines are scanned when so much has arrived: small pieces cost more in calls than in scanning."""
+
+
 class PageError(ValueError):
     """A page that is no exposition text."""
+
+
+class CutOffError(PageError):
+    """A page that ends in the middle of a line: a number may have lost its last digits."""
+
+
+class ContradictionError(PageError):
+    """A page with two values for one series: which of them is true is not known."""
 
 
 class Scanner:
@@ -45,16 +64,82 @@ class Scanner:
         Raises:
             PageError: a line of a wanted family is no sample.
         """
-        found: dict[Sample, float] = {}
-        for match in self._line.finditer(b"\n" + page):
+        text = b"\n" + page
+        return dict(self._samples(text, len(text)))
+
+    def begin(self) -> "PageScan":
+        """A scan of a page that is still arriving."""
+        return PageScan(self._samples)
+
+    def _samples(self, text: bytes, end: int) -> Iterator[tuple[Sample, float]]:
+        """The samples of the lines before `end`; each line's own line end is the one before it."""
+        for match in self._line.finditer(text, 0, end):
             name, rest = match.groups()
             sample = _plain(name, rest)
             if sample is None:
-                found.update(_odd(name + rest))
+                yield from _odd(name + rest).items()
             else:
-                key, value = sample
-                found[key] = value
-        return found
+                yield sample
+
+
+class PageScan:
+    """One page while it arrives: complete lines are read and let go, so memory stays small.
+
+    Stricter than `Scanner.scan`: it refuses pages that end in mid-line, that say two things of one
+    series, or that have more wanted samples than any broker.
+    """
+
+    def __init__(self, samples: Callable[[bytes, int], Iterator[tuple[Sample, float]]]) -> None:
+        self._samples = samples
+        self._found: dict[Sample, float] = {}
+        self._parts: list[bytes] = [b"\n"]
+        self._new_bytes = 0
+
+    def feed(self, piece: bytes) -> None:
+        """Take in the next piece.
+
+        Raises:
+            PageError: the page cannot be one, whatever comes after.
+        """
+        self._parts.append(piece)
+        self._new_bytes += len(piece)
+        if self._new_bytes >= _BLOCK_BYTES:
+            self._read()
+
+    def finish(self) -> dict[Sample, float]:
+        """The value of every sample of the wanted families, now that the page has ended.
+
+        Raises:
+            PageError: a line of a wanted family is no sample, or the page breaks off.
+        """
+        self._read()
+        if b"".join(self._parts).strip():
+            raise CutOffError("ends in the middle of a line")
+        return self._found
+
+    def _read(self) -> None:
+        text = b"".join(self._parts)
+        if b"\0" in text:
+            raise PageError("is not text: it has zero bytes")
+        end = text.rfind(b"\n")
+        for key, value in self._samples(text, end):
+            before = self._found.setdefault(key, value)
+            # Not a number is not even equal to itself.
+            if before != value and not (math.isnan(before) and math.isnan(value)):
+                raise ContradictionError(f"says both {before:g} and {value:g} of {_shown(key)}")
+        if len(self._found) > MAX_SAMPLES:
+            raise PageError(f"has more than {MAX_SAMPLES} samples of the wanted families")
+        rest = text[end:]
+        if len(rest) > MAX_LINE_BYTES:
+            raise PageError(f"has a line of more than {MAX_LINE_BYTES} bytes")
+        self._parts = [rest]
+        self._new_bytes = 0
+
+
+def _shown(sample: Sample) -> str:
+    name, labels = sample
+    inner = ",".join(f'{key}="{value}"' for key, value in labels)
+    return f"{name}{{{inner}}}"[:120] if labels else name
 
 
 def _plain(name: bytes, rest: bytes) -> tuple[Sample, float] | None:

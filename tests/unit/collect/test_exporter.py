@@ -88,7 +88,9 @@ async def test_a_real_page_gives_the_signals_of_its_node(serve: Serve) -> None:
         ),
         pytest.param(says(""), FailureReason.NO_KAFKA_METRICS, id="empty"),
         pytest.param(
-            says(PAGE + "jmx_scrape_error 1.0\n"), FailureReason.SCRAPE_ERROR, id="scrape-error"
+            says(PAGE.replace("jmx_scrape_error 0.0", "jmx_scrape_error 1.0")),
+            FailureReason.SCRAPE_ERROR,
+            id="scrape-error",
         ),
         pytest.param(says("x" * 200_000), FailureReason.TOO_LARGE, id="too-large"),
     ],
@@ -104,7 +106,7 @@ async def test_a_redirect_is_not_followed(serve: Serve) -> None:
     failure = await failure_of(
         await serve(says("", status=302, headers={"Location": "http://127.0.0.1:1/"}))
     )
-    assert failure.reason is FailureReason.HTTP_STATUS
+    assert failure.reason is FailureReason.REDIRECT
 
 
 async def test_a_page_that_never_ends_runs_into_its_deadline(serve: Serve) -> None:

@@ -1,0 +1,83 @@
+"""What the samples of one page say of its node, and why a page may not be believed.
+
+A page is the same whether we read it or a Prometheus server did.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from healthd.collect import dialect_healthd
+from healthd.collect.observation import (
+    BrokerSignals,
+    FailureReason,
+    Origin,
+    PageSeen,
+    SourceFailure,
+)
+from healthd.collect.scan import Sample
+from healthd.model.snapshot import NOTHING
+
+FAMILIES: Final = dialect_healthd.FAMILIES
+"""All that is kept of a page."""
+
+NAMES_SHOWN: Final = 3
+"""Families that one sentence names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """What one round of reading the pages of a cluster gave."""
+
+    seen: Mapping[int, PageSeen] = field(default_factory=lambda: NOTHING)
+    failures: tuple[SourceFailure, ...] = ()
+    up: Mapping[int, bool] = field(default_factory=lambda: NOTHING)
+    """Whether anything answered at the node's exporter, by node: a second path to the same host.
+    A node that this round tells nothing of is not in it."""
+
+
+class PageProblem(Exception):  # noqa: N818  # A value on its way to becoming a SourceFailure.
+    """Why a page says nothing that may be believed."""
+
+    def __init__(self, reason: FailureReason, detail: str, origin: Origin = Origin.THEIRS) -> None:
+        super().__init__(detail)
+        self.reason, self.detail, self.origin = reason, detail, origin
+
+
+def signals_of_page(samples: Mapping[Sample, float]) -> BrokerSignals:
+    """What one page says of its node; values that are no numbers are left out: unknown.
+
+    Args:
+        samples: The samples of `FAMILIES`, without whatever a scraper added to their labels.
+
+    Raises:
+        PageProblem: it says nothing that may be believed.
+    """
+    if samples.get((dialect_healthd.SCRAPE_ERROR, ()), 0.0) != 0:
+        raise PageProblem(
+            FailureReason.SCRAPE_ERROR,
+            "says jmx_scrape_error: its values are unknown; the broker's log says what broke",
+        )
+    if not has_kafka(samples):
+        raise PageProblem(
+            FailureReason.NO_KAFKA_METRICS,
+            "gave a page without Kafka's metrics: still starting, or another rule file",
+        )
+    return dialect_healthd.signals_of(
+        {key: value for key, value in samples.items() if math.isfinite(value)}
+    )
+
+
+def has_kafka(samples: Iterable[Sample]) -> bool:
+    """Whether the page is of an agent that reads Kafka, and has begun to."""
+    return any(name in dialect_healthd.KAFKA_FAMILIES for name, _ in samples)
+
+
+def not_finite(samples: Mapping[Sample, float]) -> str | None:
+    """What to say of values that are no numbers; None when all are."""
+    names = sorted({name for (name, _), value in samples.items() if not math.isfinite(value)})
+    if not names:
+        return None
+    shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
+    return f"gave no finite number for {shown}: that is unknown, the rest counts"
