@@ -12,6 +12,7 @@ from healthd.config.secrets import SecretRef
 from healthd.config.source_connect import ConnectConfig
 from healthd.config.source_mirrors import MirrorConfig
 from healthd.config.source_rest import RestConfig
+from healthd.config.source_zookeeper import ZookeeperConfig
 from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.waves.policy import WavePolicy
 
@@ -119,12 +120,17 @@ class ClusterConfig:
     service: ServiceCommands | None = None
     tolerate: str | None = None
     """`rack`: losing any one rack is meant to be survived."""
+    log_dirs: bool | None = None
+    """Ask brokers for their log directories; None: yes, and they count where metrics do."""
+    probe: ProbeConfig | None = None
     hosts: tuple[HostConfig, ...] = ()
     connect: tuple[ConnectConfig, ...] = ()
     """The Kafka Connect clusters that work on it."""
     mirrors: tuple[MirrorConfig, ...] = ()
     """The MirrorMaker 2 flows that lead to it."""
     schema_registry: RestConfig | None = None
+    zookeeper: ZookeeperConfig | None = None
+    """Its ensemble; None: it is on KRaft."""
     scoring: ScoringProfile = DEFAULT
     tenants: tuple[TenantConfig, ...] = ()
     wave_policy: WavePolicy = field(default_factory=WavePolicy)
