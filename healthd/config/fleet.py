@@ -11,6 +11,7 @@ from healthd.config.addresses import join_address
 from healthd.config.secrets import SecretRef
 from healthd.config.source_connect import ConnectConfig
 from healthd.config.source_mirrors import MirrorConfig
+from healthd.config.source_probe import ProbeConfig
 from healthd.config.source_rest import RestConfig
 from healthd.config.source_zookeeper import ZookeeperConfig
 from healthd.health.scoring import DEFAULT, ScoringProfile
