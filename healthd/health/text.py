@@ -201,6 +201,29 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         action="Run kafka-leader-election.sh --election-type preferred, and find out why "
         "auto.leader.rebalance.enable has not done so.",
     ),
+    CheckCode.CONNECTOR_FAILED: CheckText(
+        one="1 connector or task of Kafka Connect has failed{detail}",
+        many="{count} connectors or tasks of Kafka Connect have failed{detail}",
+        impact="What they moved stands still; Connect does not restart a failed task by itself.",
+        action="Repair the cause in the trace, then restart: POST "
+        "/connectors/NAME/restart?includeTasks=true&onlyFailed=true on any worker.",
+    ),
+    CheckCode.MIRROR_LAG: CheckText(
+        one="1 mirror is behind, or was not seen lately{detail}",
+        many="{count} mirrors are behind, or were not seen lately{detail}",
+        impact="What the source wrote since then is missing on this cluster: a failover to it "
+        "would lose that, and it is not ready for one.",
+        action="Look at MirrorMaker's connectors and tasks, at its workers' load, and at whether "
+        "the source answers. Do not fail over to this cluster meanwhile.",
+    ),
+    CheckCode.REGISTRY_DOWN: CheckText(
+        one="1 instance of the Schema Registry is down{detail}",
+        many="{count} instances of the Schema Registry are down{detail}",
+        impact="Clients use the other instances. When the primary or every one is down no schema "
+        "can be registered, and clients that start cannot read schemas.",
+        action="Start the instance again and read its log; it needs its topic _schemas to be "
+        "available.",
+    ),
     CheckCode.COLLECTOR_AUTH: _of_cluster(
         "healthd may not read everything{detail}",
         "What it may not read is not known: completeness falls and the gate is closed.",
