@@ -23,7 +23,7 @@ class Source(StrEnum):
     LOG_DIRS = "logDirs"
     PROBE = "probe"
     CERTIFICATES = "certificates"
-    CONNECT = "connect"
+    CONNECT = "connectors"
     MIRRORS = "mirrors"
     REGISTRY = "schemaRegistry"
 
