@@ -15,6 +15,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from kafka.protocol.metadata import MetadataRequest, MetadataResponse
 
+__all__ = ["MetadataResponse", "RawMetadata", "RawMetadataRequest"]
+
 OLDEST_VERSION: Final = 9
 """The first with compact encoding (Kafka 2.4); older brokers are read through librdkafka."""
 NEWEST_VERSION: Final = 13
