@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from healthd.collect.assemble_disks import log_dirs_at_now, metrics_at_now
 from healthd.collect.assemble_nodes import brokers_now, quorum_now, unclean_elections_now
 from healthd.collect.assemble_topics import shown_topics, topics_now
 from healthd.collect.judge import Judgement, judge, with_inferred_quorum
@@ -56,7 +57,9 @@ def assemble(
     judged = judge(observed, last)
     metadata = judged.metadata
     at = now.monotonic
-    topics = topics_now(last, metadata, observed.min_insync_replicas, began)
+    topics = topics_now(
+        last, metadata, observed.min_insync_replicas, began, probe_topic=target.probe_topic
+    )
     quorum = quorum_now(last, observed, at)
     page_at = {**last.page_at, **{node: page.at for node, page in observed.pages.items()}}
     log_dirs_at = log_dirs_at_now(target, last, observed)
@@ -170,7 +173,7 @@ def _ages(
     by_log_dirs = target.counts_log_dirs_alone and EvidenceGroup.METRICS in seen_at
     if target.exporter_urls or by_log_dirs:
         configured.append(EvidenceGroup.METRICS)
-    if target.is_probed or EvidenceGroup.PROBE in seen_at:
+    if target.is_probed:
         configured.append(EvidenceGroup.PROBE)
     return {
         group: max(0.0, round(now - seen_at[group], 3)) if group in seen_at else None

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from healthd.collect.assemble_disks import with_log_dirs
 from healthd.collect.idle import idle_ratio
 from healthd.collect.judge import caught_up
 from healthd.collect.observation import (
@@ -15,7 +16,7 @@ from healthd.collect.observation import (
 from healthd.collect.state import DAY_SECONDS, LastValues
 from healthd.collect.target import ClusterTarget
 from healthd.model.snapshot import NO_LEADER, Broker, Quorum, Topic, holders
-from healthd.model.words import QuorumMode, Role
+from healthd.model.words import Excluded, QuorumMode, Role
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +56,7 @@ def quorum_now(last: LastValues, observed: Observations, now: float) -> QuorumNo
     since = last.absent_since
     if since is None:
         since = now if last.leader_seen_at is None else last.leader_seen_at
-    before = last.quorum or Quorum(mode=QuorumMode.KRAFT)
+    before = last.quorum or Quorum(mode=QuorumMode.KRAFT if seen is None else seen.mode)
     voters = before.voters if seen is None or not seen.voters else seen.voters
     return QuorumNow(
         quorum=replace(
@@ -88,7 +89,7 @@ class _Facts:
     quorum: Quorum | None
     caught_up: frozenset[int] | None
     """None: not known in this round."""
-    page_at: Mapping[int, float]
+    metrics_at: Mapping[int, float]
     now: float
 
 
@@ -100,12 +101,15 @@ def brokers_now(  # Everything that a node is made of, by keyword.
     last: LastValues,
     topics: Mapping[str, Topic],
     quorum: Quorum | None,
-    page_at: Mapping[int, float],
+    metrics_at: Mapping[int, float],
     now: float,
 ) -> tuple[Broker, ...]:
     """All expected nodes by id: configured, alive, holding a replica, or voting."""
     listed = last.listed if metadata is None else frozenset(metadata.brokers)
-    replica_holders = holders(topics.values())
+    # healthd's own topic makes nobody expected: a broker that was emptied may go for good.
+    replica_holders = holders(
+        topic for topic in topics.values() if topic.excluded is not Excluded.PROBE
+    )
     seen = observed.quorum
     facts = _Facts(
         target=target,
@@ -117,7 +121,7 @@ def brokers_now(  # Everything that a node is made of, by keyword.
         replica_holders=replica_holders,
         quorum=quorum,
         caught_up=None if seen is None or seen.leader_id == NO_LEADER else caught_up(seen),
-        page_at=page_at,
+        metrics_at=metrics_at,
         now=now,
     )
     voters = () if quorum is None else (voter.id for voter in quorum.voters)
@@ -209,7 +213,7 @@ def _is_fenced(node: int, known: ClusterNode | None, before: Broker | None, fact
 
 
 def _with_signals(base: Broker, before: Broker | None, facts: _Facts) -> Broker:
-    at = facts.page_at.get(base.id)
+    at = facts.metrics_at.get(base.id)
     age = None if at is None else max(0.0, round(facts.now - at, 3))
     if before is not None:
         base = replace(
@@ -222,13 +226,14 @@ def _with_signals(base: Broker, before: Broker | None, facts: _Facts) -> Broker:
         )
     base = replace(base, metrics_age_seconds=age)
     page = facts.observed.pages.get(base.id)
+    dirs = facts.observed.log_dirs.get(base.id)
     if page is None:
-        return base
+        return with_log_dirs(base, dirs, None)
     signals = page.signals
     idle = None
     if not base.is_pure_controller:
         idle = idle_ratio(page, facts.last.pages.get(base.id), combined=_is_combined(base, page))
-    return replace(
+    found = replace(
         base,
         state=signals.state or base.state,
         request_handler_idle=base.request_handler_idle if idle is None else idle,
@@ -238,6 +243,7 @@ def _with_signals(base: Broker, before: Broker | None, facts: _Facts) -> Broker:
         else signals.offline_log_dirs,
         version=signals.version or base.version,
     )
+    return with_log_dirs(found, dirs, signals.offline_log_dirs)
 
 
 def _is_combined(broker: Broker, page: PageSeen) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from healthd.collect.observation import MetadataSeen, PartitionKey, Reassigning
 from healthd.collect.state import LastValues
 from healthd.model.snapshot import NO_LEADER, Topic
+from healthd.model.words import Excluded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,11 +23,14 @@ def topics_now(
     metadata: MetadataSeen | None,
     min_insync_replicas: Mapping[str, int] | None,
     now: float,
+    *,
+    probe_topic: str | None = None,
 ) -> TopicsNow:
     """The topics as last seen, with what this round says of them.
 
     A broker that has just started may list fewer topics, or a topic with fewer partitions, for a
-    moment: such a one is gone when it is missing in two rounds in a row.
+    moment: such a one is gone when it is missing in two rounds in a row. healthd's own topic is
+    marked: it is left out of the index.
     """
     if metadata is None:
         return TopicsNow(
@@ -38,6 +42,9 @@ def topics_now(
         topic.name: _with_known_min_isr(topic, last.topics.get(topic.name))
         for topic in metadata.topics
     }
+    own = None if probe_topic is None else found.get(probe_topic)
+    if probe_topic is not None and own is not None and own.excluded is None:
+        found[probe_topic] = replace(own, excluded=Excluded.PROBE)
     missing: set[str] = set()
     for name, before in last.topics.items():
         after = found.get(name)

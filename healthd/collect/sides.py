@@ -1,5 +1,6 @@
 """The further sources that a cluster's configuration asks for."""
 
+from healthd.collect.logdirs import LogDirsSource
 from healthd.collect.side import SideSource
 from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig
@@ -11,5 +12,8 @@ def sides_of(config: ClusterConfig, target: ClusterTarget) -> tuple[SideSource, 
     Raises:
         ConfigError: a secret cannot be read; names where it should be.
     """
-    del config, target
-    return ()
+    del config
+    sources: list[SideSource] = []
+    if target.reads_log_dirs:
+        sources.append(LogDirsSource(target))
+    return tuple(sources)

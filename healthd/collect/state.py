@@ -57,6 +57,8 @@ class LastValues:
     pages: Mapping[int, PageSeen] = field(default_factory=_nothing)
     page_at: Mapping[int, float] = field(default_factory=_nothing)
     """When each node's last page was read; survives a restart, which pages do not."""
+    log_dirs_at: Mapping[int, float] = field(default_factory=_nothing)
+    """When each broker last told how full its disks are."""
     unclean_elections: tuple[tuple[float, int], ...] | None = None
     """Increases with their times over 24 hours; None: no controller has told."""
     refused_since: float | None = None
@@ -101,6 +103,11 @@ class LastValues:
                 broker.id: then - age
                 for broker in snapshot.brokers
                 if (age := _page_age(snapshot, broker)) is not None
+            },
+            log_dirs_at={
+                broker.id: then - broker.metrics_age_seconds
+                for broker in snapshot.brokers
+                if broker.disk_used_ratio is not None and broker.metrics_age_seconds is not None
             },
             unclean_elections=None if count is None else ((then, count),) if count else (),
             unreachable=snapshot.unreachable,
