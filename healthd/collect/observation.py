@@ -26,10 +26,18 @@ class Source(StrEnum):
     CONNECT = "connectors"
     MIRRORS = "mirrors"
     REGISTRY = "schemaRegistry"
+    ZOOKEEPER = "zookeeper"
 
 
 NOT_ABOUT_THE_CLUSTER: Final = frozenset(
-    {Source.METRICS, Source.CERTIFICATES, Source.CONNECT, Source.MIRRORS, Source.REGISTRY}
+    {
+        Source.METRICS,
+        Source.CERTIFICATES,
+        Source.CONNECT,
+        Source.MIRRORS,
+        Source.REGISTRY,
+        Source.ZOOKEEPER,
+    }
 )
 """Sources beside Kafka itself: that we cannot read them says nothing of our way to the cluster."""
 
@@ -173,6 +181,8 @@ class QuorumSeen:
     """Last-caught-up time in milliseconds by node id."""
     fetch_timeout_ms: int | None = None
     mode: QuorumMode = QuorumMode.KRAFT
+    registered: frozenset[int] | None = None
+    """Brokers with a live session in ZooKeeper; None: not asked (KRaft), or not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,11 +217,17 @@ class BrokerSignals:
     is_broker_pool: bool = False
     """The idle values are those of the broker's own pool (4.2 and later)."""
     offline_log_dirs: int | None = None
+    remaining_logs: int | None = None
+    """Logs left to recover after an unclean stop, of all directories; told only meanwhile."""
     disk_used_ratio: float | None = None
     version: str | None = None
     start_time_seconds: float | None = None
     unclean_elections: float | None = None
     """Counter; every controller publishes it."""
+    isr_shrinks: float | None = None
+    """Counter, of partitions that the broker leads."""
+    isr_expands: float | None = None
+    """Counter, of partitions that the broker leads."""
     active_controllers: int | None = None
     global_topics: int | None = None
     global_partitions: int | None = None

@@ -4,11 +4,12 @@ A page is the same whether we read it or a Prometheus server did.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from healthd.collect import dialect_healthd
+from healthd.collect import dialects
+from healthd.collect.dialect_signals import has_kafka, signals_of
 from healthd.collect.observation import (
     BrokerSignals,
     FailureReason,
@@ -19,7 +20,7 @@ from healthd.collect.observation import (
 from healthd.collect.scan import Sample
 from healthd.model.snapshot import NOTHING
 
-FAMILIES: Final = dialect_healthd.FAMILIES
+FAMILIES: Final = dialects.FAMILIES
 """All that is kept of a page."""
 
 NAMES_SHOWN: Final = 3
@@ -49,12 +50,12 @@ def signals_of_page(samples: Mapping[Sample, float]) -> BrokerSignals:
     """What one page says of its node; values that are no numbers are left out: unknown.
 
     Args:
-        samples: The samples of `FAMILIES`, without whatever a scraper added to their labels.
+        samples: The samples of `FAMILIES`, in any dialect.
 
     Raises:
         PageProblem: it says nothing that may be believed.
     """
-    if samples.get((dialect_healthd.SCRAPE_ERROR, ()), 0.0) != 0:
+    if samples.get((dialects.SCRAPE_ERROR, ()), 0.0) != 0:
         raise PageProblem(
             FailureReason.SCRAPE_ERROR,
             "says jmx_scrape_error: its values are unknown; the broker's log says what broke",
@@ -64,14 +65,7 @@ def signals_of_page(samples: Mapping[Sample, float]) -> BrokerSignals:
             FailureReason.NO_KAFKA_METRICS,
             "gave a page without Kafka's metrics: still starting, or another rule file",
         )
-    return dialect_healthd.signals_of(
-        {key: value for key, value in samples.items() if math.isfinite(value)}
-    )
-
-
-def has_kafka(samples: Iterable[Sample]) -> bool:
-    """Whether the page is of an agent that reads Kafka, and has begun to."""
-    return any(name in dialect_healthd.KAFKA_FAMILIES for name, _ in samples)
+    return signals_of(samples)
 
 
 def not_finite(samples: Mapping[Sample, float]) -> str | None:

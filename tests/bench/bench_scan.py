@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from healthd.collect import dialect_healthd
+from healthd.collect import dialects
 from healthd.collect.scan import Sample, Scanner, samples_of
 
 PAGE = (Path(__file__).parents[1] / "data" / "broker_page.txt").read_bytes()
@@ -30,14 +30,14 @@ def seconds(work: Callable[[], object], rounds: int) -> float:
 
 def by_oracle(page: bytes) -> dict[Sample, float]:
     families = samples_of(text_string_to_metric_families(page.decode()))
-    return {key: value for key, value in families.items() if key[0] in dialect_healthd.FAMILIES}
+    return {key: value for key, value in families.items() if key[0] in dialects.FAMILIES}
 
 
 @pytest.mark.bench
 @pytest.mark.parametrize("times", [1, TIMES], ids=["own rules", "catch-all size"])
 def test_scan_beside_the_oracle(times: int) -> None:
     page = PAGE * times
-    scanner = Scanner(dialect_healthd.FAMILIES)
+    scanner = Scanner(dialects.FAMILIES)
     assert scanner.scan(page) == by_oracle(page)
     own = seconds(lambda: scanner.scan(page), 20)
     oracle = seconds(lambda: by_oracle(page), 5)

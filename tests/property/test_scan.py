@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from healthd.collect import dialect_healthd
+from healthd.collect import dialects
 from healthd.collect.scan import Sample, Scanner, samples_of
 
 PAGE = Path(__file__).parents[1] / "data" / "broker_page.txt"
@@ -54,7 +54,7 @@ def test_scan_agrees_with_the_oracle(rows: list[str]) -> None:
 
 def test_scan_agrees_with_the_oracle_on_a_real_page() -> None:
     page = PAGE.read_bytes()
-    wanted = frozenset(dialect_healthd.FAMILIES)
+    wanted = frozenset(dialects.FAMILIES)
     found = Scanner(wanted).scan(page)
     assert len(found) >= 10
     assert found == oracle(page.decode(), wanted)
