@@ -1,5 +1,6 @@
 """The further sources that a cluster's configuration asks for."""
 
+from healthd.collect.certificates import CertificateReader
 from healthd.collect.logdirs import LogDirsSource
 from healthd.collect.side import SideSource
 from healthd.collect.target import ClusterTarget
@@ -16,4 +17,6 @@ def sides_of(config: ClusterConfig, target: ClusterTarget) -> tuple[SideSource, 
     sources: list[SideSource] = []
     if target.reads_log_dirs:
         sources.append(LogDirsSource(target))
+    if target.access.uses_tls:
+        sources.append(CertificateReader(target))
     return tuple(sources)

@@ -224,6 +224,14 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         action="Start the instance again and read its log; it needs its topic _schemas to be "
         "available.",
     ),
+    CheckCode.CERT_EXPIRY: CheckText(
+        one="a certificate expires soon, or has expired{detail}",
+        many="certificates of {count} objects expire soon, or have expired{detail}",
+        impact="When a listener's certificate is over, clients that connect anew are refused; when "
+        "healthd's own is, healthd sees nothing any more.",
+        action="Have it signed again, put it where the broker (or healthd) reads it, and check "
+        "with `healthd doctor`. Brokers take a new keystore by a dynamic config, unrestarted.",
+    ),
     CheckCode.COLLECTOR_AUTH: _of_cluster(
         "healthd may not read everything{detail}",
         "What it may not read is not known: completeness falls and the gate is closed.",

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from healthd.health.checks import Finding
-from healthd.health.side import connectors, mirrors, registry
+from healthd.health.side import certificates, connectors, mirrors, registry
 
 SectionFindings = Callable[[Mapping[str, Any], int], Iterator[Finding]]
 """The findings of one section; the number is how many objects are named. A section may have been
 stored by another version: what does not fit is passed over, never raised."""
 
 SECTION_FINDINGS: Final[Mapping[str, SectionFindings]] = {
+    "certificates": certificates.findings,
     "connectors": connectors.findings,
     "mirrors": mirrors.findings,
     "schemaRegistry": registry.findings,

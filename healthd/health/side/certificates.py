@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from healthd.health.checks import Finding, Objects
+from healthd.health.side.sections import number_in, objects_in
 from healthd.model.codes import CheckCode, Severity
 from healthd.model.order import natural_key
 
@@ -35,7 +36,7 @@ def findings(section: Mapping[str, Any], shown: int) -> Iterator[Finding]:
 
     It is CRIT when a listener's is over. Ours being over is no fault of the cluster: WARN.
     """
-    age = _number(section.get("ageSeconds")) or 0.0
+    age = number_in(section, "ageSeconds") or 0.0
     cluster = f"cluster:{section.get('cluster', '')}"
     soon = [
         each
@@ -58,8 +59,8 @@ def findings(section: Mapping[str, Any], shown: int) -> Iterator[Finding]:
 
 
 def _listeners(section: Mapping[str, Any], cluster: str, age: float) -> Iterator[_Expiring]:
-    for entry in _entries(section.get("listeners")):
-        times = [_number(each.get("secondsLeft")) for each in (entry, *_entries(entry.get("chain")))]
+    for entry in objects_in(section, "listeners"):
+        times = [number_in(each, "secondsLeft") for each in (entry, *objects_in(entry, "chain"))]
         left = min((time for time in times if time is not None), default=None)
         if left is None:
             continue
@@ -73,18 +74,9 @@ def _listeners(section: Mapping[str, Any], cluster: str, age: float) -> Iterator
 
 
 def _own(section: Mapping[str, Any], cluster: str, age: float) -> Iterator[_Expiring]:
-    for entry in _entries(section.get("own")):
-        left = _number(entry.get("secondsLeft"))
+    for entry in objects_in(section, "own"):
+        left = number_in(entry, "secondsLeft")
         if left is not None:
             kind = "CA" if entry.get("kind") == "ca" else "client certificate"
             what = f"healthd's own {kind} ({entry.get('file', 'a file')})"
             yield _Expiring(left - age, cluster, what, is_ours=True)
-
-
-def _entries(found: Any) -> list[Mapping[str, Any]]:
-    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list) else []
-
-
-def _number(found: Any) -> float | None:
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return float(found) if is_number else None
