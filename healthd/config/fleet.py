@@ -11,6 +11,7 @@ from healthd.config.addresses import join_address
 from healthd.config.secrets import SecretRef
 from healthd.config.source_connect import ConnectConfig
 from healthd.config.source_mirrors import MirrorConfig
+from healthd.config.source_prometheus import PrometheusUse
 from healthd.config.source_probe import ProbeConfig
 from healthd.config.source_rest import RestConfig
 from healthd.config.source_zookeeper import ZookeeperConfig
@@ -130,6 +131,8 @@ class ClusterConfig:
     mirrors: tuple[MirrorConfig, ...] = ()
     """The MirrorMaker 2 flows that lead to it."""
     schema_registry: RestConfig | None = None
+    prometheus: PrometheusUse | None = None
+    """Where its exporters' pages are instead; None: they are read from the exporters."""
     zookeeper: ZookeeperConfig | None = None
     """Its ensemble; None: it is on KRaft."""
     scoring: ScoringProfile = DEFAULT
@@ -143,12 +146,14 @@ class ClusterConfig:
 
     @property
     def has_metrics(self) -> bool:
-        """Whether metrics are configured: any host has an exporter."""
-        return any(host.exporter is not None for host in self.hosts)
+        """Whether metrics are configured: from exporters, or from Prometheus."""
+        return self.prometheus is not None or any(host.exporter is not None for host in self.hosts)
 
     @property
     def exporter_urls(self) -> dict[int, str]:
-        """The exporter page of every node that has one, by node id."""
+        """The exporter page of every node whose page is to be read there, by node id."""
+        if self.prometheus is not None:
+            return {}
         path = (self.exporter or ExporterConfig()).path
         return {
             host.broker: f"http://{host.exporter}{path}"

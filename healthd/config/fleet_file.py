@@ -26,6 +26,7 @@ from healthd.config.secrets import SecretRef, secrets_in_clear
 from healthd.config.source_connect import connect_of
 from healthd.config.source_mirrors import mirrors_of, with_origins
 from healthd.config.source_probe import probe_config
+from healthd.config.source_prometheus import PrometheusFile
 from healthd.config.source_registry import registry_of
 from healthd.config.yaml_source import Document, read_document
 from healthd.health.scoring import DEFAULT
@@ -93,6 +94,8 @@ def parse_fleet(
     scoring = ScoringFiles(folder)
     default, more = scoring.read(document, ("scoringProfile",), document.data)
     found.extend(more)
+    prometheus = PrometheusFile(None if top is None else top.prometheus, folder, document)
+    found.extend(prometheus.problems())
     for at, item in enumerate(_clusters(document.data)):
         location: Location = ("clusters", at)
         model, more = validate(ClusterModel, item, document, location)
@@ -103,9 +106,13 @@ def parse_fleet(
         found.extend(more)
         if model is not None:
             cluster = replace(
-                _converted(model, folder), wave_policy=policy, scoring=profile or default or DEFAULT
+                _converted(model, folder),
+                wave_policy=policy,
+                scoring=profile or default or DEFAULT,
+                prometheus=prometheus.use(model.prometheus),
             )
             found.extend(cluster_problems(cluster, model, document, location))
+            found.extend(prometheus.use_problems(model.prometheus, item, location))
             clusters.append(cluster)
     found.extend(fleet_problems(document))
     # A secret in clear under a key that is also unknown is one mistake, not two.

@@ -10,6 +10,7 @@ from healthd.config.schema import FileModel, refusal
 from healthd.config.source_connect import ConnectModel
 from healthd.config.source_mirrors import MirrorModel
 from healthd.config.source_probe import ProbeModel
+from healthd.config.source_prometheus import PrometheusModel, PrometheusUseModel
 from healthd.config.source_registry import RegistryModel
 from healthd.waves.spec import MAX_ID
 
@@ -136,6 +137,7 @@ class ClusterModel(FileModel):
     connect: list[ConnectModel] = Field(default_factory=list)
     mirrors: list[MirrorModel] = Field(default_factory=list)
     schema_registry: RegistryModel | None = None
+    prometheus: PrometheusUseModel | None = None
     scoring_profile: Text | None = None
     tenants: list[TenantModel] = Field(default_factory=list, max_length=MAX_TENANTS)
     wave: WaveModel = Field(default_factory=WaveModel)
@@ -149,3 +151,4 @@ class FleetModel(FileModel):
     clusters: list[Any] | None = None
     scoring_profile: Text | None = None
     canary: list[Address] = Field(default_factory=list)
+    prometheus: list[PrometheusModel] = Field(default_factory=list)

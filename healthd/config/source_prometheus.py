@@ -1,0 +1,257 @@
+"""`prometheus` of the fleet and of a cluster: servers that scrape the exporters already."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, Field
+
+from healthd.config.fields import Name, Text, Url, Variable
+from healthd.config.problems import Problem
+from healthd.config.schema import FileModel, refusal
+from healthd.config.secrets import SecretRef, file_problem
+from healthd.config.source_rest import RestConfig, rest_problems
+from healthd.config.yaml_source import Document
+from healthd.waves.policy import Location
+
+DEFAULT_TIMEOUT_SECONDS: Final = 10.0
+"""For all queries of a round; nobody waits so long: a cluster's round goes on without them."""
+
+_LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def _checked_label(text: str) -> str:
+    if not _LABEL.fullmatch(text) or text.startswith("__"):
+        raise refusal(
+            "names what is no label of Prometheus",
+            "write letters, digits and underscores, such as kafka_cluster",
+        )
+    return text
+
+
+def _checked_matchers(matchers: dict[str, str]) -> dict[str, str]:
+    for name in matchers:
+        _checked_label(name)
+    return matchers
+
+
+Label = Annotated[str, AfterValidator(_checked_label)]
+Matchers = Annotated[dict[str, Text], AfterValidator(_checked_matchers)]
+
+
+class PrometheusModel(FileModel):
+    """One item of the fleet's `prometheus`."""
+
+    name: Name
+    url: Url
+    bearer_token_file: Text | None = None
+    bearer_token_env: Variable | None = None
+    username: Text | None = None
+    password_file: Text | None = None
+    password_env: Variable | None = None
+    ca_file: Text | None = None
+    cert_file: Text | None = None
+    key_file: Text | None = None
+    key_password_file: Text | None = None
+    key_password_env: Variable | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = DEFAULT_TIMEOUT_SECONDS
+
+
+class PrometheusUseModel(FileModel):
+    """`prometheus` of a cluster."""
+
+    server: Name
+    matchers: Matchers = Field(default_factory=dict)
+    node_label: Label | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusServer:
+    """One Prometheus server, or whatever answers its query API; may be a key of a mapping."""
+
+    name: str
+    rest: RestConfig
+    bearer_token: SecretRef | None = None
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+
+    @property
+    def url(self) -> str:
+        """What comes before `/api/v1/query`."""
+        return self.rest.urls[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrometheusUse:
+    """Where a cluster's pages are in a Prometheus server."""
+
+    server: PrometheusServer
+    matchers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What the labels of its targets are, besides."""
+    node_label: str | None = None
+    """The target label that holds the node id; None: `instance` is the exporter's address."""
+
+
+class PrometheusFile:
+    """The servers of one fleet file, and how its clusters use them."""
+
+    def __init__(
+        self, models: Sequence[PrometheusModel] | None, folder: Path, document: Document
+    ) -> None:
+        """Read nothing.
+
+        Args:
+            models: `prometheus` at the top; None: the top is wrong in some other way.
+            folder: What relative paths start from.
+            document: The file.
+        """
+        self._models = models or ()
+        self._folder = folder
+        self._document = document
+        self._servers = {model.name: _server(model, folder) for model in self._models}
+        self._are_known = models is not None
+
+    def use(self, model: PrometheusUseModel | None) -> PrometheusUse | None:
+        """The source that a cluster names; None when it names none, or one that is not there."""
+        server = None if model is None else self._servers.get(model.server)
+        if model is None or server is None:
+            return None
+        return PrometheusUse(
+            server=server,
+            matchers=MappingProxyType(dict(model.matchers)),
+            node_label=model.node_label,
+        )
+
+    def problems(self) -> Iterator[Problem]:
+        """What is wrong with servers whose values have the right form."""
+        seen: set[str] = set()
+        for index, model in enumerate(self._models):
+            here: Location = ("prometheus", index)
+            if model.name in seen:
+                yield self._document.problem(
+                    (*here, "name"),
+                    f"duplicate Prometheus server {model.name}",
+                    "rename or remove one of the two",
+                )
+            seen.add(model.name)
+            server = _server(model, self._folder)
+            yield from rest_problems(server.rest, self._document, here)
+            yield from _token_problems(model, server, self._document, here)
+
+    def use_problems(
+        self, model: PrometheusUseModel | None, cluster: Any, at: Location
+    ) -> Iterator[Problem]:
+        """What is wrong with a cluster's use of a server; `cluster` as the file has it."""
+        if model is None:
+            return
+        here: Location = (*at, "prometheus")
+        if self._are_known and model.server not in self._servers:
+            known = ", ".join(sorted(self._servers)) or "none"
+            yield self._document.problem(
+                (*here, "server"),
+                f"there is no Prometheus server {model.server}; the fleet has: {known}",
+                "add it to prometheus at the top of the file, or correct the name",
+            )
+        addresses, others = _exporters(cluster)
+        if model.node_label is None and not addresses:
+            yield self._document.problem(
+                here,
+                "cannot tell whose pages are whose",
+                "write nodeLabel, or the exporter of each host: host:port is the label instance",
+                of_key=True,
+            )
+        if model.node_label is not None and not model.matchers:
+            yield self._document.problem(
+                (*here, "nodeLabel"),
+                "needs matchers: node ids are those of one cluster only",
+                "add matchers: {LABEL: VALUE}",
+                of_key=True,
+            )
+        unused = [(place, "prometheus") for place in others]
+        if model.node_label is not None:
+            unused += [(place, "prometheus.nodeLabel") for place in addresses]
+        for place, key in unused:
+            yield self._document.problem(
+                (*at, *place),
+                f"is not used with {key}: nothing is scraped",
+                "remove it",
+                of_key=True,
+            )
+
+
+def _exporters(cluster: Any) -> tuple[list[Location], list[Location]]:
+    """Where a cluster says what its exporters' addresses are, and where what else of them."""
+    exporter = cluster.get("exporter") if isinstance(cluster, dict) else None
+    keys = exporter if isinstance(exporter, dict) else {}
+    addresses: list[Location] = [("exporter", "port")] if "port" in keys else []
+    others: list[Location] = [("exporter", "path")] if "path" in keys else []
+    hosts = cluster.get("hosts") if isinstance(cluster, dict) else None
+    if not hosts:
+        return [], others + addresses
+    addresses += [
+        ("hosts", index, "exporter")
+        for index, host in enumerate(hosts)
+        if isinstance(host, dict) and host.get("exporter") is not None
+    ]
+    return addresses, others
+
+
+def _token_problems(
+    model: PrometheusModel, server: PrometheusServer, document: Document, at: Location
+) -> Iterator[Problem]:
+    for key, file, env in (
+        ("bearerToken", model.bearer_token_file, model.bearer_token_env),
+        ("password", model.password_file, model.password_env),
+        ("keyPassword", model.key_password_file, model.key_password_env),
+    ):
+        if file is not None and env is not None:
+            yield document.problem(
+                (*at, f"{key}Env"),
+                f"{key}File and {key}Env are both given",
+                "keep one of them",
+                of_key=True,
+            )
+    token = server.bearer_token
+    if token is None:
+        return
+    key = "bearerTokenFile" if token.file is not None else "bearerTokenEnv"
+    if server.rest.username is not None:
+        yield document.problem(
+            (*at, key), "cannot be used together with username", "keep one of them", of_key=True
+        )
+    host = server.url.removeprefix("http://")
+    if not server.rest.uses_tls and not host.startswith(("127.", "localhost", "[::1]")):
+        yield document.problem((*at, "url"), "would send the token in clear", "write https")
+    if token.file is not None:
+        found = file_problem(token.file, is_private=True)
+        if found is not None:
+            yield document.problem((*at, key), *found)
+
+
+def _server(model: PrometheusModel, folder: Path) -> PrometheusServer:
+    return PrometheusServer(
+        name=model.name,
+        rest=RestConfig(
+            urls=(model.url,),
+            username=model.username,
+            password=_secret(folder, model.password_file, model.password_env),
+            ca_file=_path(folder, model.ca_file),
+            cert_file=_path(folder, model.cert_file),
+            key_file=_path(folder, model.key_file),
+            key_password=_secret(folder, model.key_password_file, model.key_password_env),
+        ),
+        bearer_token=_secret(folder, model.bearer_token_file, model.bearer_token_env),
+        timeout_seconds=model.timeout_seconds,
+    )
+
+
+def _secret(folder: Path, file: str | None, env: str | None) -> SecretRef | None:
+    if file is not None:
+        return SecretRef(file=(folder / file).absolute())
+    return None if env is None else SecretRef(env=env)
+
+
+def _path(folder: Path, text: str | None) -> Path | None:
+    return None if text is None else (folder / text).absolute()
