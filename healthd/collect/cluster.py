@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from healthd.collect.assemble import assemble
@@ -20,6 +21,7 @@ from healthd.collect.observation import (
     MetadataSeen,
     Observations,
     Origin,
+    SectionSeen,
     Source,
     SourceFailure,
 )
@@ -33,6 +35,7 @@ from healthd.collect.side_reads import SideReads, SideRound
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
 from healthd.collect.wire import WireClient
+from healthd.collect.zookeeper import EnsembleReader, ensemble_of
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 
@@ -89,6 +92,7 @@ class ClusterCollector:
         self._metadata = MetadataReader(target)
         self._wire = WireClient(target)
         self._quorum = QuorumReader(self._wire, target.attempt_seconds)
+        self._ensemble = ensemble_of(target)
         self._configs = ConfigReader(self._wire, monotonic)
         self._pages = ExporterPages(
             target.exporter_urls, timeout_seconds=target.attempt_seconds, clock=monotonic
@@ -145,6 +149,8 @@ class ClusterCollector:
         self._is_closed = True
         self._outlook.forget(self._target.name)
         await self._sides.aclose()
+        if self._ensemble is not None:
+            await self._ensemble.aclose()
         await self._pages.close()
         # On their own threads, after whatever still hangs there; nobody waits for that.
         self._metadata_thread.submit(self._metadata.close)
@@ -164,11 +170,25 @@ class ClusterCollector:
         return result
 
     async def _read_quorum(self, this: _Round) -> QuorumRound:
+        if self._ensemble is not None:
+            return await self._read_ensemble(self._ensemble, this)
         result = await self._on_thread(Source.QUORUM, self._wire_thread, self._quorum.read, this)
         if result is None:
             return QuorumRound()
         this.failures.extend(result.failures)
         return result
+
+    async def _read_ensemble(self, ensemble: EnsembleReader, this: _Round) -> QuorumRound:
+        seen = await _timed(Source.ZOOKEEPER, ensemble.read(), this, self._clock)
+        this.failures.extend(seen.failures)
+        told: QuorumRound | None = None
+        if seen.controller is not None:
+            ask = partial(self._quorum.read_brokers, seen.controller)
+            told = await self._on_thread(Source.QUORUM, self._wire_thread, ask, this)
+        told = told or QuorumRound()
+        this.failures.extend(told.failures)
+        section = SectionSeen(body=seen.section, at=this.began)
+        return replace(told, quorum=seen.quorum, sections={Source.ZOOKEEPER.value: section})
 
     async def _read_pages(self, this: _Round) -> Pages | None:
         if not self._target.exporter_urls:
@@ -241,6 +261,7 @@ class ClusterCollector:
             reassigning=quorum.reassigning,
             cluster_nodes=quorum.nodes,
             pages={} if pages is None else pages.seen,
+            sections=quorum.sections,
             any_answered=quorum.any_answered or metadata is not None,
         )
 
@@ -262,7 +283,10 @@ class ClusterCollector:
         this.failures.extend(sides.failures)
         this.durations.update(sides.durations)
         return replace(
-            observed, log_dirs=sides.log_dirs, probe=sides.probe, sections=sides.sections
+            observed,
+            log_dirs=sides.log_dirs,
+            probe=sides.probe,
+            sections={**observed.sections, **sides.sections},
         )
 
     def _with_configs(

@@ -21,6 +21,7 @@ from healthd.collect.observation import (
 from healthd.collect.quorum import DEFAULT_FETCH_TIMEOUT_MS
 from healthd.collect.state import LastValues
 from healthd.model.snapshot import NO_LEADER
+from healthd.model.words import QuorumMode
 
 HIDDEN_ROUNDS: Final = 2
 """A shortfall of topics counts from the second round on: a topic that has just been created is
@@ -132,12 +133,41 @@ def _distrust(observed: Observations, metadata: MetadataSeen) -> SourceFailure |
             FailureReason.NO_LEADER,
             "Metadata is frozen: the quorum has no leader.",
         )
+    if quorum.mode is QuorumMode.ZOOKEEPER:
+        return _stale_in_zookeeper(quorum, metadata)
     if metadata.answered_by not in caught_up(quorum):
         return _failure(
             Origin.THEIRS,
             FailureReason.NOT_CAUGHT_UP,
             f"Metadata came from broker {metadata.answered_by}, which is not caught up with the "
             f"quorum's leader {quorum.leader_id}.",
+        )
+    return None
+
+
+def _stale_in_zookeeper(quorum: QuorumSeen, metadata: MetadataSeen) -> SourceFailure | None:
+    """Why metadata is older than what ZooKeeper knows of the brokers; None when it is not.
+
+    The controller tells each broker who is alive; one that it no longer reaches, or that has lost
+    its session, goes on answering with what it was told last.
+    """
+    registered = quorum.registered
+    if registered is None:
+        return None
+    if metadata.answered_by not in registered:
+        return _failure(
+            Origin.THEIRS,
+            FailureReason.NOT_CAUGHT_UP,
+            f"Metadata came from broker {metadata.answered_by}, which has no session in ZooKeeper.",
+        )
+    dead = sorted(metadata.brokers.keys() - registered)
+    if dead:
+        names = ", ".join(str(node) for node in dead)
+        return _failure(
+            Origin.THEIRS,
+            FailureReason.NOT_CAUGHT_UP,
+            f"Metadata of broker {metadata.answered_by} is older than ZooKeeper: it still lists "
+            f"broker {names}.",
         )
     return None
 

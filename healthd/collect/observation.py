@@ -214,6 +214,8 @@ class BrokerSignals:
     """Counter: idle time of request handlers for each handler."""
     idle_ratio: float | None = None
     """Gauge over one minute, as reported: above 1 on a combined node before 4.2."""
+    idle_mean: float | None = None
+    """Mean since the start, as reported: no idle ratio of now, but it shows what the others are."""
     is_broker_pool: bool = False
     """The idle values are those of the broker's own pool (4.2 and later)."""
     offline_log_dirs: int | None = None

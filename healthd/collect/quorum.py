@@ -19,6 +19,7 @@ from healthd.collect.observation import (
     PartitionKey,
     QuorumSeen,
     Reassigning,
+    SectionSeen,
     Source,
     SourceFailure,
 )
@@ -46,6 +47,8 @@ class QuorumRound:
     silent: frozenset[int] = frozenset()
     """Brokers that were asked who leads and ran into the limit."""
     any_answered: bool = False
+    sections: Mapping[str, SectionSeen] = field(default_factory=dict)
+    """For the snapshot's `extra`: the ZooKeeper ensemble, where there is one."""
     failures: tuple[SourceFailure, ...] = ()
 
 
@@ -98,6 +101,27 @@ class QuorumReader:
             nodes=self._nodes(this) if has_leader else None,
             silent=this.silent,
             any_answered=this.any_answered or has_leader,
+            failures=tuple(this.failures),
+        )
+
+    def read_brokers(self, controller: int) -> QuorumRound:
+        """What brokers say in ZooKeeper mode, where the controller is known already. Never raises.
+
+        Only the controller itself knows of reassignments there: brokers forward nothing.
+        """
+        this = _Round()
+        try:
+            if controller not in self._client.brokers():
+                self._client.refresh()
+        except WireError as error:
+            this.note(error, "Connecting for ListPartitionReassignments", _GRANT)
+            return QuorumRound(failures=tuple(this.failures))
+        self._good = controller
+        reassigning = self._reassigning(this)
+        return QuorumRound(
+            reassigning=reassigning,
+            # One that does not answer this is not asked for more: the round must go on.
+            nodes=None if reassigning is None else self._nodes(this),
             failures=tuple(this.failures),
         )
 

@@ -37,6 +37,7 @@ CHECK_TERMS: Final[dict[CheckCode, Term | None]] = {
     CheckCode.SATURATED: Term.SATURATION,
     CheckCode.CONTROLLER_FLAPPING: Term.CONTROLLER,
     CheckCode.CONTROLLER_SPLIT: Term.CONTROLLER,
+    CheckCode.ENSEMBLE_DEGRADED: Term.CONTROLLER,
     CheckCode.ISR_CHURN: Term.PARTITIONS,
     CheckCode.LEADER_IMBALANCE: Term.PARTITIONS,
 }

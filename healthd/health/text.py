@@ -224,6 +224,14 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         action="Start the instance again and read its log; it needs its topic _schemas to be "
         "available.",
     ),
+    CheckCode.ENSEMBLE_DEGRADED: CheckText(
+        one="1 server of the ZooKeeper ensemble takes no part in it{detail}",
+        many="{count} servers of the ZooKeeper ensemble take no part in it{detail}",
+        impact="With a majority, none now: less is in reserve. Without one no leader can move and "
+        "no ISR can change, and a broker that dies takes its partitions with it.",
+        action="Start those servers again one by one, and wait for each to be a follower. Restart "
+        "no server that serves, and no broker, meanwhile.",
+    ),
     CheckCode.CERT_EXPIRY: CheckText(
         one="a certificate expires soon, or has expired{detail}",
         many="certificates of {count} objects expire soon, or have expired{detail}",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from healthd.health.checks import Finding
-from healthd.health.side import certificates, connectors, mirrors, registry
+from healthd.health.side import certificates, connectors, ensemble, mirrors, registry
 
 SectionFindings = Callable[[Mapping[str, Any], int], Iterator[Finding]]
 """The findings of one section; the number is how many objects are named. A section may have been
@@ -15,6 +15,7 @@ SECTION_FINDINGS: Final[Mapping[str, SectionFindings]] = {
     "connectors": connectors.findings,
     "mirrors": mirrors.findings,
     "schemaRegistry": registry.findings,
+    "zookeeper": ensemble.findings,
 }
 """By the section's name."""
 

@@ -1,0 +1,190 @@
+"""Asking one ZooKeeper server: by four-letter words, by its AdminServer where words are off."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeVar
+
+import aiohttp
+
+from healthd.collect import zookeeper_words as words
+from healthd.collect.observation import FailureReason, Origin
+from healthd.collect.reach import split_address
+from healthd.collect.zookeeper_words import (
+    AnswerError,
+    DeniedError,
+    LeaderSays,
+    ServerSays,
+    ServerState,
+)
+
+MAX_ANSWER_BYTES: Final = 1024 * 1024
+"""What a leader answers to mntr is 20 kB."""
+
+ResultT = TypeVar("ResultT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSeen:
+    """What one server of the ensemble gave in one round."""
+
+    address: str
+    says: ServerSays
+    id: int | None = None
+    """Its `myid`; None: it never said."""
+    members: frozenset[int] = frozenset()
+    """The ids of the ensemble's servers, as far as this one has told."""
+    leads: LeaderSays | None = None
+    """Only of a leader."""
+    asked_admin_server: bool = False
+    reason: FailureReason | None = None
+    """Why there is no state; None: there is one."""
+    origin: Origin = Origin.THEIRS
+    problem: str = ""
+    """The same in words that fit behind the server's address."""
+
+
+class ServerReader:
+    """Reads one server; remembers what never changes and which way of asking it allows."""
+
+    def __init__(
+        self, address: str, admin_url: str | None, session: Callable[[], aiohttp.ClientSession]
+    ) -> None:
+        """Ask nothing yet.
+
+        Args:
+            address: `host:port` for clients.
+            admin_url: Where its AdminServer's commands are; None: it has none.
+            session: Gives the HTTP session, when it is needed.
+        """
+        self.address = address
+        self._admin_url = admin_url
+        self._session = session
+        self._id: int | None = None
+        self._members: frozenset[int] = frozenset()
+        self._words_denied = False
+        self._id_denied = False
+
+    async def read(self, limit_seconds: float) -> ServerSeen:
+        """What the server says within the limit, or why it says nothing. Never raises."""
+        try:
+            async with asyncio.timeout(limit_seconds):
+                return await self._read()
+        except AnswerError as error:
+            denied = isinstance(error, DeniedError)
+            return self._silent(
+                FailureReason.AUTHORIZATION if denied else FailureReason.PROTOCOL,
+                str(error),
+                state=ServerState.UNKNOWN,
+                origin=Origin.OURS if denied else Origin.THEIRS,
+            )
+        except TimeoutError:
+            return self._silent(FailureReason.TIMEOUT, f"gave no answer in {limit_seconds:g} s")
+        except aiohttp.ClientError as error:
+            return self._failed(getattr(error, "os_error", None) or error)
+        except OSError as error:
+            return self._failed(error)
+
+    async def _read(self) -> ServerSeen:
+        if not self._words_denied:
+            try:
+                return await self._by_words()
+            except DeniedError:
+                if self._admin_url is None:
+                    raise DeniedError(
+                        "does not allow the word srvr: allow it in 4lw.commands.whitelist, or name "
+                        "adminPort"
+                    ) from None
+                self._words_denied = True
+        return await self._by_admin_server()
+
+    async def _by_words(self) -> ServerSeen:
+        says = words.says_of_srvr(await self._word("srvr"))
+        leads = None
+        if says.state is ServerState.LEADER:
+            leads = await self._if_allowed(self._word("mntr"), words.says_of_mntr)
+        if self._id is None and not self._id_denied and says.state.is_serving:
+            conf = await self._if_allowed(self._word("conf"), words.identity_of_conf)
+            # Its list of words changes only with a restart, and then this connection breaks.
+            self._id_denied = conf is None
+            self._learn(conf)
+        return self._seen(says, leads)
+
+    async def _by_admin_server(self) -> ServerSeen:
+        says = words.says_of_server_stats(await self._command("srvr"))
+        leads = None
+        if says.state is ServerState.LEADER:
+            leads = words.says_of_monitor(await self._command("monitor"))
+        if self._id is None and says.state.is_serving:
+            own = words.id_of_configuration(await self._command("configuration"))
+            members = words.members_of_voting_view(await self._command("voting_view"))
+            self._learn((own, members))
+        return replace(self._seen(says, leads), asked_admin_server=True)
+
+    async def _if_allowed(self, asking: Any, read: Callable[[str], ResultT]) -> ResultT | None:
+        """What a further word gave; None when this server does not allow it."""
+        try:
+            return read(await asking)
+        except AnswerError:
+            return None
+
+    async def _word(self, word: str) -> str:
+        host, port = split_address(self.address)
+        reader, writer = await asyncio.open_connection(host, port)
+        try:
+            writer.write(word.encode())
+            answer = b""
+            while chunk := await reader.read(65_536):
+                answer += chunk
+                if len(answer) > MAX_ANSWER_BYTES:
+                    raise AnswerError(f"gave more than {MAX_ANSWER_BYTES} bytes to {word}")
+            if not answer:
+                raise AnswerError(f"closed the connection instead of answering {word}")
+            return answer.decode("utf-8", "replace")
+        finally:
+            writer.close()
+
+    async def _command(self, command: str) -> Mapping[str, Any] | None:
+        url = f"{self._admin_url}/{command}"
+        async with self._session().get(url, allow_redirects=False) as response:
+            body = await response.content.read(MAX_ANSWER_BYTES + 1)
+            while len(body) <= MAX_ANSWER_BYTES and (more := await response.content.readany()):
+                body += more
+            if len(body) > MAX_ANSWER_BYTES:
+                raise AnswerError(f"gave more than {MAX_ANSWER_BYTES} bytes to {command}")
+            if response.status != 200:  # noqa: PLR2004  # HTTP's word for "here it is".
+                raise AnswerError(f"answered {command} with HTTP status {response.status}")
+            return words.admin_object(body)
+
+    def _learn(self, identity: tuple[int | None, frozenset[int]] | None) -> None:
+        if identity is not None:
+            self._id, self._members = identity
+
+    def _seen(self, says: ServerSays, leads: LeaderSays | None) -> ServerSeen:
+        return ServerSeen(
+            address=self.address, says=says, id=self._id, members=self._members, leads=leads
+        )
+
+    def _failed(self, error: BaseException) -> ServerSeen:
+        if isinstance(error, ConnectionRefusedError) or "refused" in str(error).lower():
+            return self._silent(FailureReason.REFUSED, "refused the connection")
+        if isinstance(error, socket.gaierror):
+            return self._silent(
+                FailureReason.DNS, "has a name that cannot be resolved here", origin=Origin.OURS
+            )
+        return self._silent(FailureReason.NETWORK, "broke the connection")
+
+    def _silent(
+        self,
+        reason: FailureReason,
+        problem: str,
+        *,
+        state: ServerState = ServerState.SILENT,
+        origin: Origin = Origin.THEIRS,
+    ) -> ServerSeen:
+        # Whoever comes back may have another configuration.
+        self._id_denied = self._words_denied = False
+        return replace(
+            self._seen(ServerSays(state=state), None), reason=reason, problem=problem, origin=origin
+        )
