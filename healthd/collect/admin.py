@@ -115,7 +115,7 @@ class MetadataClient:
 
     def _failure(self, error: KafkaError | None) -> SourceFailure:
         codes = {*self._errors, *([] if error is None else [error.code()])}
-        reason, origin, what = _judged(codes)
+        reason, origin, what = judged(codes)
         servers = ", ".join(self._target.bootstrap_servers)
         told = "" if error is None else f" ({error.str()})"
         return SourceFailure(
@@ -134,7 +134,8 @@ _AUTHENTICATION: Final = frozenset(
 )
 
 
-def _judged(codes: set[int]) -> tuple[FailureReason, Origin, str]:
+def judged(codes: set[int]) -> tuple[FailureReason, Origin, str]:
+    """What librdkafka's error codes mean together, and whose fault that is."""
     if codes & _AUTHENTICATION:
         return FailureReason.AUTHENTICATION, Origin.OURS, "our credentials were refused"
     if codes & _AUTHORIZATION:
