@@ -41,10 +41,17 @@ _STATES: Final[Mapping[int, BrokerState]] = {
 """Kafka's ``org.apache.kafka.metadata.BrokerState``."""
 
 _COUNTS: Final = frozenset({Signal.IDLE_COUNT, Signal.OWN_IDLE_COUNT})
-_RATIOS: Final[Mapping[Signal, Signal]] = {
-    Signal.IDLE_ONE_MINUTE: Signal.IDLE_COUNT,
-    Signal.OWN_IDLE_ONE_MINUTE: Signal.OWN_IDLE_COUNT,
-}
+_RATIOS: Final = frozenset(
+    {
+        Signal.IDLE_ONE_MINUTE,
+        Signal.IDLE_MEAN,
+        Signal.OWN_IDLE_ONE_MINUTE,
+        Signal.OWN_IDLE_MEAN,
+    }
+)
+_OWN_POOL: Final = frozenset(
+    {Signal.OWN_IDLE_COUNT, Signal.OWN_IDLE_ONE_MINUTE, Signal.OWN_IDLE_MEAN}
+)
 _INCREASES: Final = frozenset({Signal.UNCLEAN_ELECTIONS, Signal.ISR_SHRINKS, Signal.ISR_EXPANDS})
 _TELLING: Final = frozenset(
     {
@@ -81,13 +88,14 @@ def signals_of(samples: Mapping[Sample, float]) -> BrokerSignals:
     """
     values = _values(samples)
     single = {signal: _agreed(found) for signal, found in values.items()}
-    own_pool = Signal.OWN_IDLE_COUNT in values or Signal.OWN_IDLE_ONE_MINUTE in values
+    own_pool = not _OWN_POOL.isdisjoint(values)
     state = _count(single.get(Signal.STATE))
     remaining = values.get(Signal.REMAINING_LOGS)
     return BrokerSignals(
         state=None if state is None else _STATES.get(state, BrokerState.UNKNOWN),
         idle_nanoseconds=single.get(Signal.OWN_IDLE_COUNT if own_pool else Signal.IDLE_COUNT),
         idle_ratio=single.get(Signal.OWN_IDLE_ONE_MINUTE if own_pool else Signal.IDLE_ONE_MINUTE),
+        idle_mean=single.get(Signal.OWN_IDLE_MEAN if own_pool else Signal.IDLE_MEAN),
         is_broker_pool=own_pool,
         offline_log_dirs=_count(single.get(Signal.OFFLINE_LOG_DIRS)),
         remaining_logs=None if remaining is None else _count(sum(remaining)),

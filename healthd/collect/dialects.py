@@ -23,9 +23,12 @@ class Signal(StrEnum):
     IDLE_COUNT = "idle_count"
     """Nanoseconds that request handlers were idle, for each handler, since the start."""
     IDLE_ONE_MINUTE = "idle_one_minute"
+    IDLE_MEAN = "idle_mean"
+    """Since the start."""
     OWN_IDLE_COUNT = "own_idle_count"
     """The same of the broker's own pool, which has a name of its own from 4.2 on."""
     OWN_IDLE_ONE_MINUTE = "own_idle_one_minute"
+    OWN_IDLE_MEAN = "own_idle_mean"
     OFFLINE_LOG_DIRS = "offline_log_dirs"
     REMAINING_LOGS = "remaining_logs"
     """Of one log directory; the sum of all is what is left to recover."""
@@ -83,24 +86,19 @@ class Meaning:
 
 
 _POOL: Final = "KafkaRequestHandlerPool"
+_BOTH_POOLS: Final = "RequestHandlerAvgIdlePercent"
+"""Of one pool on a broker; on a node that is a controller too, the sum or the mean of two."""
+_OWN_POOL: Final = "BrokerRequestHandlerAvgIdlePercent"
 _CONTROLLER: Final = "KafkaController"
 
 ATTRIBUTES: Final = (
     Attribute(Signal.STATE, "server", "KafkaServer", "BrokerState", "Value"),
-    Attribute(Signal.IDLE_COUNT, "server", _POOL, "RequestHandlerAvgIdlePercent", "Count"),
-    Attribute(
-        Signal.IDLE_ONE_MINUTE, "server", _POOL, "RequestHandlerAvgIdlePercent", "OneMinuteRate"
-    ),
-    Attribute(
-        Signal.OWN_IDLE_COUNT, "server", _POOL, "BrokerRequestHandlerAvgIdlePercent", "Count"
-    ),
-    Attribute(
-        Signal.OWN_IDLE_ONE_MINUTE,
-        "server",
-        _POOL,
-        "BrokerRequestHandlerAvgIdlePercent",
-        "OneMinuteRate",
-    ),
+    Attribute(Signal.IDLE_COUNT, "server", _POOL, _BOTH_POOLS, "Count"),
+    Attribute(Signal.IDLE_ONE_MINUTE, "server", _POOL, _BOTH_POOLS, "OneMinuteRate"),
+    Attribute(Signal.IDLE_MEAN, "server", _POOL, _BOTH_POOLS, "MeanRate"),
+    Attribute(Signal.OWN_IDLE_COUNT, "server", _POOL, _OWN_POOL, "Count"),
+    Attribute(Signal.OWN_IDLE_ONE_MINUTE, "server", _POOL, _OWN_POOL, "OneMinuteRate"),
+    Attribute(Signal.OWN_IDLE_MEAN, "server", _POOL, _OWN_POOL, "MeanRate"),
     Attribute(Signal.ISR_SHRINKS, "server", "ReplicaManager", "IsrShrinksPerSec", "Count"),
     Attribute(Signal.ISR_EXPANDS, "server", "ReplicaManager", "IsrExpandsPerSec", "Count"),
     Attribute(Signal.OFFLINE_LOG_DIRS, "log", "LogManager", "OfflineLogDirectoryCount", "Value"),
@@ -122,12 +120,14 @@ ATTRIBUTES: Final = (
 
 _PER_SECOND: Final = "PerSec"
 _PERCENT: Final = "Percent"
+_OF_ONE_FORM: Final = frozenset({"Count", "Value"})
+"""An MBean has either of these, so rule files like to leave it out of the name."""
 
 
 def _healthd(of: Attribute) -> Iterable[Series]:
     base = f"kafka_{of.domain}_{of.type}_{of.name}"
     if of.name.endswith(_PERCENT):
-        form = "nanoseconds_total" if of.attribute == "Count" else "oneminuterate"
+        form = "nanoseconds_total" if of.attribute == "Count" else of.attribute
         yield Series(f"{base.removesuffix(_PERCENT)}_{form}")
     elif of.attribute == "Count":
         yield Series(f"{base.removesuffix(_PER_SECOND)}_total")
@@ -147,14 +147,15 @@ def _strimzi(of: Attribute) -> Iterable[Series]:
         yield Series(f"{base}_count")
         # jmx_exporter 1.x ends the name of every counter in _total, whatever the rule says.
         yield Series(f"{base}_count_total")
+    elif of.attribute == "MeanRate":
+        yield Series(f"{base.removesuffix(_PERCENT)}_percent")
     elif of.attribute == "Value":
         yield Series(base)
-    # `_percent` is the mean since the start, which says nothing of now.
 
 
 def _confluent(of: Attribute) -> Iterable[Series]:
     base = f"kafka_{of.domain}_{of.type}_{of.name}"
-    if of.attribute != "OneMinuteRate":
+    if of.attribute in _OF_ONE_FORM:
         yield Series(base)
     elif of.signal is Signal.IDLE_ONE_MINUTE:
         yield Series(f"{base}_OneMinuteRate")
@@ -164,6 +165,8 @@ def _confluent(of: Attribute) -> Iterable[Series]:
 
 
 def _bitnami(of: Attribute) -> Iterable[Series]:
+    if of.attribute == "MeanRate":
+        return
     if of.domain == "controller":
         yield Series(f"kafka_controller_{of.type}_{of.name}_{of.attribute}")
     elif of.domain == "server":

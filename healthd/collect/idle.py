@@ -1,8 +1,10 @@
 """The request handlers' idle ratio, from whichever of its forms a page has.
 
-`RequestHandlerAvgIdlePercent` is a counter of nanoseconds, a one-minute gauge, or both. A node that
-is broker and controller reports the sum of two pools before 4.2 (up to 2: the controller's own pool
-is taken as idle) and their mean from 4.2 on, where the broker's own pool has a name of its own.
+`RequestHandlerAvgIdlePercent` is a counter of nanoseconds, a one-minute gauge, a mean since the
+start, or some of these. The counter's rate is the best of them; the mean says nothing of now. A
+node that is broker and controller reports the sum of two pools before 4.2 (up to 2: the
+controller's own pool is taken as idle) and their mean from 4.2 on, where the broker's own pool has
+a name of its own.
 """
 
 from typing import Final
@@ -14,6 +16,9 @@ SHORTEST_SECONDS: Final = 0.5
 """Between two pages that a rate is made of; less says more about scheduling than about idling."""
 
 _OWN_POOL_SINCE: Final = (4, 2)
+
+_SURELY_A_SUM: Final = 1.05
+"""A ratio of one pool overshoots 1 by the error of its clock; the smallest of sums is as large."""
 
 _SERVING: Final = frozenset({BrokerState.RUNNING, *LEAVING_STATES})
 
@@ -28,21 +33,39 @@ def idle_ratio(page: PageSeen, before: PageSeen | None, *, combined: bool) -> fl
     """
     if not _serves(page):
         return None
-    if before is None or before.signals.idle_nanoseconds is None:
-        raw = page.signals.idle_ratio
-        # A meter that has not ticked yet says exactly 0, which no broker that answers is.
-        if raw is not None and (raw <= 0 or raw - raw != 0):
-            raw = None
-    else:
-        raw = _rate(page, before)
+    raw = _gauge(page) if before is None or _tells_no_rate(page, before) else _rate(page, before)
     if raw is None:
         return None
     if combined and not page.signals.is_broker_pool:
-        corrected = _without_controller_pool(raw, page.signals)
+        corrected = _without_controller_pool(raw, page.signals, before)
         if corrected is None:
             return None
         raw = corrected
     return min(1.0, max(0.0, raw))
+
+
+def _gauge(page: PageSeen) -> float | None:
+    raw = page.signals.idle_ratio
+    # A meter that has not ticked yet says exactly 0, which no broker that answers is.
+    return None if raw is None or raw <= 0 or raw - raw != 0 else raw
+
+
+def _tells_no_rate(page: PageSeen, before: PageSeen) -> bool:
+    """Whether there is no counter, or one of a page that stands still.
+
+    While Kafka's process lives, its mean since the start moves with every look and its one-minute
+    rate every 5 s, also when no handler is ever idle. Where all of them stand still somebody hands
+    out an old page, and the difference of 0 is no idle ratio of 0.
+    """
+    new, old = page.signals, before.signals
+    if new.idle_nanoseconds is None or old.idle_nanoseconds is None:
+        return True
+    moving = (new.idle_ratio, new.idle_mean)
+    return (
+        new.idle_nanoseconds == old.idle_nanoseconds
+        and any(moving)
+        and moving == (old.idle_ratio, old.idle_mean)
+    )
 
 
 def _serves(page: PageSeen) -> bool:
@@ -62,14 +85,24 @@ def _rate(page: PageSeen, before: PageSeen) -> float | None:
     return (new - old) / 1e9 / elapsed if same_process and _serves(before) else None
 
 
-def _without_controller_pool(raw: float, signals: BrokerSignals) -> float | None:
+def _without_controller_pool(
+    raw: float, signals: BrokerSignals, before: PageSeen | None
+) -> float | None:
     version = major_minor(signals.version)
     if version is None:
         # Above 1 it can only be a sum; at most 1 it may be a mean.
-        return raw - 1 if raw > 1 else None
+        return max(0.0, raw - 1) if _shows_sum(raw, signals, before) else None
     if version >= _OWN_POOL_SINCE:
         return None
     return max(0.0, raw - 1)
+
+
+def _shows_sum(raw: float, signals: BrokerSignals, before: PageSeen | None) -> bool:
+    """Whether some form of the same value is above 1, where no mean of two pools can be."""
+    forms = [raw, signals.idle_ratio, signals.idle_mean]
+    if before is not None and before.signals.start_time_seconds == signals.start_time_seconds:
+        forms += [before.signals.idle_ratio, before.signals.idle_mean]
+    return any(form is not None and form > _SURELY_A_SUM for form in forms)
 
 
 def major_minor(version: str | None) -> tuple[int, int] | None:
