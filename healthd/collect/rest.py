@@ -41,9 +41,18 @@ _USER_INFO: Final = re.compile(r"(//)[^/\s@]+@")
 class RestError(Exception):
     """A request that was not answered well: why, and whose fault that is. Holds no secret."""
 
-    def __init__(self, reason: FailureReason, detail: str, origin: Origin = Origin.THEIRS) -> None:
+    def __init__(
+        self,
+        reason: FailureReason,
+        detail: str,
+        origin: Origin = Origin.THEIRS,
+        *,
+        status: int | None = None,
+    ) -> None:
         super().__init__(detail)
         self.reason, self.detail, self.origin = reason, detail, origin
+        self.status = status
+        """HTTP's, where that is what went wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +247,7 @@ def _status_error(status: int) -> RestError:
             FailureReason.HTTP_STATUS,
             f"has nothing there (HTTP {status}): check port and path",
             Origin.OURS,
+            status=status,
         )
     return RestError(FailureReason.HTTP_STATUS, f"answered with HTTP status {status}")
 

@@ -1,7 +1,10 @@
 """The further sources that a cluster's configuration asks for."""
 
 from healthd.collect.certificates import CertificateReader
+from healthd.collect.connect import ConnectSource
 from healthd.collect.logdirs import LogDirsSource
+from healthd.collect.mirrors import MirrorSource
+from healthd.collect.registry import RegistrySource
 from healthd.collect.side import SideSource
 from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig
@@ -13,10 +16,16 @@ def sides_of(config: ClusterConfig, target: ClusterTarget) -> tuple[SideSource, 
     Raises:
         ConfigError: a secret cannot be read; names where it should be.
     """
-    del config
     sources: list[SideSource] = []
     if target.reads_log_dirs:
         sources.append(LogDirsSource(target))
     if target.access.uses_tls:
         sources.append(CertificateReader(target))
+    if config.connect:
+        sources.append(ConnectSource(config.connect, attempt_seconds=target.attempt_seconds))
+    if config.mirrors:
+        sources.append(MirrorSource(config.mirrors, config.connect, target))
+    if config.schema_registry is not None:
+        registry = config.schema_registry
+        sources.append(RegistrySource(registry, attempt_seconds=target.attempt_seconds))
     return tuple(sources)

@@ -1,0 +1,80 @@
+"""What the metrics page of a Connect worker says of MirrorMaker 2's flows.
+
+The same MBeans have three names: healthd's own rules and Strimzi's write them in lower case (the
+latter calls the target `destination`), jmx_exporter's default keeps Kafka's capitals.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from healthd.collect.scan import Sample, Scanner
+
+_PREFIXES: Final = (
+    "kafka_connect_mirror_mirrorsourceconnector_",
+    "kafka_connect_mirror_MirrorSourceConnector_",
+)
+_TASK_PREFIXES: Final = (
+    "kafka_connect_worker_",
+    "kafka_connect_connect_worker_metrics_",
+)
+LATENCY: Final = "replication_latency_ms_avg"
+RECORD_AGE: Final = "record_age_ms_avg"
+RECORDS: Final = "record_count"
+FAILED_TASKS: Final = "connector_failed_task_count"
+FAMILIES: Final = frozenset(
+    {
+        *(prefix + name for prefix in _PREFIXES for name in (LATENCY, RECORD_AGE, RECORDS)),
+        *(prefix + FAILED_TASKS for prefix in _TASK_PREFIXES),
+    }
+)
+SCANNER: Final = Scanner(FAMILIES)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowPage:
+    """What one page says of one flow. None: it says nothing of that."""
+
+    latency_seconds: float | None = None
+    """Of the slowest partition, on average over Kafka's last metric windows."""
+    record_age_seconds: float | None = None
+    records: float | None = None
+    """Counter: replicated records, over all partitions of this worker."""
+    failed_tasks: int | None = None
+    """Of all connectors of this worker."""
+
+
+def flow_page(samples: Mapping[Sample, float], *, source: str, target: str) -> FlowPage:
+    """One flow on one page."""
+    latency: list[float] = []
+    ages: list[float] = []
+    records: list[float] = []
+    failed: list[float] = []
+    for (name, pairs), value in samples.items():
+        # Nothing was replicated within the windows: NaN says neither slow nor fast.
+        if not math.isfinite(value):
+            continue
+        labels = dict(pairs)
+        if name.endswith(FAILED_TASKS):
+            failed.append(value)
+        elif not _is_of(labels, source, target):
+            continue
+        elif name.endswith(LATENCY):
+            latency.append(value / 1000)
+        elif name.endswith(RECORD_AGE):
+            ages.append(value / 1000)
+        else:
+            records.append(value)
+    return FlowPage(
+        latency_seconds=max(0.0, *latency) if latency else None,
+        record_age_seconds=max(0.0, *ages) if ages else None,
+        records=sum(records) if records else None,
+        failed_tasks=round(sum(failed)) if failed else None,
+    )
+
+
+def _is_of(labels: Mapping[str, str], source: str, target: str) -> bool:
+    # Kafka before 4.0 names the target alone: then the page's other flows cannot be told apart.
+    to = labels.get("target", labels.get("destination"))
+    return to in {None, target} and labels.get("source") in {None, source}
