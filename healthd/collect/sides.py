@@ -4,6 +4,7 @@ from healthd.collect.certificates import CertificateReader
 from healthd.collect.connect import ConnectSource
 from healthd.collect.logdirs import LogDirsSource
 from healthd.collect.mirrors import MirrorSource
+from healthd.collect.probe import ProbeSource
 from healthd.collect.registry import RegistrySource
 from healthd.collect.side import SideSource
 from healthd.collect.target import ClusterTarget
@@ -19,6 +20,8 @@ def sides_of(config: ClusterConfig, target: ClusterTarget) -> tuple[SideSource, 
     sources: list[SideSource] = []
     if target.reads_log_dirs:
         sources.append(LogDirsSource(target))
+    if config.probe is not None:
+        sources.append(ProbeSource(target, interval_seconds=config.probe.interval_seconds))
     if target.access.uses_tls:
         sources.append(CertificateReader(target))
     if config.connect:

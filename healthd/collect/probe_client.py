@@ -1,0 +1,344 @@
+"""One producer and one consumer for the life of a cluster: a message there and back. Blocking.
+
+The producer writes with acks=all, as careful clients do. The consumer belongs to no group and
+commits nothing: it is assigned the very offset of each message once that is written, and nothing
+between rounds, so that it asks brokers for nothing while nobody waits.
+"""
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from healthd.collect.admin import judged
+from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
+from healthd.collect.probe_stats import Attempt
+from healthd.collect.target import ClusterTarget
+from healthd.model.snapshot import NO_LEADER, Partition
+
+LOOKS: Final = 2
+"""A frozen broker costs one time-out; the next question goes to another one."""
+POLL_SECONDS: Final = 0.003
+FIRST_POLL_SECONDS: Final = 0.02
+
+_LOG: Final = logging.getLogger("healthd.librdkafka")
+
+# Their public names begin so.
+GONE: Final = frozenset({
+    KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION,  # noqa: SLF001  # See above.
+})  # fmt: skip
+"""The topic or the partition is not there: it is healthd's to repair, no fault of the cluster."""
+
+OURS: Final = frozenset({
+    KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED,  # noqa: SLF001  # See above.
+    KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._SSL, KafkaError._RESOLVE,  # noqa: SLF001  # See above.
+})  # fmt: skip
+"""Our credentials, ACLs, certificates or names: no evidence against the cluster."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicSeen:
+    """What the probe's own client sees of the topic."""
+
+    partitions: tuple[Partition, ...]
+    """By id; none: there is no such topic."""
+    brokers: frozenset[int]
+    """The alive ones."""
+    controller: int
+    """As Metadata names it; -1 when it does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRound:
+    """What one round gave."""
+
+    attempts: tuple[Attempt, ...] = ()
+    """Those that count: a failure of ours is none."""
+    failures: tuple[SourceFailure, ...] = ()
+    is_topic_gone: bool = False
+
+
+@dataclass(slots=True)
+class _Sent:
+    """One message on its way."""
+
+    partition: int
+    broker: int
+    began: float
+    offset: int | None = None
+    written_ms: float | None = None
+    latency_ms: float | None = None
+    error: KafkaError | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.latency_ms is not None or self.error is not None
+
+
+class ProbeClient:
+    """Writes to and reads from the probe's topic of one cluster; one thread at a time."""
+
+    def __init__(
+        self, target: ClusterTarget, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Connect to nothing yet."""
+        self._target = target
+        self._topic = target.probe_topic
+        self._clock = clock
+        self._run = uuid.uuid4().hex
+        self._round = 0
+        self._producer: Any = None
+        self._consumer: Any = None
+        self._errors: dict[int, str] = {}
+
+    @property
+    def limit_seconds(self) -> float:
+        """Of writing one message, and once more of reading it: what an impatient client waits."""
+        return max(1.0, 1.25 * self._target.attempt_seconds)
+
+    def look(self) -> TopicSeen | SourceFailure:
+        """The topic in the metadata of this client: it shows too that our way there is open."""
+        try:
+            producer = self._connected()
+        except (KafkaException, ValueError) as error:
+            found = error.args[0]
+            text = found.str() if isinstance(found, KafkaError) else str(found)
+            return _failure(
+                FailureReason.AUTHENTICATION, Origin.OURS, f"the client does not start: {text}"
+            )
+        self._errors.clear()
+        last: KafkaError | None = None
+        for _ in range(LOOKS):
+            try:
+                found = producer.list_topics(self._topic, timeout=self._target.attempt_seconds)
+                return self._seen(found)
+            except KafkaException as error:
+                last = error.args[0]
+            finally:
+                # Serves the queues of log lines, errors and tokens.
+                producer.poll(0)
+        assert last is not None
+        reason, origin, what = judged({*self._errors, last.code()})
+        return _failure(reason, origin, f"no metadata for it: {what} ({last.str()})")
+
+    def attempt(self, partitions: Iterable[Partition]) -> ProbeRound:
+        """One message to each partition and back; two limits long at most. Never raises."""
+        self._round += 1
+        self._errors.clear()
+        sent = {row.id: self._send(row) for row in partitions}
+        try:
+            self._await_all(sent)
+        except KafkaException as error:
+            return ProbeRound(failures=(_of_error(error.args[0]),))
+        finally:
+            self._producer.poll(0)
+        return self._outcome(tuple(sent.values()))
+
+    def close(self) -> None:
+        """Let go of both clients; may be called twice."""
+        consumer, self._consumer, self._producer = self._consumer, None, None
+        if consumer is not None:
+            consumer.close()
+
+    def _connected(self) -> Any:
+        if self._producer is None:
+            # Kept only when both are there.
+            producer = Producer(self._producer_properties(), logger=_LOG)
+            self._consumer = Consumer(self._consumer_properties(), logger=_LOG)
+            self._producer = producer
+        return self._producer
+
+    def _seen(self, metadata: Any) -> TopicSeen | SourceFailure:
+        topic = metadata.topics.get(self._topic)
+        error = None if topic is None else topic.error
+        if error is not None and error.code() in OURS:
+            return _of_error(error)
+        rows = [] if topic is None else sorted(topic.partitions.items())
+        return TopicSeen(
+            partitions=tuple(
+                Partition(
+                    id=at, leader=row.leader, replicas=tuple(row.replicas), isr=tuple(row.isrs)
+                )
+                for at, row in rows
+            ),
+            brokers=frozenset(metadata.brokers),
+            controller=metadata.controller_id,
+        )
+
+    def _send(self, row: Partition) -> _Sent:
+        broker = row.leader if row.leader != NO_LEADER else row.replicas[0]
+        one = _Sent(partition=row.id, broker=broker, began=self._clock())
+
+        def delivered(error: KafkaError | None, message: Any) -> None:
+            if one.is_over:
+                return
+            one.error = error
+            if error is None:
+                one.offset = message.offset()
+                one.written_ms = 1000 * (self._clock() - one.began)
+
+        body = {"healthd": self._run, "round": self._round, "partition": row.id}
+        try:
+            self._producer.produce(
+                self._topic,
+                key=self._run,
+                value=json.dumps(body),
+                partition=row.id,
+                on_delivery=delivered,
+            )
+        except KafkaException as error:
+            one.error = error.args[0]
+        return one
+
+    def _await_all(self, sent: Mapping[int, _Sent]) -> None:
+        reading: set[int] = set()
+        until = self._clock() + 2 * self.limit_seconds
+        while not all(one.is_over for one in sent.values()) and self._clock() < until:
+            self._producer.poll(POLL_SECONDS if reading else FIRST_POLL_SECONDS)
+            begun = [
+                TopicPartition(self._topic, at, one.offset)
+                for at, one in sent.items()
+                if one.offset is not None and at not in reading
+            ]
+            if begun:
+                self._consumer.incremental_assign(begun)
+                reading.update(row.partition for row in begun)
+            message = self._consumer.poll(POLL_SECONDS if reading else 0)
+            if message is not None:
+                self._received(message, sent)
+        if reading:
+            self._consumer.incremental_unassign(
+                [TopicPartition(self._topic, at) for at in sorted(reading)]
+            )
+
+    def _received(self, message: Any, sent: Mapping[int, _Sent]) -> None:
+        error = message.error()
+        if error is not None:
+            self._errors[error.code()] = error.str()
+            return
+        one = sent.get(message.partition())
+        # Another healthd may probe the same cluster, and write to the same topic.
+        is_ours = one is not None and message.offset() == one.offset
+        if one is not None and is_ours and not one.is_over:
+            one.latency_ms = 1000 * (self._clock() - one.began)
+
+    def _outcome(self, sent: Sequence[_Sent]) -> ProbeRound:
+        failed = [one for one in sent if one.latency_ms is None]
+        if failed and len(failed) == len(sent):
+            ours = self._ours(failed)
+            if ours is not None:
+                return ProbeRound(failures=(ours,))
+        denied = [one for one in failed if one.error is not None and one.error.code() in OURS]
+        gone = [one for one in failed if one.error is not None and one.error.code() in GONE]
+        uncounted = {one.partition for one in (*denied, *gone)}
+        return ProbeRound(
+            attempts=tuple(self._attempt(one) for one in sent if one.partition not in uncounted),
+            failures=tuple(_of_error(one.error) for one in denied[:1] if one.error is not None),
+            is_topic_gone=bool(gone),
+        )
+
+    def _ours(self, failed: Sequence[_Sent]) -> SourceFailure | None:
+        """Why none of the attempts counts; None: they do.
+
+        Nothing came back, which a client that is not let in, or cut off, would see as well: what it
+        was told, and whether it still gets metadata, decides.
+        """
+        codes = {*self._errors, *(one.error.code() for one in failed if one.error is not None)}
+        if codes & OURS:
+            reason, origin, what = judged(codes & OURS)
+            return _failure(reason, origin, what)
+        errors = [one.error for one in failed if one.error is not None]
+        if errors and all(error.code() in GONE for error in errors):
+            return None
+        seen = self.look()
+        return seen if isinstance(seen, SourceFailure) and seen.origin is Origin.OURS else None
+
+    def _attempt(self, one: _Sent) -> Attempt:
+        error = None
+        if one.latency_ms is None:
+            limit = f"{self.limit_seconds:g} s"
+            if one.error is not None:
+                error = f"not written: {one.error.str()}"
+            elif one.offset is None:
+                error = f"not written within {limit}"
+            else:
+                error = f"written, and not read back within {limit}"
+                told = next(iter(self._errors.values()), None)
+                error = error if told is None else f"{error}: {told}"
+        return Attempt(
+            partition=one.partition,
+            broker=one.broker,
+            at=one.began,
+            latency_ms=one.latency_ms,
+            written_ms=one.written_ms,
+            error=error,
+        )
+
+    def _producer_properties(self) -> dict[str, Any]:
+        limit = round(self.limit_seconds * 1000)
+        return {
+            **self._common_properties(),
+            "acks": "all",
+            "linger.ms": 0,
+            "message.timeout.ms": limit,
+            "request.timeout.ms": limit,
+            # Each round looks by itself, for its one topic.
+            "topic.metadata.refresh.interval.ms": -1,
+            "queue.buffering.max.kbytes": 1024,
+        }
+
+    def _consumer_properties(self) -> dict[str, Any]:
+        return {
+            **self._common_properties(),
+            # The binding wants one; assigned partitions join no group and commit nothing.
+            "group.id": "healthd-probe",
+            "enable.auto.commit": False,
+            "enable.auto.offset.store": False,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 20,
+            "fetch.error.backoff.ms": 50,
+            "queued.max.messages.kbytes": 1024,
+            "topic.metadata.refresh.interval.ms": 10_000,
+        }
+
+    def _common_properties(self) -> dict[str, Any]:
+        limit = round(self.limit_seconds * 1000)
+        return {
+            "bootstrap.servers": ",".join(self._target.bootstrap_servers),
+            "client.id": "healthd-probe",
+            "socket.timeout.ms": limit,
+            "socket.connection.setup.timeout.ms": max(1000, limit),
+            "api.version.request.timeout.ms": limit,
+            "socket.keepalive.enable": True,
+            "reconnect.backoff.ms": 100,
+            "reconnect.backoff.max.ms": 2000,
+            "allow.auto.create.topics": False,
+            "log.connection.close": False,
+            "error_cb": self._on_error,
+            **self._target.access.confluent_config(),
+        }
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._errors[error.code()] = error.str()
+
+
+_GRANT: Final = "grant Create, Describe, Read and Write on the probe's topic"
+
+
+def _of_error(error: KafkaError) -> SourceFailure:
+    reason, origin, what = judged({error.code()})
+    if reason is FailureReason.AUTHORIZATION:
+        what = _GRANT
+    return _failure(reason, origin, f"{what} ({error.str()})")
+
+
+def _failure(reason: FailureReason, origin: Origin, what: str) -> SourceFailure:
+    return SourceFailure(
+        source=Source.PROBE, origin=origin, reason=reason, detail=f"The probe cannot work: {what}."
+    )
