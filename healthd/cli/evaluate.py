@@ -1,7 +1,9 @@
 """`healthd evaluate FILE...`: the Health Index of snapshots, without a daemon."""
 
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -10,6 +12,7 @@ from healthd.cli.exits import Exit
 from healthd.cli.files import answer_files, files_argument, output_option
 from healthd.health.index import evaluate as evaluate_snapshot
 from healthd.health.report_json import as_json
+from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.health.words import HealthClass
 from healthd.model.json_reader import InputError, load_json, printable
 from healthd.model.kcat import is_kcat
@@ -31,17 +34,39 @@ _STYLES: Final[Mapping[str, Mapping[str, Any]]] = {
 @click.command("evaluate")
 @files_argument
 @output_option
+@click.option(
+    "--scoring-profile",
+    "scoring_file",
+    metavar="PROFILE",
+    help="A scoring profile file whose numbers are used; the built-in ones when absent.",
+)
 @click.pass_context
-def evaluate(ctx: click.Context, files: tuple[str, ...], output: str) -> None:
+def evaluate(
+    ctx: click.Context, files: tuple[str, ...], output: str, scoring_file: str | None
+) -> None:
     """Work out the Health Index of snapshots: the number, why it is that, and what to do.
 
     FILE is what `healthd snapshot` prints; - is standard input. With one FILE the exit code is 3
     when the class is not OK; with several it is 2 when one cannot be read, else 0.
     """
-    ctx.exit(answer_files(files, output, answer, table))
+    scoring = DEFAULT if scoring_file is None else _scoring(scoring_file)
+    ctx.exit(answer_files(files, output, partial(answer, scoring=scoring), table))
 
 
-def answer(data: bytes) -> tuple[dict[str, Any], int]:
+def _scoring(path: str) -> ScoringProfile:
+    # Imported late: reading YAML takes longer than evaluating a small file does.
+    from healthd.config.problems import ConfigError  # noqa: PLC0415
+    from healthd.config.scoring_file import load_scoring  # noqa: PLC0415
+
+    try:
+        return load_scoring(path)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(Exit.USAGE)
+
+
+def answer(data: bytes, *, scoring: ScoringProfile = DEFAULT) -> tuple[dict[str, Any], int]:
     """The report of one document as JSON, and the exit code.
 
     Raises:
@@ -54,7 +79,7 @@ def answer(data: bytes) -> tuple[dict[str, Any], int]:
             "is a kcat listing, which shows too little for a Health Index; give it to"
             " `healthd ok-to-stop` or `healthd plan`, or let `healthd snapshot` read the cluster",
         )
-    report = evaluate_snapshot(snapshot_of(value))
+    report = evaluate_snapshot(snapshot_of(value), scoring)
     is_ok = report.health_class is HealthClass.OK
     return as_json(report), Exit.OK if is_ok else Exit.PROBLEMS
 
@@ -80,6 +105,9 @@ def _head(found: dict[str, Any]) -> Iterator[str]:
         yield f"held down by {caps[0]}{_next(caps[1:])}"
     elif caps:
         yield f"not held down by a cap{_next(caps)}"
+    profile = found["profile"]
+    if profile["name"] != DEFAULT.name:
+        yield f"scored by {printable(profile['name'])} version {printable(profile['version'])}"
     if found["notObserved"]:
         yield f"not observed: {', '.join(found['notObserved'])}"
 
@@ -94,6 +122,8 @@ def _check(check: dict[str, Any]) -> Iterator[str]:
     tail = f" and {more} more" if more else ""
     yield f"{_word(check['severity'])} {check['code']}: {printable(check['summary'])}"
     yield f"  where:  {printable(', '.join(names))}{tail}"
+    if check.get("began"):
+        yield f"  since:  {check['began'].removeprefix('since ')}"
     yield f"  impact: {check['impact']}"
     yield f"  do:     {check['action']}"
 

@@ -11,6 +11,7 @@ from rich.console import Console
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.evaluate import table as print_report
 from healthd.cli.files import output_option
+from healthd.cli.status_parts import can_lose, since, tenants
 from healthd.cli.terminal import console, first_of, plain, rows_of, score, table, word
 
 _WORST_FIRST: Final = ("CRIT", "UNKNOWN", "WARN", "OK")
@@ -92,7 +93,8 @@ def _advice(found: dict[str, Any]) -> Iterator[str]:
     checks = found["checks"]
     if checks:
         where = ", ".join(checks[0]["objects"][:5])
-        yield f"{checks[0]['code']} {where}".rstrip()
+        began = since(checks[0], found["observedAt"])
+        yield f"{checks[0]['code']} {where} {began}".rstrip()
         yield f"  impact: {checks[0]['impact']}"
         yield f"  do:     {checks[0]['action']}"
     if found["nextCap"] is not None and found["bindingCap"] is not None:
@@ -121,10 +123,16 @@ def print_cluster(found: dict[str, Any]) -> None:
             lines = [f"{check['code']}: {check['summary']}", f"  do:     {check['action']}"]
             _print_lines(out, lines)
     else:
+        for check in found["health"]["checks"]:
+            check["began"] = since(check, found["observedAt"])
         print_report(found["health"])
     failures = list(_failures(found))
     if failures:
         _print_lines(out, ["", "NOT READ", *(f"  {line}" for line in failures)])
+    for part in (can_lose(found["canLose"]), tenants(found["tenants"])):
+        lines = list(part)
+        if lines:
+            _print_lines(out, ["", *lines])
     if found["gate"] is not None:
         _print_lines(out, ["", *_gate(found["gate"])])
     for wave in found["waves"]:

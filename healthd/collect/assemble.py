@@ -17,6 +17,7 @@ from healthd.collect.observation import (
 )
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
+from healthd.health.tracks import CONTROLLERS_SECTION
 from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 
@@ -78,7 +79,7 @@ def assemble(
     unclean = unclean_elections_now(last, observed.pages, at)
     refused_since, unreachable = _unreachable(target, last, observed, at)
     failures = (*observed.failures, *judged.failures)
-    sections = {**last.sections, **observed.sections}
+    sections = {**last.sections, **observed.sections, **_controllers(observed, began)}
     snapshot = ClusterSnapshot(
         cluster=target.name,
         observed_at=now.wall,
@@ -194,6 +195,19 @@ def _unreachable(
         return None, False
     # Silence that nothing confirms says nothing either way, and the two intervals begin again.
     return None, last.unreachable
+
+
+def _controllers(observed: Observations, began: float) -> dict[str, SectionSeen]:
+    """Which nodes' pages of this round claim to be the active controller; there must be one."""
+    told = {
+        node: page.signals.active_controllers
+        for node, page in observed.pages.items()
+        if page.signals.active_controllers is not None
+    }
+    if not told:
+        return {}
+    active = sorted(node for node, claimed in told.items() if claimed)
+    return {CONTROLLERS_SECTION: SectionSeen(body={"active": active}, at=began)}
 
 
 def _extra(

@@ -20,7 +20,7 @@ from healthd.health.scoring import DEFAULT, ScoringError, ScoringProfile
 from healthd.waves.policy import Location
 from healthd.waves.spec import NAME
 
-_SECTIONS: Final = ("weights", "risk", "severities", "caps", "freshness", "bands", "checks")
+SECTIONS: Final = ("weights", "risk", "severities", "caps", "freshness", "bands", "checks")
 _FIXED: Final = frozenset({"tolerance", "objects_shown", "min_isr_above_rf_works_from"})
 """Numbers that are no matter of taste: rounding, the contract, a fact about Kafka."""
 _SNAKE: Final = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")
@@ -65,9 +65,9 @@ class ScoringProfileModel(FileModel):
 
 
 _SECTION_FIELDS: Final[dict[str, Any]] = {
-    name: (_section_model(name) | None, None) for name in _SECTIONS
+    name: (_section_model(name) | None, None) for name in SECTIONS
 }
-_MODEL: Final[type[ScoringProfileModel]] = create_model(
+SCORING_MODEL: Final[type[ScoringProfileModel]] = create_model(
     "ScoringProfileFile", __base__=ScoringProfileModel, **_SECTION_FIELDS
 )
 
@@ -145,12 +145,12 @@ def check_scoring(document: Document, _folder: Path) -> list[Problem]:
 
 def parse_scoring(document: Document) -> tuple[ScoringProfile | None, list[Problem]]:
     """The profile in a document, or its problems."""
-    model, problems = validate(_MODEL, document.data, document)
+    model, problems = validate(SCORING_MODEL, document.data, document)
     if model is None or problems:
         return None, problems
     changed: dict[str, Any] = {
         name: replace(getattr(DEFAULT, name), **_given(getattr(model, name)))
-        for name in _SECTIONS
+        for name in SECTIONS
         if getattr(model, name) is not None
     }
     try:

@@ -1,7 +1,9 @@
 """A snapshot grown older: what is shown when a collection gave nothing new."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from healthd.model.snapshot import ClusterSnapshot
 
@@ -23,4 +25,18 @@ def aged(snapshot: ClusterSnapshot, seconds: float) -> ClusterSnapshot:
             else replace(broker, metrics_age_seconds=broker.metrics_age_seconds + seconds)
             for broker in snapshot.brokers
         ),
+        extra=_aged_sections(snapshot.extra, seconds),
     )
+
+
+def _aged_sections(
+    extra: Mapping[str, Mapping[str, Any]] | None, seconds: float
+) -> Mapping[str, Mapping[str, Any]] | None:
+    if extra is None:
+        return None
+    return {
+        name: {**section, "ageSeconds": age + seconds}
+        if isinstance(age := section.get("ageSeconds"), int | float)
+        else section
+        for name, section in extra.items()
+    }

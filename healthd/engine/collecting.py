@@ -1,28 +1,22 @@
 """Collecting and judging one cluster: one loop each, so that a slow one delays nobody."""
 
 import asyncio
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import structlog
 
-from healthd.collect.observation import SourceFailure
 from healthd.collect.protocol import ClusterSource, Collected
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
-from healthd.engine.collector_checks import further_checks
+from healthd.engine.judging import Judge, Judged
 from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView
-from healthd.health.counterfactual import index_without
 from healthd.health.history import NO_HISTORY, History
-from healthd.health.index import HealthReport, evaluate
-from healthd.health.racks import racks_not_tolerated
-from healthd.health.remember import remember
-from healthd.model.order import natural_key
+from healthd.health.history_json import taken_out
+from healthd.health.index import HealthReport
 from healthd.model.snapshot import ClusterSnapshot
-from healthd.model.words import EvidenceGroup
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +28,8 @@ class Published:
     snapshot: ClusterSnapshot
     previous: ClusterSnapshot | None
     report: HealthReport
+    history: History
+    """What the snapshots so far leave for the next one."""
     began: float
     """Monotonic time at which the collection began."""
 
@@ -68,6 +64,7 @@ class ClusterLoop:
         self._is_closed = False
         self._away: frozenset[int] = frozenset()
         self._history: History = NO_HISTORY
+        self._judge_of = Judge(config)
         self._judged_at: float | None = None
 
     async def sweep(self) -> None:
@@ -154,7 +151,8 @@ class ClusterLoop:
     async def restore(self, snapshot: ClusterSnapshot) -> None:
         """Publish what was known before the daemon's restart, as old as it is."""
         began = self._clock.monotonic()
-        judged = await asyncio.to_thread(_judged, snapshot, NO_HISTORY, self._away)
+        snapshot, self._history = taken_out(snapshot)
+        judged = await asyncio.to_thread(self._judge_of.judge, snapshot, self._history, self._away)
         self._publish(snapshot, judged, began, {})
 
     def set_away(self, away: frozenset[int]) -> None:
@@ -171,7 +169,9 @@ class ClusterLoop:
         if older is None:
             return
         try:
-            judged = await asyncio.to_thread(_judged, older, self._history, self._away)
+            judged = await asyncio.to_thread(
+                self._judge_of.judge, older, self._history, self._away, is_news=False
+            )
         except Exception:
             log.exception("judging_broke", cluster=self.config.name)
             return
@@ -182,14 +182,17 @@ class ClusterLoop:
         self._count(collected)
         try:
             # In a thread: 100,000 partitions take tens of milliseconds that /metrics need not wait.
-            judged, history = await asyncio.to_thread(
-                _judge_and_remember, collected, self._history, self._away
+            judged = await asyncio.to_thread(
+                self._judge_of.judge,
+                collected.snapshot,
+                self._history,
+                self._away,
+                collected.failures,
             )
         except Exception as error:
             log.exception("judging_broke", cluster=self.config.name)
             self._fail("internal", f"{type(error).__name__}: {error}")
             return False
-        self._history = history
         self._publish(collected.snapshot, judged, began, dict(collected.durations))
         return True
 
@@ -212,7 +215,7 @@ class ClusterLoop:
     def _publish(
         self,
         snapshot: ClusterSnapshot,
-        judged: "_Judged",
+        judged: Judged,
         began: float,
         durations: dict[str, float],
     ) -> None:
@@ -220,13 +223,16 @@ class ClusterLoop:
             return
         previous = self.view.snapshot
         now, wall = self._clock.monotonic(), self._clock.wall()
-        self._judged_at = now
+        self._judged_at, self._history = now, judged.history
         self.view = replace(
             self.view,
             snapshot=snapshot,
             report=judged.report,
             index_without_wave=judged.index_without_wave,
             tolerated_racks=judged.tolerated_racks,
+            losses=judged.losses,
+            tenants=judged.tenants,
+            since=judged.history.since,
             seen_at={
                 group.value: wall - age
                 for group, age in snapshot.effective_ages.items()
@@ -237,40 +243,13 @@ class ClusterLoop:
         try:
             self._listener(
                 self.config.name,
-                Published(snapshot=snapshot, previous=previous, report=judged.report, began=began),
+                Published(
+                    snapshot=snapshot,
+                    previous=previous,
+                    report=judged.report,
+                    history=judged.history,
+                    began=began,
+                ),
             )
         except Exception:
             log.exception("listener_broke", cluster=self.config.name)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Judged:
-    report: HealthReport
-    index_without_wave: float
-    tolerated_racks: tuple[str, ...]
-
-
-def _judged(
-    snapshot: ClusterSnapshot,
-    history: History,
-    away: frozenset[int],
-    failures: Iterable[SourceFailure] = (),
-) -> _Judged:
-    further = further_checks(snapshot, failures)
-    report = evaluate(snapshot, history=history, further=further)
-    racks = {broker.rack for broker in snapshot.brokers if broker.rack is not None}
-    tolerated: tuple[str, ...] = ()
-    if report.is_metadata_seen:
-        quorum_age = snapshot.age(EvidenceGroup.QUORUM)
-        is_quorum_seen = quorum_age is not None and quorum_age < math.inf
-        racks -= set(racks_not_tolerated(snapshot, is_quorum_seen=is_quorum_seen))
-        tolerated = tuple(sorted(racks, key=natural_key))
-    without = index_without(snapshot, away, history=history) if away else report.health_index
-    return _Judged(report=report, index_without_wave=without, tolerated_racks=tolerated)
-
-
-def _judge_and_remember(
-    collected: Collected, history: History, away: frozenset[int]
-) -> tuple[_Judged, History]:
-    judged = _judged(collected.snapshot, history, away, collected.failures)
-    return judged, remember(collected.snapshot, history)

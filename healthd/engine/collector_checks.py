@@ -6,7 +6,7 @@ from typing import Final
 from healthd.collect.observation import Source, SourceFailure
 from healthd.health.checks import Check, Finding, check_of, named
 from healthd.health.freshness import limits_seconds
-from healthd.health.scoring import DEFAULT
+from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.health.side import section_findings
 from healthd.model.codes import CheckCode, Severity
 from healthd.model.snapshot import ClusterSnapshot
@@ -24,18 +24,22 @@ _GROUPS: Final = {
 
 
 def further_checks(
-    snapshot: ClusterSnapshot, failures: Iterable[SourceFailure]
+    snapshot: ClusterSnapshot,
+    failures: Iterable[SourceFailure],
+    scoring: ScoringProfile = DEFAULT,
 ) -> tuple[Check, ...]:
     """The checks of healthd's own eyes and of the further sources."""
-    sections = section_findings(snapshot.extra, DEFAULT.checks.objects_shown)
+    sections = section_findings(snapshot.extra, scoring.checks.objects_shown)
     return (
-        *collector_checks(snapshot, failures),
-        *(check_of(finding, DEFAULT.bands) for finding in sections),
+        *collector_checks(snapshot, failures, scoring),
+        *(check_of(finding, scoring.bands) for finding in sections),
     )
 
 
 def collector_checks(
-    snapshot: ClusterSnapshot, failures: Iterable[SourceFailure]
+    snapshot: ClusterSnapshot,
+    failures: Iterable[SourceFailure],
+    scoring: ScoringProfile = DEFAULT,
 ) -> tuple[Check, ...]:
     """At most one check of each code, with the first failure in words.
 
@@ -48,9 +52,9 @@ def collector_checks(
         code = failure.check
         if code is None or code in found:
             continue
-        if code is CheckCode.COLLECTOR_AUTH or not _is_fresh(snapshot, failure):
+        if code is CheckCode.COLLECTOR_AUTH or not _is_fresh(snapshot, failure, scoring):
             found[code] = failure.detail
-    limit = DEFAULT.checks.objects_shown
+    limit = scoring.checks.objects_shown
     return tuple(
         check_of(
             Finding(
@@ -59,16 +63,16 @@ def collector_checks(
                 severity=Severity.WARN,
                 detail=f": {detail.rstrip('.')}",
             ),
-            DEFAULT.bands,
+            scoring.bands,
         )
         for code, detail in sorted(found.items())
     )
 
 
-def _is_fresh(snapshot: ClusterSnapshot, failure: SourceFailure) -> bool:
+def _is_fresh(snapshot: ClusterSnapshot, failure: SourceFailure, scoring: ScoringProfile) -> bool:
     group = _GROUPS.get(failure.source)
     if group is None:
         return False
     age = snapshot.age(group)
-    fresh_seconds, _ = limits_seconds(snapshot, DEFAULT.freshness, group)
+    fresh_seconds, _ = limits_seconds(snapshot, scoring.freshness, group)
     return age is not None and age <= fresh_seconds

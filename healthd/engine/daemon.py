@@ -142,7 +142,7 @@ class HealthDaemon:
 
     def _published(self, cluster: str, published: Published) -> None:
         self._waves.published(cluster, published)
-        self._saver.offer(published.snapshot)
+        self._saver.offer(published.snapshot, published.history)
 
     async def stop(self) -> bool:
         """Nothing new is taken, what is half-way is brought back; false when time ran out."""

@@ -8,6 +8,8 @@ import structlog
 from healthd.engine.clock import Clock
 from healthd.engine.journal import StoreThread
 from healthd.engine.tasks import Background
+from healthd.health.history import History
+from healthd.health.history_json import put_in
 from healthd.model.render import render_snapshot
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.store.errors import StoreError
@@ -35,14 +37,14 @@ class SnapshotSaver:
         self._offered: dict[str, float] = {}
         self._is_saving = False
 
-    def offer(self, snapshot: ClusterSnapshot) -> None:
+    def offer(self, snapshot: ClusterSnapshot, history: History) -> None:
         """Save it soon, unless its cluster is large and was saved not long ago."""
         cluster, now = snapshot.cluster, self._clock.monotonic()
         is_small = sum(len(topic) for topic in snapshot.topics) <= SMALL_CLUSTER_PARTITIONS
         if not is_small and now - self._offered.get(cluster, float("-inf")) < SAVE_SECONDS:
             return
         self._offered[cluster] = now
-        self._waiting[cluster] = (snapshot, self._clock.wall())
+        self._waiting[cluster] = (put_in(snapshot, history), self._clock.wall())
         if not self._is_saving:
             self._is_saving = True
             self._tasks.spawn(self._save_all(), name="save last values")

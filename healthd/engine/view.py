@@ -11,6 +11,8 @@ from typing import Any, Protocol
 
 from healthd.config.fleet import ClusterConfig
 from healthd.health.index import HealthReport
+from healthd.health.losses import Loss
+from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.state import WaveState
 
@@ -27,6 +29,12 @@ class ClusterView:
     """The index with the brokers that a wave has in flight counted as alive and in sync."""
     tolerated_racks: tuple[str, ...] = ()
     """Racks that could go as a whole without a blocker."""
+    losses: tuple[Loss, ...] = ()
+    """What the loss of each broker that is up, each rack and each controller would break."""
+    tenants: Mapping[str, HealthReport] = field(default_factory=dict)
+    """The report of each tenant, by its name."""
+    since: Mapping[CheckCode, datetime] = field(default_factory=dict)
+    """Since when each check has been raised."""
     failures: tuple[Mapping[str, str], ...] = ()
     """The last collection's failures: source, origin (ours, theirs), reason, detail."""
     seen_at: Mapping[str, float] = field(default_factory=dict)

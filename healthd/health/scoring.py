@@ -161,7 +161,7 @@ class ScoringProfile:
     """
 
     name: str = "default"
-    version: str = "2"
+    version: str = "1"
     weights: Weights = field(default_factory=Weights)
     risk: PartitionRisk = field(default_factory=PartitionRisk)
     severities: Severities = field(default_factory=Severities)

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from healthd.engine.view import ClusterView, WaveView
+from healthd.health.index import HealthReport
 from healthd.health.report_json import as_json
 from healthd.health.words import HealthClass
+from healthd.model.codes import CheckCode
 from healthd.model.reason import Reason
 from healthd.model.render import render_time
 from healthd.model.snapshot import ClusterSnapshot
@@ -40,6 +42,9 @@ def health_document(view: ClusterView) -> dict[str, Any]:
             "profile": None,
         }
     document = as_json(view.report)
+    for check in document["checks"]:
+        since = view.since.get(CheckCode(check["code"]))
+        check["since"] = None if since is None else render_time(since)
     if not view.report.is_metadata_seen:
         document |= {"healthIndex": None, "lower": None, "upper": None}
         document |= {"contributions": [], "capPenalty": None}
@@ -80,6 +85,8 @@ def cluster_document(view: ClusterView, waves: Iterable[WaveView]) -> dict[str, 
         "brokers": None,
         "partitions": None,
         "toleratedRacks": list(view.tolerated_racks),
+        "canLose": [loss.as_json() for loss in view.losses],
+        "tenants": [_tenant(name, report) for name, report in view.tenants.items()],
         "healthIndexWithoutWave": view.index_without_wave,
         "seenAt": dict(view.seen_at),
     }
@@ -91,6 +98,17 @@ def cluster_document(view: ClusterView, waves: Iterable[WaveView]) -> dict[str, 
                 state.value.lower(): count for state, count in view.report.partition_states.items()
             }
     return document
+
+
+def _tenant(name: str, report: HealthReport) -> dict[str, Any]:
+    """One tenant in short; `/tenants/{tenant}` has its whole report."""
+    whole = as_json(report)
+    keys = ("healthIndex", "lower", "upper", "completeness", "class", "bindingCap")
+    return {
+        "tenant": name,
+        **{key: whole[key] for key in keys},
+        "partitions": sum(report.partition_states.values()),
+    }
 
 
 def ok_to_stop_document(

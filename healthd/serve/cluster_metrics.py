@@ -1,5 +1,6 @@
 """The series of one cluster (contract.md section 4 says when there are which)."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -16,6 +17,8 @@ _ALWAYS_CONFIGURED: Final = (
     EvidenceGroup.CONFIGS,
     EvidenceGroup.QUORUM,
 )
+
+_ANSWERS: Final = {True: "yes", False: "no", None: "unknown"}
 
 
 def add_cluster(families: Families, name: str, view: ClusterView) -> None:
@@ -90,6 +93,15 @@ def _add_states(
     racks = {broker.rack for broker in snapshot.brokers if broker.rack is not None}
     if racks:
         families.add("healthd_rack_loss_tolerated", racks <= set(view.tolerated_racks), name)
+    answers = Counter((loss.kind, loss.is_tolerated) for loss in view.losses)
+    for kind in {loss.kind for loss in view.losses}:
+        for answer, word in _ANSWERS.items():
+            families.add("healthd_losable", answers[kind, answer], name, kind.value, word)
+    for tenant, told in view.tenants.items():
+        families.add("healthd_tenant_health_index", told.health_index, name, tenant)
+        for each in HealthClass:
+            is_it = told.health_class is each
+            families.add("healthd_tenant_health_class", is_it, name, tenant, each.value)
 
 
 def broker_states(snapshot: ClusterSnapshot, report: HealthReport) -> dict[str, int]:

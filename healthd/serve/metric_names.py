@@ -84,6 +84,27 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         CLUSTER,
     ),
     _gauge(
+        "healthd_losable",
+        "Brokers that are up, racks and controllers by whether one could go without taking "
+        "anything under min ISR (yes, no, unknown).",
+        CLUSTER,
+        "kind",
+        "answer",
+    ),
+    _gauge(
+        "healthd_tenant_health_index",
+        "Health Index of a cluster as one tenant's topics see it, 0 to 100.",
+        CLUSTER,
+        "tenant",
+    ),
+    _gauge(
+        "healthd_tenant_health_class",
+        "1 for the class that a tenant is in, 0 for the others.",
+        CLUSTER,
+        "tenant",
+        "class",
+    ),
+    _gauge(
         "healthd_snapshot_timestamp_seconds",
         "When a source was last seen; 0 when it never was.",
         CLUSTER,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from healthd.config.fleet import ClusterConfig, HostConfig
+from healthd.config.fleet import ClusterConfig, HostConfig, TenantConfig
 from healthd.engine.view import (
     ClusterView,
     JournalEntry,
@@ -14,6 +14,7 @@ from healthd.engine.view import (
     WaveView,
 )
 from healthd.health.index import evaluate
+from healthd.health.losses import losses
 from healthd.model.codes import ReasonCode
 from healthd.model.parse import snapshot_of
 from healthd.model.reason import Reason
@@ -100,10 +101,15 @@ def config_of(name: str) -> ClusterConfig:
 def cluster_view(name: str = "payments", snapshot: ClusterSnapshot | None = None) -> ClusterView:
     """A cluster that was observed; a healthy one unless a snapshot is given."""
     found = snapshot or snapshot_of_cluster(name)
+    report = evaluate(found)
+    config = replace(config_of(name), tenants=(TenantConfig(name="orders", topics=("*",)),))
     return ClusterView(
-        config=config_of(name),
+        config=config,
         snapshot=found,
-        report=evaluate(found),
+        report=report,
+        losses=losses(found),
+        tenants={"orders": report},
+        since=dict.fromkeys((check.code for check in report.checks), found.observed_at),
         index_without_wave=100.0,
         tolerated_racks=("az1", "az2", "az3"),
         seen_at={"metadata": 1767268799.0, "configs": 1767268796.0, "quorum": 1767268799.0,

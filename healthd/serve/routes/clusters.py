@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 from starlette.concurrency import run_in_threadpool
 
 from healthd.engine.view import ClusterView
+from healthd.health.report_json import as_json
 from healthd.model.render import render_snapshot
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.acknowledgements import Acknowledgements
@@ -43,6 +44,18 @@ async def show_cluster(cluster: TheCluster, daemon: TheDaemon) -> dict[str, Any]
 async def health(cluster: TheCluster) -> dict[str, Any]:
     """As `healthd evaluate` prints it."""
     return health_document(cluster)
+
+
+@router.get("/{cluster}/tenants/{tenant}", summary="The Health Index of one tenant")
+async def tenant_health(cluster: TheCluster, tenant: str) -> dict[str, Any]:
+    """As `healthd evaluate` prints it, for the tenant's partitions and the whole cluster's rest."""
+    report = cluster.tenants.get(tenant)
+    if report is None:
+        known = ", ".join(each.name for each in cluster.config.tenants) or "none"
+        raise ProblemError(
+            404, "unknown-tenant", f"{cluster.config.name} has no tenant {tenant}; it has: {known}"
+        )
+    return as_json(report)
 
 
 @router.get("/{cluster}/snapshot", summary="Everything known of a cluster")

@@ -13,7 +13,12 @@ from healthd.waves.policy import POLICY_KEYS
 from healthd.waves.spec import STAGE_KEYS, WAVE_KEYS
 
 DOCS = (Path(__file__).parents[3] / "docs" / "configure.md").read_text()
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", DOCS, flags=re.DOTALL)
+EXAMPLES = {
+    section.partition("\n")[0]: example
+    for section in re.split(r"^##+ ", DOCS, flags=re.MULTILINE)
+    for example in re.findall(r"```yaml\n(.*?)```", section, flags=re.DOTALL)
+}
+"""By the heading that they stand under."""
 MODELS: list[type[BaseModel]] = [
     model
     for model in vars(fleet_schema).values()
@@ -29,11 +34,11 @@ def test_every_key_is_documented(key: str) -> None:
     assert re.search(rf"[`\s{{]{key}[`:]", DOCS), f"{key} is not in docs/configure.md"
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=["fleet", "sources", "wave"])
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=EXAMPLES.keys())
 def test_the_examples_are_good_files(tmp_path: Path, example: str) -> None:
     for folder in ("secrets", "tls"):
         (tmp_path / folder).mkdir()
-    for name in ("secrets/payments.password", "secrets/id_ed25519", "tls/ca.pem"):
+    for name in re.findall(r"\b(?:secrets|tls)/[\w.-]+", example):
         (tmp_path / name).touch(mode=0o600)
     file = tmp_path / "example.yaml"
     file.write_text(example)

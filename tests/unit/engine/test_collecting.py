@@ -11,7 +11,7 @@ from support.virtual_time import in_virtual_time
 from healthd.collect.memory import MemorySource
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
 from healthd.collect.protocol import Collected
-from healthd.engine import collecting
+from healthd.engine import judging
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.late import LateSource
@@ -158,13 +158,13 @@ async def test_a_judgement_that_breaks_is_counted_and_the_values_grow_old(
         raise ZeroDivisionError("a defect")
 
     with monkeypatch.context() as patched:
-        patched.setattr(collecting, "remember", broken)
+        patched.setattr(judging, "remember", broken)
         await asyncio.sleep(INTERVAL)
         assert await watched.loop.collect_now() is None
     assert watched.failures() == {("cluster", "ours", "internal"): 1}
     assert watched.published[-1].snapshot.age(EvidenceGroup.METADATA) == INTERVAL
     with monkeypatch.context() as patched:
-        patched.setattr(collecting, "evaluate", broken)
+        patched.setattr(judging, "evaluate", broken)
         await watched.loop.sweep()
     await watched.loop.sweep()
     assert watched.published[-1].snapshot.age(EvidenceGroup.METADATA) == 0.0

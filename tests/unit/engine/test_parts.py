@@ -19,11 +19,21 @@ from healthd.engine.saving import SnapshotSaver
 from healthd.engine.schedule import Schedule
 from healthd.engine.tasks import Background
 from healthd.engine.totals import Totals
+from healthd.health.history import NO_HISTORY
 from healthd.model.words import EvidenceGroup
 from healthd.store.errors import StoreFull
 from healthd.store.memory import MemoryStore
 
 FULL = StoreFull("the disk is full", where="/state", todo="make room")
+
+
+def test_what_further_sources_said_grows_older_too() -> None:
+    sections = {"connect": {"ageSeconds": 2.0, "workers": 3}, "collector": {"failures": []}}
+    older = aged(a_snapshot(extra=sections), 30)
+    assert older.extra == {
+        "connect": {"ageSeconds": 32.0, "workers": 3},
+        "collector": {"failures": []},
+    }
 
 
 def test_a_snapshot_grows_older_in_every_age_and_in_nothing_else() -> None:
@@ -94,7 +104,7 @@ async def test_one_snapshot_is_saved_at_a_time_the_newest_of_each_cluster() -> N
     store = SlowStore()
     saver = SnapshotSaver(StoreThread(store), Clock())
     for cluster in ("a", "b", "a", "b", "a"):
-        saver.offer(a_snapshot(cluster=cluster))
+        saver.offer(a_snapshot(cluster=cluster), NO_HISTORY)
     assert len(saver._tasks._tasks) == 1
     await saver.close()
     assert store.saved == ["a", "b"]
@@ -107,7 +117,7 @@ async def test_a_large_cluster_is_saved_once_a_minute(monkeypatch: pytest.Monkey
     loop = asyncio.get_running_loop()
     saver = SnapshotSaver(StoreThread(store), Clock(monotonic=loop.time))
     for _ in range(9):
-        saver.offer(a_snapshot(a_topic()))
+        saver.offer(a_snapshot(a_topic()), NO_HISTORY)
         await asyncio.sleep(15)
     assert len(store.saved) == 3
 
@@ -119,12 +129,12 @@ async def test_a_save_that_fails_is_logged_and_the_next_one_works(
     store = SlowStore()
     saver = SnapshotSaver(StoreThread(store), Clock())
     store.fail_writes_with = FULL
-    saver.offer(a_snapshot())
+    saver.offer(a_snapshot(), NO_HISTORY)
     await saver.close()
     await saver.forget("payments")
     assert [e["event"] for e in logged] == ["last_values_not_saved", "last_values_not_forgotten"]
     store.fail_writes_with = None
-    saver.offer(a_snapshot())
+    saver.offer(a_snapshot(), NO_HISTORY)
     await saver.close()
     assert len(store.load_snapshots()) == 1
 

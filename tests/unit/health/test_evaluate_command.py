@@ -136,3 +136,27 @@ def test_json_waits_for_no_library_that_it_does_not_need(well: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert done.stderr == b""
+
+
+def test_a_scoring_profile_changes_the_numbers_and_is_named(ill: str, tmp_path: Path) -> None:
+    path = tmp_path / "scoring.yaml"
+    head = "apiVersion: healthd/v1\nkind: ScoringProfile\nname: lax\nversion: '7'\n"
+    path.write_text(head + "caps: {offlineZeroAtShare: 1}\n")
+    runner = CliRunner()
+    found = json.loads(
+        runner.invoke(evaluate, ["-o", "json", "--scoring-profile", str(path), ill]).stdout
+    )
+    assert found["healthIndex"] == pytest.approx(60 * (1 - 0.3**0.5))
+    assert (found["profile"]["name"], found["profile"]["version"]) == ("lax", "7")
+    shown = runner.invoke(evaluate, ["--scoring-profile", str(path), ill]).stdout
+    assert "scored by lax version 7" in shown
+
+
+def test_a_bad_scoring_profile_is_a_usage_error_and_nothing_is_evaluated(
+    ill: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "scoring.yaml"
+    path.write_text("kind: ScoringProfile\n")
+    result = CliRunner().invoke(evaluate, ["--scoring-profile", str(path), ill])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "apiVersion is missing" in result.stderr

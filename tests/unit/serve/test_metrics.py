@@ -277,3 +277,24 @@ def test_every_metric_is_in_the_reference_with_its_kind_and_labels() -> None:
 def test_the_reference_names_no_metric_that_is_not_there() -> None:
     page = (Path(__file__).parents[3] / "docs/reference/metrics.md").read_text()
     assert set(re.findall(r"`(healthd_\w+)`", page)) == {spec.name for spec in METRICS}
+
+
+def test_what_a_cluster_can_lose_is_counted_by_answer(full: InMemoryDaemon) -> None:
+    found = {
+        (labels["kind"], labels["answer"]): value
+        for labels, value in series(full, "healthd_losable")
+        if labels["kafka_cluster"] == "ill"
+    }
+    assert found["broker", "no"] == 2.0, "with one broker down the other two are needed"
+    assert found["broker", "yes"] == 0.0
+    assert {kind for kind, _ in found} == {"broker", "rack", "controller"}
+
+
+def test_a_tenant_has_an_index_and_one_series_a_class(full: InMemoryDaemon) -> None:
+    assert series(full, "healthd_tenant_health_index")
+    classes = {
+        labels["class"]: value
+        for labels, value in series(full, "healthd_tenant_health_class")
+        if labels["kafka_cluster"] == "payments"
+    }
+    assert classes == {"OK": 1.0, "WARN": 0.0, "CRIT": 0.0, "UNKNOWN": 0.0}
