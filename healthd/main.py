@@ -15,12 +15,13 @@ import click
 import structlog
 
 from healthd.cli.exits import Exit
+from healthd.collect.access import Access
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
 from healthd.collect.outlook import Outlook
 from healthd.collect.protocol import ClusterSource
 from healthd.collect.sides import sides_of
-from healthd.collect.target import Access, ClusterTarget
+from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig, Fleet
 from healthd.config.fleet_file import load_fleet
 from healthd.config.playbooks import PlaybookNotFound, load_playbook
@@ -155,7 +156,7 @@ def _source_of(
 def _elector_of(config: ClusterConfig) -> LeaderElector:
     def properties() -> dict[str, Any]:
         servers = {"bootstrap.servers": ",".join(config.bootstrap_servers)}
-        return servers | Access.of(config.security).librdkafka_properties()
+        return servers | Access.of(config.security).confluent_config()
 
     return KafkaLeaderElector(properties)
 

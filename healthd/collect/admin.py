@@ -13,6 +13,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
+from healthd.collect.failing import AccessError
 from healthd.collect.metadata import Interned, metadata_seen
 from healthd.collect.observation import (
     FailureReason,
@@ -80,13 +81,15 @@ class MetadataClient:
     def _connected(self) -> Any:
         if self._client is None:
             try:
+                # Without a token librdkafka would wait 10 s for one.
+                self._target.access.ready()
                 self._client = AdminClient(self._properties(), logger=_LOG)
+            except AccessError as error:
+                return _ours(error.reason, f"No metadata was asked for: {error.detail}.")
             except (KafkaException, ValueError) as error:
-                return SourceFailure(
-                    source=Source.METADATA,
-                    origin=Origin.OURS,
-                    reason=FailureReason.AUTHENTICATION,
-                    detail=f"The client's settings do not work: {_message(error)}.",
+                return _ours(
+                    FailureReason.AUTHENTICATION,
+                    f"The client's settings do not work: {_message(error)}.",
                 )
         return self._client
 
@@ -107,7 +110,7 @@ class MetadataClient:
             "allow.auto.create.topics": False,
             "log.connection.close": False,
             "error_cb": self._on_error,
-            **self._target.access.librdkafka_properties(),
+            **self._target.access.confluent_config(),
         }
 
     def _on_error(self, error: KafkaError) -> None:
@@ -115,7 +118,7 @@ class MetadataClient:
 
     def _failure(self, error: KafkaError | None) -> SourceFailure:
         codes = {*self._errors, *([] if error is None else [error.code()])}
-        reason, origin, what = judged(codes)
+        reason, origin, what = self._judged(codes)
         servers = ", ".join(self._target.bootstrap_servers)
         told = "" if error is None else f" ({error.str()})"
         return SourceFailure(
@@ -124,6 +127,18 @@ class MetadataClient:
             reason=reason,
             detail=f"No metadata from {servers}: {what}{told}.",
         )
+
+    def _judged(self, codes: set[int]) -> tuple[FailureReason, Origin, str]:
+        tokens = self._target.access.tokens
+        found = judged(codes)
+        if tokens is not None and tokens.failure is not None:
+            return tokens.failure.reason, Origin.OURS, tokens.failure.detail
+        told = self._errors.get(KafkaError._TRANSPORT, "")  # noqa: SLF001  # Its public names begin so.
+        if found[0] is FailureReason.REFUSED and "refused" not in told:
+            # librdkafka says "down" of a listener that hangs up, too: it wants TLS, SASL or both.
+            hint = "every connection is closed: check protocol and the port"
+            return FailureReason.NETWORK, Origin.OURS, hint
+        return found
 
 
 _AUTHORIZATION: Final = frozenset(
@@ -147,6 +162,10 @@ def judged(codes: set[int]) -> tuple[FailureReason, Origin, str]:
     if KafkaError._ALL_BROKERS_DOWN in codes:  # noqa: SLF001  # Its public names begin so.
         return FailureReason.REFUSED, Origin.THEIRS, "no broker can be connected to"
     return FailureReason.TIMEOUT, Origin.OURS, "nobody answered in time"
+
+
+def _ours(reason: FailureReason, detail: str) -> SourceFailure:
+    return SourceFailure(source=Source.METADATA, origin=Origin.OURS, reason=reason, detail=detail)
 
 
 def _message(error: Exception) -> str:

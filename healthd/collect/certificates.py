@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from cryptography import x509
 
+from healthd.collect.access import Access
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
 from healthd.collect.reach import split_address
 from healthd.collect.side import SideContext, SideSeen
-from healthd.collect.target import Access, ClusterTarget
+from healthd.collect.target import ClusterTarget
 
 HOUR_SECONDS: Final = 3600.0
 AGAIN_SECONDS: Final = 300.0

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
+from healthd.collect.access import Access
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.side import SideSource
 from healthd.collect.sides import sides_of
-from healthd.collect.target import Access, ClusterTarget
+from healthd.collect.target import ClusterTarget
 from healthd.config.addresses import AddressError, parse_address
 from healthd.config.fleet import ClusterConfig
 from healthd.config.problems import ConfigError, Problem

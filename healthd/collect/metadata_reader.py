@@ -21,7 +21,7 @@ from healthd.collect.observation import (
 from healthd.collect.raw_metadata import DecodeError, MetadataDecoder
 from healthd.collect.raw_request import RawMetadata, RawMetadataRequest
 from healthd.collect.target import ClusterTarget
-from healthd.collect.wire import UnsupportedError, WireClient, WireError
+from healthd.collect.wire import RENEWABLE, UnsupportedError, WireClient, WireError
 from healthd.model.snapshot import Topic
 
 ATTEMPTS: Final = 2
@@ -72,7 +72,9 @@ class MetadataReader:
         limit = self._target.attempt_seconds
         try:
             nodes = self._order(self._wire.brokers())
-        except WireError:
+        except WireError as error:
+            if error.reason in RENEWABLE:
+                return _refused(error)
             return self._through_librdkafka(previous, ATTEMPTS - 1)
         problems: list[str] = []
         for node in nodes:
@@ -85,6 +87,8 @@ class MetadataReader:
             except DecodeError as error:
                 return self._unreadable(previous, node, error)
             except WireError as error:
+                if error.reason in RENEWABLE:
+                    return _refused(error)
                 problems.append(f"broker {node} {error.detail}")
                 continue
             self._good = node
@@ -163,3 +167,13 @@ class MetadataReader:
         other, self._other = self._other, None
         if other is not None:
             other.close()
+
+
+def _refused(error: WireError) -> SourceFailure:
+    """We do not get in, and librdkafka would not either: it only knows less of why."""
+    return SourceFailure(
+        source=Source.METADATA,
+        origin=error.origin,
+        reason=error.reason,
+        detail=f"No metadata: {error.detail}.",
+    )

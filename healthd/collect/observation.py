@@ -95,6 +95,7 @@ class FailureReason(StrEnum):
 _CHECKS: Mapping[FailureReason, CheckCode] = {
     FailureReason.AUTHENTICATION: CheckCode.COLLECTOR_AUTH,
     FailureReason.AUTHORIZATION: CheckCode.COLLECTOR_AUTH,
+    FailureReason.TLS: CheckCode.COLLECTOR_AUTH,
     FailureReason.TOPICS_HIDDEN: CheckCode.COLLECTOR_AUTH,
     FailureReason.DNS: CheckCode.COLLECTOR_NETWORK,
     FailureReason.TIMEOUT: CheckCode.COLLECTOR_NETWORK,
@@ -299,6 +300,9 @@ class Observations:
     """Some timed out, a second path to their hosts failed too, and others answer this process."""
     any_answered: bool = False
     """Some broker answered something in this round."""
+    describes_every_topic: bool | None = None
+    """Whether our user may describe every topic, for metadata leaves out the others; None: not
+    known."""
     log_dirs: Mapping[int, LogDirsSeen] = field(default_factory=lambda: NOTHING)
     probe: ProbeSeen | None = None
     sections: Mapping[str, SectionSeen] = field(default_factory=dict)

@@ -7,18 +7,19 @@ what the public methods do not: which broker is asked, a limit for each request,
 KRaft; here any broker forwards the request to the real one).
 """
 
-import logging
 import warnings
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from healthd.collect.failing import AccessError
+from healthd.collect.kafka_client import connected, tls_error
 from healthd.collect.observation import FailureReason, Origin
 from healthd.collect.target import ClusterTarget
+from healthd.collect.tls_errors import tls_verdict
 
 with warnings.catch_warnings():
     # It reads its protocol's schemas with a function that Python 3.11 calls deprecated.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from kafka import KafkaAdminClient
     from kafka import errors as kafka_errors
     from kafka.protocol.admin import (
         DescribeClusterRequest,
@@ -49,27 +50,6 @@ class WireError(Exception):
 
 class UnsupportedError(WireError):
     """The broker offers no such request."""
-
-
-class _Client(KafkaAdminClient):  # type: ignore[misc]  # The library ships no types.
-    # The public constructor refuses this option, though it hands all others to the manager: a
-    # frozen broker accepts connections and would cost its 10 s.
-    DEFAULT_CONFIG: Final = {
-        **KafkaAdminClient.DEFAULT_CONFIG,
-        "socket_connection_setup_timeout_ms": 2000,
-        "socket_connection_setup_timeout_max_ms": 2000,
-    }
-
-    def __init__(self, **configs: Any) -> None:
-        try:
-            super().__init__(**configs)
-        except BaseException:
-            # It starts its thread before it connects, and leaves it when nobody answers: a cluster
-            # that is down would cost one thread a round. `close` does nothing without this flag.
-            if hasattr(self, "_net"):
-                self._closed = False
-                self.close()
-            raise
 
 
 class WireClient:
@@ -115,8 +95,8 @@ class WireClient:
             try:
                 future = manager.send(request, node_id=node, request_timeout_ms=limit)
                 return await manager.wait_for(future, limit + 100)
-            except kafka_errors.KafkaError as error:
-                return wire_error(error)
+            except (kafka_errors.KafkaError, AccessError, OSError) as error:
+                return self._meaning(error)
 
         async def ask() -> dict[KeyT, Any]:
             asked = {
@@ -130,7 +110,7 @@ class WireClient:
     def refresh(self) -> None:
         """Ask the client to look again at which brokers there are."""
         if self._client is not None:
-            self._client._manager.cluster.request_update()  # noqa: SLF001  # See the module.
+            self._client.manager.cluster.request_update()
 
     def close(self) -> None:
         """Close all connections; may be called twice."""
@@ -140,22 +120,11 @@ class WireClient:
 
     def _manager(self) -> Any:
         if self._client is None:
-            # Its retries are ours to judge: what fails becomes a SourceFailure, once.
-            logging.getLogger("kafka").setLevel(logging.CRITICAL)
-            limit = round(self._target.attempt_seconds * 1000)
             try:
-                self._client = _Client(
-                    bootstrap_servers=list(self._target.bootstrap_servers),
-                    client_id="healthd",
-                    request_timeout_ms=limit,
-                    bootstrap_timeout_ms=round(self._bootstrap_seconds * 1000),
-                    reconnect_backoff_max_ms=2000,
-                    metadata_max_age_ms=30_000,
-                    **self._target.access.kafka_python_properties(),
-                )
-            except (kafka_errors.KafkaError, OSError, ValueError) as error:
-                raise wire_error(error) from None
-        return self._client._manager  # noqa: SLF001  # See the module.
+                self._client = connected(self._target, bootstrap_seconds=self._bootstrap_seconds)
+            except _TROUBLE as error:
+                raise self._meaning(error) from None
+        return self._client.manager
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         manager = self._manager()
@@ -165,11 +134,27 @@ class WireClient:
 
         try:
             return manager.run(once)
-        except (kafka_errors.KafkaError, OSError, ValueError) as error:
-            raise wire_error(error) from None
+        except _TROUBLE as error:
+            found = self._meaning(error)
+            if found.reason in RENEWABLE:
+                # Whatever is renewed on disk counts from the next connection on.
+                self.close()
+            raise found from None
 
+    def _meaning(self, error: Exception) -> WireError:
+        """The error with what only those know who know how we connect."""
+        failed_tls = tls_error(error)
+        if failed_tls is None:
+            return wire_error(error)
+        return WireError(*tls_verdict(failed_tls, self._target.access))
+
+
+_TROUBLE: Final = (kafka_errors.KafkaError, AccessError, OSError, ValueError)
+RENEWABLE: Final = frozenset({FailureReason.AUTHENTICATION, FailureReason.TLS})
+"""What others say no more of: no client gets in with these credentials or certificates."""
 
 _KINDS: Final = (
+    (kafka_errors.UnsupportedSaslMechanismError, FailureReason.AUTHENTICATION, Origin.OURS),
     (kafka_errors.SaslAuthenticationFailedError, FailureReason.AUTHENTICATION, Origin.OURS),
     (kafka_errors.AuthorizationError, FailureReason.AUTHORIZATION, Origin.OURS),
     (kafka_errors.RequestTimedOutError, FailureReason.TIMEOUT, Origin.OURS),
@@ -183,6 +168,8 @@ _KINDS: Final = (
 
 def wire_error(error: Exception) -> WireError:
     """What went wrong, and whose fault that is."""
+    if isinstance(error, AccessError):
+        return WireError(error.reason, Origin.OURS, error.detail)
     name = type(error).__name__
     text = str(error) if str(error).startswith(name) else f"{name}: {error}"
     if isinstance(error, kafka_errors.IncompatibleBrokerVersion):

@@ -8,11 +8,12 @@ from pathlib import Path
 from types import MappingProxyType
 
 from healthd.config.addresses import join_address
+from healthd.config.oauth import OAuthConfig
 from healthd.config.secrets import SecretRef
 from healthd.config.source_connect import ConnectConfig
 from healthd.config.source_mirrors import MirrorConfig
-from healthd.config.source_prometheus import PrometheusUse
 from healthd.config.source_probe import ProbeConfig
+from healthd.config.source_prometheus import PrometheusUse
 from healthd.config.source_rest import RestConfig
 from healthd.config.source_zookeeper import ZookeeperConfig
 from healthd.health.scoring import DEFAULT, ScoringProfile
@@ -34,9 +35,11 @@ class SecurityConfig:
     key_file: Path | None = None
     key_password: SecretRef | None = None
     sasl_mechanism: str | None = None
-    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512."""
+    """PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER."""
     username: str | None = None
     password: SecretRef | None = None
+    oauth: OAuthConfig | None = None
+    """Where tokens come from, with OAUTHBEARER."""
 
     @property
     def uses_tls(self) -> bool:

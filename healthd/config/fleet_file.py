@@ -19,6 +19,7 @@ from healthd.config.fleet import (
 )
 from healthd.config.fleet_rules import cluster_problems, fleet_problems
 from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, SecurityModel
+from healthd.config.oauth import oauth_of
 from healthd.config.problems import ConfigError, Problem, in_order
 from healthd.config.schema import validate
 from healthd.config.scoring_file import ScoringFiles
@@ -189,6 +190,7 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         connect=connect_of(model.connect, folder),
         mirrors=mirrors_of(model.mirrors, model.name),
         schema_registry=registry_of(model.schema_registry, folder),
+        zookeeper=None if model.zookeeper is None else model.zookeeper.converted(),
     )
 
 
@@ -213,6 +215,7 @@ def _security(model: SecurityModel, folder: Path) -> SecurityConfig:
         sasl_mechanism=model.sasl_mechanism,
         username=model.username,
         password=_secret(folder, model.password_file, model.password_env),
+        oauth=oauth_of(model.oauth, folder),
     )
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from healthd.config.addresses import AddressError, parse_address
-from healthd.config.fleet import ClusterConfig, SecurityConfig
-from healthd.config.fleet_schema import ClusterModel, SecurityModel
+from healthd.config.fleet import ClusterConfig
+from healthd.config.fleet_schema import ClusterModel
 from healthd.config.problems import Problem
 from healthd.config.secrets import file_problem
+from healthd.config.security_rules import security_problems
 from healthd.config.source_connect import connect_problems
 from healthd.config.source_mirrors import mirrors_problems, origin_problems
 from healthd.config.source_rest import rest_problems
@@ -99,8 +100,7 @@ def cluster_problems(
     """What is wrong inside one cluster whose values have the right form."""
     yield from _repeated_tenants(model, document, location)
     security: Location = (*location, "security")
-    yield from _security_problems(model.security, document, security)
-    yield from _file_problems(cluster.security, document, security)
+    yield from security_problems(model.security, cluster.security, document, security)
     if cluster.ssh is not None:
         ssh: Location = (*location, "ssh")
         yield from _one_file(document, (*ssh, "keyFile"), cluster.ssh.key_file, is_private=True)
@@ -139,66 +139,6 @@ def _repeated_tenants(
     for at, tenant in enumerate(model.tenants):
         where: Location = (*location, "tenants", at, "name")
         yield from _repeated(document, seen, tenant.name, where, "tenant")
-
-
-def _security_problems(
-    security: SecurityModel, document: Document, at: Location
-) -> Iterator[Problem]:
-    given = {key for key, value in security.model_dump(by_alias=True).items() if value is not None}
-    yield from _unused_keys(security.protocol, given, document, at)
-    if security.protocol.startswith("SASL_"):
-        for key in ("saslMechanism", "username"):
-            if key not in given:
-                yield document.problem((*at, key), f"{key} is missing", f"add {key}")
-        if not given & {"passwordFile", "passwordEnv"}:
-            yield document.problem(
-                (*at, "passwordFile"), "no password", "add passwordFile: PATH or passwordEnv: NAME"
-            )
-    for left, right in (("certFile", "keyFile"), ("keyFile", "certFile")):
-        if left in given and right not in given and security.protocol.endswith("SSL"):
-            yield document.problem((*at, left), f"needs {right}", f"add {right}", of_key=True)
-    for key in ("password", "keyPassword"):
-        if {f"{key}File", f"{key}Env"} <= given:
-            yield document.problem(
-                (*at, f"{key}Env"),
-                f"{key}File and {key}Env are both given",
-                "keep one of them",
-                of_key=True,
-            )
-
-
-def _unused_keys(
-    protocol: str, given: set[str], document: Document, at: Location
-) -> Iterator[Problem]:
-    """A key without effect: somebody believes in encryption or a password that is not there."""
-    tls = ("caFile", "certFile", "keyFile", "keyPasswordFile", "keyPasswordEnv")
-    sasl = ("saslMechanism", "username", "passwordFile", "passwordEnv")
-    for is_used, keys, better in (
-        (protocol.endswith("SSL"), tls, "SSL"),
-        (protocol.startswith("SASL_"), sasl, "SASL_SSL"),
-    ):
-        for key in keys:
-            if key in given and not is_used:
-                yield document.problem(
-                    (*at, key),
-                    f"is not used with protocol {protocol}",
-                    f"set protocol: {better}, or remove {key}",
-                    of_key=True,
-                )
-
-
-def _file_problems(security: SecurityConfig, document: Document, at: Location) -> Iterator[Problem]:
-    key_password, password = security.key_password, security.password
-    files: tuple[tuple[str, Path | None, bool], ...] = (
-        ("caFile", security.ca_file, False),
-        ("certFile", security.cert_file, False),
-        ("keyFile", security.key_file, True),
-        ("keyPasswordFile", key_password.file if key_password else None, True),
-        ("passwordFile", password.file if password else None, True),
-    )
-    for key, path, is_private in files:
-        if path is not None:
-            yield from _one_file(document, (*at, key), path, is_private=is_private)
 
 
 def _one_file(

@@ -6,15 +6,17 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from healthd.config.fields import Address, Host, Name, Port, Text, Variable
+from healthd.config.oauth import OAuthModel
 from healthd.config.schema import FileModel, refusal
 from healthd.config.source_connect import ConnectModel
 from healthd.config.source_mirrors import MirrorModel
 from healthd.config.source_probe import ProbeModel
 from healthd.config.source_prometheus import PrometheusModel, PrometheusUseModel
 from healthd.config.source_registry import RegistryModel
+from healthd.config.source_zookeeper import ZookeeperModel
 from healthd.waves.spec import MAX_ID
 
-NOT_BUILT_MECHANISMS: Final = frozenset({"OAUTHBEARER", "GSSAPI", "AWS_MSK_IAM"})
+NOT_BUILT_MECHANISMS: Final = frozenset({"GSSAPI", "AWS_MSK_IAM"})
 MAX_TENANTS: Final = 100
 MAX_TENANT_PATTERNS: Final = 50
 PLACEHOLDERS: Final = frozenset({"broker_id", "host"})
@@ -39,7 +41,8 @@ def _checked_part(text: str) -> str:
 def _checked_mechanism(value: Any) -> Any:
     if isinstance(value, str) and value.upper() in NOT_BUILT_MECHANISMS:
         raise refusal(
-            f"{value.upper()} is not built yet", "use PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+            f"{value.upper()} is not built yet",
+            "use PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER",
         )
     return value
 
@@ -52,7 +55,8 @@ def _checked_path(text: str) -> str:
 
 Argv = Annotated[list[Annotated[Text, AfterValidator(_checked_part)]], Field(min_length=1)]
 Mechanism = Annotated[
-    Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"], BeforeValidator(_checked_mechanism)
+    Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
+    BeforeValidator(_checked_mechanism),
 ]
 
 
@@ -69,6 +73,7 @@ class SecurityModel(FileModel):
     username: Text | None = None
     password_file: Text | None = None
     password_env: Variable | None = None
+    oauth: OAuthModel | None = None
 
 
 class ExporterModel(FileModel):
@@ -138,6 +143,7 @@ class ClusterModel(FileModel):
     mirrors: list[MirrorModel] = Field(default_factory=list)
     schema_registry: RegistryModel | None = None
     prometheus: PrometheusUseModel | None = None
+    zookeeper: ZookeeperModel | None = None
     scoring_profile: Text | None = None
     tenants: list[TenantModel] = Field(default_factory=list, max_length=MAX_TENANTS)
     wave: WaveModel = Field(default_factory=WaveModel)

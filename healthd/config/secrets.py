@@ -85,7 +85,9 @@ def file_problem(path: Path, *, is_private: bool) -> tuple[str, str] | None:
 def is_secret_key(key: str) -> bool:
     """Whether a key of this name would hold a secret itself rather than say where one is."""
     plain = re.sub(r"[^a-z]", "", key.lower())
-    return any(word in plain for word in _SECRET_WORDS) and not plain.endswith(("file", "env"))
+    # The address of a token endpoint is no token.
+    says_where = ("file", "env", "endpointurl")
+    return any(word in plain for word in _SECRET_WORDS) and not plain.endswith(says_where)
 
 
 def _reference_key(key: str) -> str:

@@ -15,7 +15,8 @@ from healthd.collect.certificates import AGAIN_SECONDS, HOUR_SECONDS, Certificat
 from healthd.collect.observation import Address, FailureReason, Origin
 from healthd.collect.side import SideContext, SideSeen
 from healthd.collect.sides import sides_of
-from healthd.collect.target import Access, ClusterTarget
+from healthd.collect.access import Access
+from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig, SecurityConfig
 from healthd.health.side.certificates import findings
 from healthd.model.codes import Severity

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from healthd.collect.access import Access
 from healthd.collect.observation import ListenerState
 from healthd.collect.reach import knock, knock_all
-from healthd.collect.target import Access
 
 LIMIT = 2.0
 

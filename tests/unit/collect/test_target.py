@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from healthd.collect.target import Access, ClusterTarget
+from healthd.collect.access import Access
+from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig, HostConfig, SecurityConfig
 from healthd.config.secrets import SecretRef
 
@@ -30,14 +31,13 @@ def test_target_is_built_from_the_fleet_file(tmp_path: Path) -> None:
     target = ClusterTarget.of(config)
     assert target.exporter_urls == {1: "http://b1:9404/metrics"}
     assert (target.nodes[1].host, target.nodes[1].rack) == ("b1", "az1")
-    assert target.access.librdkafka_properties() == {
+    assert target.access.confluent_config() == {
         "security.protocol": "SASL_SSL",
         "ssl.ca.location": "/ca.pem",
         "sasl.mechanism": "SCRAM-SHA-512",
         "sasl.username": "healthd",
         "sasl.password": "s3cret",
     }
-    assert target.access.kafka_python_properties()["sasl_plain_password"] == "s3cret"
     assert "s3cret" not in repr(target)
 
 

@@ -1,0 +1,142 @@
+"""kafka-python's client, made to say why it cannot connect.
+
+Its bootstrap tries again until its limit and then says only that it ran out of time; what each
+attempt died of is in its log. Here the last reason is kept, and a refusal of our credentials ends
+the bootstrap at once: to try a wrong password again and again locks accounts.
+
+With `wire` this is all that touches kafka-python's connection manager, which has no public name.
+"""
+
+import logging
+import ssl
+import warnings
+from typing import Any, Final
+
+from healthd.collect.failing import AccessError
+from healthd.collect.target import ClusterTarget
+from healthd.collect.tokens import TokenSource
+
+with warnings.catch_warnings():
+    # It reads its protocol's schemas with a function that Python 3.11 calls deprecated.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from kafka import KafkaAdminClient
+    from kafka import errors as kafka_errors
+    from kafka.net.compat import KafkaNetClient
+    from kafka.net.manager import KafkaConnectionManager
+    from kafka.net.sasl.oauth import AbstractTokenProvider
+    from kafka.net.selector import NetworkSelector
+
+REFUSALS: Final = (
+    kafka_errors.SaslAuthenticationFailedError,
+    kafka_errors.UnsupportedSaslMechanismError,
+    AccessError,
+)
+"""What stays as it is however often one tries."""
+
+
+def tls_error(error: BaseException) -> ssl.SSLError | None:
+    """The TLS error that an error is, or was made of; None when it is about something else."""
+    if isinstance(error, ssl.SSLError):
+        return error
+    inner = error.args[0] if error.args else None
+    return inner if isinstance(inner, ssl.SSLError) else None
+
+
+class _Provider(AbstractTokenProvider):  # type: ignore[misc]  # The library ships no types.
+    def __init__(self, tokens: TokenSource) -> None:
+        super().__init__()
+        self._tokens = tokens
+
+    def token(self) -> str:
+        return self._tokens.token().value
+
+
+class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # As above.
+    telling_error: Exception | None = None
+    """The last TLS error or refusal that a connection died of; silence tells nothing."""
+
+    def get_connection(self, node_id: Any, **options: Any) -> Any:
+        if not self.bootstrapped and isinstance(self.telling_error, REFUSALS):
+            raise self.telling_error
+        connection = super().get_connection(node_id, **options)
+        connection.init_future.add_errback(self._note)
+        return connection
+
+    async def _build_transport(self, node: Any, timeout_at: Any = None) -> Any:
+        try:
+            return await super()._build_transport(node, timeout_at=timeout_at)
+        except kafka_errors.KafkaConnectionError as error:
+            # It puts the text of the TLS error into its own, and loses what kind it was.
+            if isinstance(error.__context__, ssl.SSLError):
+                raise error.__context__ from None
+            raise
+
+    def _note(self, error: Exception) -> None:
+        found = tls_error(error) or error
+        if isinstance(found, (ssl.SSLError, *REFUSALS)):
+            self.telling_error = found
+
+
+class _NetClient(KafkaNetClient):  # type: ignore[misc]  # As above.
+    def __init__(self, **configs: Any) -> None:
+        net = NetworkSelector(**configs)
+        super().__init__(net=net, manager=_Manager(net, **configs))
+
+
+class Client(KafkaAdminClient):  # type: ignore[misc]  # As above.
+    """An admin client that leaves no thread behind when nobody answers, and says why."""
+
+    # The public constructor refuses this option, though it hands all others to the manager: a
+    # frozen broker accepts connections and would cost its 10 s.
+    DEFAULT_CONFIG: Final = {
+        **KafkaAdminClient.DEFAULT_CONFIG,
+        "socket_connection_setup_timeout_ms": 2000,
+        "socket_connection_setup_timeout_max_ms": 2000,
+    }
+
+    def __init__(self, **configs: Any) -> None:
+        try:
+            super().__init__(kafka_client=_NetClient, **configs)
+        except BaseException as error:
+            if not hasattr(self, "_net"):
+                raise
+            # It starts its thread before it connects, and leaves it when nobody answers: a cluster
+            # that is down would cost one thread a round. `close` does nothing without this flag.
+            self._closed = False
+            self.close()
+            telling = self._manager.telling_error
+            if isinstance(error, kafka_errors.KafkaTimeoutError) and telling is not None:
+                raise telling from None
+            raise
+
+    @property
+    def manager(self) -> Any:
+        """The connection manager."""
+        return self._manager
+
+
+def connected(target: ClusterTarget, *, bootstrap_seconds: float) -> Client:
+    """A client that has found the brokers.
+
+    Raises:
+        AccessError: something on our own side cannot be used.
+        kafka.errors.KafkaError, OSError, ValueError: nobody let us in; TLS errors and refusals of
+            our credentials as they are, and not as the time-out that they end in.
+    """
+    # Its retries are ours to judge: what fails becomes a SourceFailure, once.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    access = target.access
+    access.ready()
+    provider = {}
+    if access.tokens is not None:
+        provider["sasl_oauth_token_provider"] = _Provider(access.tokens)
+    return Client(
+        bootstrap_servers=list(target.bootstrap_servers),
+        client_id="healthd",
+        request_timeout_ms=round(target.attempt_seconds * 1000),
+        bootstrap_timeout_ms=round(bootstrap_seconds * 1000),
+        reconnect_backoff_max_ms=2000,
+        metadata_max_age_ms=30_000,
+        **access.kafka_python_config(),
+        **provider,
+    )

@@ -1,0 +1,176 @@
+"""A small OIDC provider: a token endpoint for client credentials, and the keys that sign.
+
+Real Kafka brokers read ``jwks_url`` and check the tokens; what the endpoint answers can be changed
+while it runs (``answer``), to see what becomes of a refusal, of rubbish and of silence.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote_plus
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+Answer = tuple[int, bytes]
+"""HTTP status and body."""
+ISSUER = "https://login.test"
+AUDIENCE = "kafka"
+
+
+class TokenServer:
+    """Serves on a free loopback port while the ``with`` block lasts.
+
+    Args:
+        clients: Client id to secret.
+        lifetime_seconds: Of the tokens that it gives.
+        context: Serve over TLS with this context.
+    """
+
+    def __init__(
+        self,
+        clients: dict[str, str],
+        *,
+        lifetime_seconds: float = 300.0,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self.clients = clients
+        self.lifetime_seconds = lifetime_seconds
+        self.answer: Callable[[], Answer] | None = None
+        """When set, what the token endpoint answers instead of a token."""
+        self.requests: list[dict[str, str]] = []
+        """The form of every token request, with ``client`` for who asked."""
+        self.given: list[str] = []
+        """Every token that it gave."""
+        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server.daemon_threads = True
+        self._scheme = "http"
+        if context is not None:
+            self._scheme = "https"
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+
+    @property
+    def base_url(self) -> str:
+        """Where it serves."""
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}"
+
+    @property
+    def token_url(self) -> str:
+        """The token endpoint."""
+        return f"{self.base_url}/token"
+
+    @property
+    def jwks_url(self) -> str:
+        """The public keys, as a broker reads them."""
+        return f"{self.base_url}/keys"
+
+    def token(self, subject: str, *, lifetime_seconds: float | None = None) -> str:
+        """A signed token for a subject."""
+        lifetime = self.lifetime_seconds if lifetime_seconds is None else lifetime_seconds
+        now = int(time.time())
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject,
+            "scope": "kafka",
+            "iat": now,
+            "exp": int(now + lifetime),
+            "jti": str(len(self.given)),
+        }
+        head = _base64(json.dumps({"alg": "RS256", "typ": "JWT", "kid": "test"}).encode())
+        signed = f"{head}.{_base64(json.dumps(claims).encode())}"
+        signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+        return f"{signed}.{_base64(signature)}"
+
+    def close(self) -> None:
+        """Nobody serves any more; may be called twice."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join()
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def keys(self) -> dict[str, Any]:
+        """The JSON Web Key Set."""
+        numbers = self._key.public_key().public_numbers()
+        key = {
+            "kty": "RSA",
+            "use": "sig",
+            "alg": "RS256",
+            "kid": "test",
+            "n": _base64(numbers.n.to_bytes(256, "big")),
+            "e": _base64(numbers.e.to_bytes(3, "big")),
+        }
+        return {"keys": [key]}
+
+    def give(self, authorization: str, form: dict[str, str]) -> Answer:
+        """What the token endpoint answers."""
+        client, _, secret = (
+            base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")
+        )
+        client, secret = unquote_plus(client), unquote_plus(secret)
+        self.requests.append({**form, "client": client})
+        if self.answer is not None:
+            return self.answer()
+        if self.clients.get(client) != secret:
+            return 401, b'{"error": "invalid_client"}'
+        if form.get("grant_type") != "client_credentials":
+            return 400, b'{"error": "unsupported_grant_type"}'
+        token = self.token(client)
+        self.given.append(token)
+        body = {
+            "access_token": token,
+            "token_type": "Bearer",
+            "expires_in": int(self.lifetime_seconds),
+        }
+        return 200, json.dumps(body).encode()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._send((200, json.dumps(owner.keys()).encode()))
+
+            def do_POST(self) -> None:
+                text = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                form = {key: values[0] for key, values in parse_qs(text).items()}
+                self._send(owner.give(self.headers.get("Authorization", "Basic "), form))
+
+            def _send(self, answer: Answer) -> None:
+                status, body = answer
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Nothing goes to the test's stderr."""
+
+        return Handler
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
