@@ -240,6 +240,14 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         action="Have it signed again, put it where the broker (or healthd) reads it, and check "
         "with `healthd doctor`. Brokers take a new keystore by a dynamic config, unrestarted.",
     ),
+    CheckCode.SLOW_BROKER: CheckText(
+        one="1 broker answers the probe much later than the others{detail}",
+        many="{count} brokers answer the probe much later than the others{detail}",
+        impact="Clients of the partitions that it leads wait as long, producers with acks=all "
+        "first.",
+        action="Look at its disk, its garbage collection, its request queue and its network. Move "
+        "its leaders away if it stays so.",
+    ),
     CheckCode.COLLECTOR_AUTH: _of_cluster(
         "healthd may not read everything{detail}",
         "What it may not read is not known: completeness falls and the gate is closed.",

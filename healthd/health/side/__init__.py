@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from healthd.health.checks import Finding
-from healthd.health.side import certificates, connectors, ensemble, mirrors, registry
+from healthd.health.side import certificates, connectors, ensemble, mirrors, probe, registry
 
 SectionFindings = Callable[[Mapping[str, Any], int], Iterator[Finding]]
 """The findings of one section; the number is how many objects are named. A section may have been
@@ -14,6 +14,7 @@ SECTION_FINDINGS: Final[Mapping[str, SectionFindings]] = {
     "certificates": certificates.findings,
     "connectors": connectors.findings,
     "mirrors": mirrors.findings,
+    "probe": probe.findings,
     "schemaRegistry": registry.findings,
     "zookeeper": ensemble.findings,
 }
