@@ -16,6 +16,7 @@ def page(  # One field each.
     own_pool: bool = False,
     state: BrokerState | None = BrokerState.RUNNING,
     started: float = 1.0,
+    mean: float | None = None,
 ) -> PageSeen:
     return PageSeen(
         at=at,
@@ -23,6 +24,7 @@ def page(  # One field each.
             state=state,
             idle_nanoseconds=nanoseconds,
             idle_ratio=gauge,
+            idle_mean=mean,
             is_broker_pool=own_pool,
             version=version,
             start_time_seconds=started,
@@ -41,6 +43,28 @@ def test_one_page_gives_the_gauge() -> None:
 
 def test_a_gauge_that_has_not_ticked_tells_nothing() -> None:
     assert idle_ratio(page(20, 12e9, 0.0), None, combined=False) is None
+
+
+def test_a_page_without_the_counter_gives_its_gauge() -> None:
+    assert idle_ratio(page(20, None, 0.7), page(10, 4e9, 0.6), combined=False) == 0.7
+
+
+def test_a_mean_since_the_start_is_not_taken_for_now() -> None:
+    assert idle_ratio(page(20, 12e9, mean=0.7), None, combined=False) is None
+    assert idle_ratio(page(20, 12e9, mean=0.7), page(10, 4e9), combined=False) == pytest.approx(0.8)
+
+
+def test_a_page_that_stands_still_is_told_from_handlers_that_are_never_idle() -> None:
+    still = idle_ratio(page(20, 4e9, 0.7), page(10, 4e9, 0.7), combined=False)
+    assert still == 0.7
+    never_idle = idle_ratio(page(20, 4e9, 0.6), page(10, 4e9, 0.7), combined=False)
+    assert never_idle == 0
+
+
+def test_a_page_that_stands_still_without_a_gauge_tells_nothing() -> None:
+    before, same = page(10, 4e9, mean=0.7), page(20, 4e9, mean=0.7)
+    assert idle_ratio(same, before, combined=False) is None
+    assert idle_ratio(page(20, 4e9, mean=0.69), before, combined=False) == 0
 
 
 def test_a_counter_that_was_reset_tells_nothing() -> None:
@@ -73,6 +97,26 @@ def test_combined_node_is_corrected(
 ) -> None:
     found = idle_ratio(page(20, None, raw, version=version), None, combined=True)
     assert found == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("gauge", "mean", "expected"),
+    [
+        pytest.param(None, 1.7, 0.0, id="mean-is-a-sum"),
+        pytest.param(1.2, None, 0.0, id="gauge-is-a-sum"),
+        pytest.param(0.8, 0.9, None, id="nothing-above-one"),
+        pytest.param(None, 1.01, None, id="overshoot-of-one-pool"),
+    ],
+)
+def test_without_a_version_another_form_shows_whether_it_is_a_sum(
+    gauge: float | None, mean: float | None, expected: float | None
+) -> None:
+    plain = page(10, 4e9, version=None)
+    telling = page(20, 12e9, gauge, mean=mean, version=None)
+    assert idle_ratio(telling, plain, combined=True) == expected
+    # It may also have been on the page before, which is of the same process.
+    after = page(30, 20e9, version=None)
+    assert idle_ratio(after, telling, combined=True) == expected
 
 
 def test_the_brokers_own_pool_needs_no_correction() -> None:
