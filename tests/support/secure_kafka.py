@@ -6,12 +6,14 @@ The whole matrix runs against a single JVM: modes differ by listener only.
 from __future__ import annotations
 
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from support.certificates import Authority
+from cryptography.hazmat.primitives import serialization
 from support.kafka_cluster import KafkaCluster
+from support.short_lived import CertificateAuthority, Issued
 from support.token_server import AUDIENCE, ISSUER, TokenServer
 
 USER = "healthd"
@@ -21,6 +23,8 @@ KEY_PASSWORD = "right-key-password"
 SECRETS = (PASSWORD, CLIENT_SECRET, KEY_PASSWORD)
 WRONG = "wrong-password-of-somebody"
 """Every secret begins so that a search for it in texts finds nothing else."""
+
+DAY = timedelta(days=1)
 
 LISTENERS = {
     "TLS": "SSL",
@@ -43,19 +47,18 @@ class SecureKafka:
 
     def __init__(self, folder: Path, *, token_seconds: float = 300.0) -> None:
         self.folder = folder
-        self.authority = Authority("fleet")
-        self.ca_file = self.authority.write(folder / "ca.pem")
-        self.other_ca_file = Authority("other").write(folder / "other-ca.pem")
+        self.authority = CertificateAuthority(folder, name="fleet CA")
+        self.stranger = CertificateAuthority(folder, name="other CA")
         self.tokens = TokenServer({USER: CLIENT_SECRET}, lifetime_seconds=token_seconds)
         self.password_file = self.secret("password", PASSWORD)
         self.wrong_file = self.secret("wrong", WRONG)
         self.client_secret_file = self.secret("client-secret", CLIENT_SECRET)
         self.key_password_file = self.secret("key-password", KEY_PASSWORD)
-        client = self.authority.issue(USER)
-        client.write(folder, "client")
-        client.write(folder, "locked", KEY_PASSWORD)
-        self.authority.issue(USER, valid_days=(-30, -1)).write(folder, "expired-client")
-        Authority("other").issue(USER).write(folder, "foreign-client")
+        self.client = self.authority.issue("client")
+        self.expired_client = self.authority.issue("expired-client", left=-DAY)
+        self.foreign_client = self.stranger.issue("foreign-client")
+        self.locked_key_file = folder / "locked.key"
+        self.locked_key_file.write_bytes(_key_pem(self.client, KEY_PASSWORD))
         self._stack = ExitStack()
         self.cluster: KafkaCluster
 
@@ -97,16 +100,21 @@ class SecureKafka:
     ) -> None:
         self._stack.close()
 
+    @staticmethod
+    def _key_store(issued: Issued) -> Path:
+        """The path of a key store of type PEM, as a broker reads it."""
+        path = issued.key_file.with_suffix(".store")
+        path.write_bytes(_key_pem(issued) + issued.chain_file.read_bytes())
+        return path
+
     def _properties(self) -> dict[str, str]:
-        server = self.authority.issue("broker").write_key_store(self.folder / "broker-store.pem")
-        expired = self.authority.issue("broker", valid_days=(-30, -1)).write_key_store(
-            self.folder / "expired-store.pem"
-        )
+        server = self._key_store(self.authority.issue("broker"))
+        expired = self._key_store(self.authority.issue("expired-broker", left=-DAY))
         values = {
             "ssl.keystore.type": "PEM",
             "ssl.keystore.location": str(server),
             "ssl.truststore.type": "PEM",
-            "ssl.truststore.location": str(self.ca_file),
+            "ssl.truststore.location": str(self.authority.file),
             "listener.name.mtls.ssl.client.auth": "required",
             "listener.name.expired.ssl.keystore.type": "PEM",
             "listener.name.expired.ssl.keystore.location": str(expired),
@@ -129,3 +137,13 @@ class SecureKafka:
             values[f"{prefix}.sasl.enabled.mechanisms"] = mechanism
             values[f"{prefix}.{mechanism.lower()}.sasl.jaas.config"] = jaas
         return values
+
+
+def _key_pem(issued: Issued, password: str | None = None) -> bytes:
+    return issued.key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption()
+        if password is None
+        else serialization.BestAvailableEncryption(password.encode()),
+    )

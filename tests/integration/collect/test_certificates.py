@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from support.short_lived import CertificateAuthority, Issued
 
+from healthd.collect.access import Access
 from healthd.collect.certificates import AGAIN_SECONDS, HOUR_SECONDS, CertificateReader
 from healthd.collect.observation import Address, FailureReason, Origin
 from healthd.collect.side import SideContext, SideSeen
 from healthd.collect.sides import sides_of
-from healthd.collect.access import Access
 from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig, SecurityConfig
 from healthd.health.side.certificates import findings

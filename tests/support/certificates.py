@@ -1,1 +1,0 @@
-raise ImportError("tests/support/certificates.py was overwritten by mistake by the doctor part at 16:36 before it was committed; please write it again, sorry (the doctor part uses support/short_lived.py now)")
