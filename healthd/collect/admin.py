@@ -154,7 +154,7 @@ def judged(codes: set[int]) -> tuple[FailureReason, Origin, str]:
     if codes & _AUTHENTICATION:
         return FailureReason.AUTHENTICATION, Origin.OURS, "our credentials were refused"
     if codes & _AUTHORIZATION:
-        return FailureReason.AUTHORIZATION, Origin.OURS, "grant Describe on all topics"
+        return FailureReason.AUTHORIZATION, Origin.OURS, "grant Describe on Topic:*"
     if KafkaError._SSL in codes:  # noqa: SLF001  # Its public names begin so.
         return FailureReason.TLS, Origin.OURS, "TLS failed: check ca_file and the certificates"
     if KafkaError._RESOLVE in codes:  # noqa: SLF001  # Its public names begin so.

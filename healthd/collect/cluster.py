@@ -262,6 +262,7 @@ class ClusterCollector:
             cluster_nodes=quorum.nodes,
             pages={} if pages is None else pages.seen,
             sections=quorum.sections,
+            describes_every_topic=quorum.describes_every_topic,
             any_answered=quorum.any_answered or metadata is not None,
         )
 

@@ -6,7 +6,6 @@ default is that of whoever answers, and so is every other one when some broker h
 the largest over all alive brokers counts, for each leader applies its own.
 """
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,13 @@ from typing import Any, Final
 
 from healthd.collect import wire
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
+from healthd.collect.rights import (
+    DESCRIBE_CLUSTER_CONFIGS,
+    DESCRIBE_TOPIC_CONFIGS,
+    Acl,
+    names_of,
+    told,
+)
 from healthd.collect.wire import WireClient, WireError
 
 TOPICS_A_REQUEST: Final = 500
@@ -87,6 +93,8 @@ class ConfigReader:
         self._client = client
         self._clock = clock
         self._sleep = sleep
+        self._are_denied = False
+        """Whether brokers refuse to tell their own configs."""
 
     def read(
         self, topics: Sequence[str], alive: Iterable[int], limit_seconds: float
@@ -100,6 +108,7 @@ class ConfigReader:
         """
         until = self._clock() + limit_seconds
         settings: dict[str, Setting] = {}
+        denied: list[str] = []
         asked = 0
         failure: SourceFailure | None = None
         for at in range(0, len(topics), TOPICS_A_REQUEST):
@@ -107,10 +116,14 @@ class ConfigReader:
                 break
             batch = topics[at : at + TOPICS_A_REQUEST]
             try:
-                settings.update(self._batch(batch))
+                answer = self._client.send(
+                    wire.configs_request(wire.TOPIC_RESOURCE, batch, [MIN_ISR_KEY])
+                )
             except WireError as error:
                 failure = _failure(error)
                 break
+            settings.update(settings_of(answer))
+            denied += denied_of(answer)
             asked += len(batch)
         needs_brokers = any(found.source is not ConfigSource.TOPIC for found in settings.values())
         brokers = self._brokers(sorted(alive), until) if needs_brokers else {}
@@ -120,21 +133,20 @@ class ConfigReader:
             if (value := effective_min_isr(setting, brokers)) is not None
         }
         silent = sorted(node for node, setting in brokers.items() if setting is None)
+        if failure is None and denied:
+            failure = _denied_topics(denied)
         if failure is None and silent:
-            failure = _silent(silent)
+            failure = _denied_brokers(silent) if self._are_denied else _silent(silent)
         return ConfigsRound(
             min_insync_replicas=found,
             complete=asked == len(topics) and failure is None,
             failures=() if failure is None else (failure,),
         )
 
-    def _batch(self, names: Sequence[str]) -> dict[str, Setting]:
-        answer = self._client.send(wire.configs_request(wire.TOPIC_RESOURCE, names, [MIN_ISR_KEY]))
-        return settings_of(answer)
-
     def _brokers(self, alive: Sequence[int], until: float) -> dict[int, Setting | None]:
         found: dict[int, Setting | None] = dict.fromkeys(alive)
         silent = list(alive)
+        self._are_denied = False
         for attempt in range(ATTEMPTS):
             if attempt:
                 # The library forgets a broker that was away when it last looked, and looks every
@@ -145,7 +157,7 @@ class ConfigReader:
                 self._sleep(ASK_AGAIN_SECONDS)
             self._ask_brokers(silent, found)
             silent = [node for node in silent if found[node] is None]
-            if not silent:
+            if not silent or self._are_denied:
                 break
         return found
 
@@ -159,41 +171,60 @@ class ConfigReader:
         except WireError:
             return
         for node, answer in answers.items():
-            with contextlib.suppress(WireError):
-                if not isinstance(answer, WireError):
-                    found[node] = settings_of(answer).get(str(node))
+            if not isinstance(answer, WireError):
+                self._are_denied = self._are_denied or bool(denied_of(answer))
+                found[node] = settings_of(answer).get(str(node))
 
 
 def settings_of(answer: Any) -> dict[str, Setting]:
-    """The settings in a DescribeConfigsResponse by resource name; unknown topics are left out.
+    """The settings in a DescribeConfigsResponse by resource name.
 
-    Raises:
-        WireError: a resource may not be described.
+    Left out: what may not be described (see `denied_of`), and topics that are gone since they were
+    listed.
     """
-    found: dict[str, Setting] = {}
-    for result in answer.results:
-        problem = wire.code_error(result.error_code, result.error_message)
-        if problem is not None:
-            if problem.reason is FailureReason.AUTHORIZATION:
-                raise problem
-            # Deleted between the listing and the question.
-            continue
-        for config in result.configs:
-            if config.name == MIN_ISR_KEY and config.value is not None:
-                found[result.resource_name] = Setting(
-                    int(config.value), ConfigSource(config.config_source)
-                )
-    return found
+    return {
+        result.resource_name: Setting(int(config.value), ConfigSource(config.config_source))
+        for result in answer.results
+        if result.error_code == 0
+        for config in result.configs
+        if config.name == MIN_ISR_KEY and config.value is not None
+    }
+
+
+def denied_of(answer: Any) -> list[str]:
+    """The resources of a DescribeConfigsResponse that our user may not describe."""
+    return [
+        result.resource_name
+        for result in answer.results
+        if (problem := wire.code_error(result.error_code, None)) is not None
+        and problem.reason is FailureReason.AUTHORIZATION
+    ]
 
 
 def _failure(error: WireError) -> SourceFailure:
-    denied = error.reason is FailureReason.AUTHORIZATION
-    action = ": grant DescribeConfigs on all topics and the cluster" if denied else ""
     return SourceFailure(
         source=Source.CONFIGS,
         origin=error.origin,
         reason=error.reason,
-        detail=f"DescribeConfigs gave no answer ({error.detail}){action}.",
+        detail=told(error, "DescribeConfigs", DESCRIBE_TOPIC_CONFIGS),
+    )
+
+
+def _denied_topics(names: Sequence[str]) -> SourceFailure:
+    return _denied(f"topic {names_of(names)}", DESCRIBE_TOPIC_CONFIGS)
+
+
+def _denied_brokers(nodes: Sequence[int]) -> SourceFailure:
+    what = f"broker {', '.join(map(str, nodes))}, on whose own values topics depend,"
+    return _denied(what, DESCRIBE_CLUSTER_CONFIGS)
+
+
+def _denied(what: str, acl: Acl) -> SourceFailure:
+    return SourceFailure(
+        source=Source.CONFIGS,
+        origin=Origin.OURS,
+        reason=FailureReason.AUTHORIZATION,
+        detail=f"DescribeConfigs of {what} was refused: grant {acl}.",
     )
 
 

@@ -19,6 +19,7 @@ from healthd.collect.observation import (
     SourceFailure,
 )
 from healthd.collect.quorum import DEFAULT_FETCH_TIMEOUT_MS
+from healthd.collect.rights import DESCRIBE_TOPICS
 from healthd.collect.state import LastValues
 from healthd.model.snapshot import NO_LEADER
 from healthd.model.words import QuorumMode
@@ -104,6 +105,8 @@ def judge(observed: Observations, last: LastValues) -> Judgement:
     failure = _distrust(observed, metadata)
     if failure is None and hidden is not None and rounds >= HIDDEN_ROUNDS:
         failure = hidden
+    if failure is None and hidden is None:
+        failure = _unproven(observed, metadata, last)
     if failure is not None:
         return Judgement(metadata=None, failures=(failure,), hidden_rounds=rounds)
     return Judgement(metadata=metadata, hidden_rounds=rounds)
@@ -185,7 +188,23 @@ def _shortfall(observed: Observations, metadata: MetadataSeen) -> SourceFailure 
         Origin.OURS,
         FailureReason.TOPICS_HIDDEN,
         f"Metadata shows {len(metadata.topics)} topics and {metadata.partition_count} partitions, "
-        f"the controller counts {topics} and {partitions}: grant Describe on all topics.",
+        f"the controller counts {topics} and {partitions}: grant {DESCRIBE_TOPICS}.",
+    )
+
+
+def _unproven(
+    observed: Observations, metadata: MetadataSeen, last: LastValues
+) -> SourceFailure | None:
+    """That topics may be hidden, where nobody counts them and the user may not describe all."""
+    pages = {**last.pages, **observed.pages}.values()
+    is_counted = any(page.signals.global_topics is not None for page in pages)
+    if is_counted or observed.describes_every_topic is not False:
+        return None
+    return _failure(
+        Origin.OURS,
+        FailureReason.TOPICS_HIDDEN,
+        f"Metadata shows {len(metadata.topics)} topics, and whether these are all is unknown: "
+        f"grant {DESCRIBE_TOPICS}, or configure exporters, whose controller counts them.",
     )
 
 

@@ -26,7 +26,7 @@ from healthd.collect.wire import UnsupportedError, WireClient, WireError
 KAFKA_STORAGE_ERROR: Final = 56
 """The directory is offline."""
 
-GRANT: Final = "grant Describe on the cluster resource"
+GRANT: Final = "grant Describe on Cluster:kafka-cluster"
 
 _DENIED: Final = WireError(
     FailureReason.AUTHORIZATION, Origin.OURS, "an answer without any directory"

@@ -7,6 +7,7 @@ frozen: that difference is the evidence for "no leader" (health-index.md section
 requests of one connection in their order.
 """
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -23,6 +24,13 @@ from healthd.collect.observation import (
     Source,
     SourceFailure,
 )
+from healthd.collect.rights import (
+    DESCRIBE_CLUSTER,
+    DESCRIBE_CLUSTER_CONFIGS,
+    Acl,
+    describes_every_topic,
+    told,
+)
 from healthd.collect.wire import UnsupportedError, WireClient, WireError
 from healthd.model.snapshot import NO_LEADER, Voter
 
@@ -31,6 +39,9 @@ DEFAULT_FETCH_TIMEOUT_MS: Final = 2000
 
 OTHERS: Final = 3
 """So many other brokers are asked at once when the first did not say who leads."""
+
+ASK_RIGHTS_EVERY: Final = 20
+"""Rounds after which somebody looks again whether an ACL was taken away."""
 
 FETCH_TIMEOUT_KEY: Final = "controller.quorum.fetch.timeout.ms"
 
@@ -47,6 +58,8 @@ class QuorumRound:
     silent: frozenset[int] = frozenset()
     """Brokers that were asked who leads and ran into the limit."""
     any_answered: bool = False
+    describes_every_topic: bool | None = None
+    """Whether metadata hides no topic from our user for want of an ACL; None: not known yet."""
     sections: Mapping[str, SectionSeen] = field(default_factory=dict)
     """For the snapshot's `extra`: the ZooKeeper ensemble, where there is one."""
     failures: tuple[SourceFailure, ...] = ()
@@ -58,15 +71,13 @@ class _Round:
     silent: frozenset[int] = frozenset()
     any_answered: bool = False
 
-    def note(self, error: WireError, what: str, action: str) -> None:
-        denied = error.reason is FailureReason.AUTHORIZATION
-        advice = f": {action}" if denied else ""
+    def note(self, error: WireError, what: str, acl: Acl) -> None:
         self.failures.append(
             SourceFailure(
                 source=Source.QUORUM,
                 origin=error.origin,
                 reason=error.reason,
-                detail=f"{what} gave no answer ({error.detail}){advice}.",
+                detail=told(error, what, acl),
             )
         )
 
@@ -79,6 +90,8 @@ class QuorumReader:
         self._limit = limit_seconds
         self._good: int | None = None
         self._fetch_timeout_ms: int | None = None
+        self._describes_every: bool | None = None
+        self._rounds_since_asked = 0
 
     def read(self) -> QuorumRound:
         """One round: two request limits long when nobody leads. Never raises."""
@@ -86,13 +99,18 @@ class QuorumReader:
         try:
             brokers = self._client.brokers()
         except WireError as error:
-            this.note(error, "Connecting for DescribeQuorum", _GRANT)
+            this.note(error, "Connecting for DescribeQuorum", DESCRIBE_CLUSTER)
             return QuorumRound(failures=tuple(this.failures))
         try:
             quorum = self._quorum(brokers, this)
         except UnsupportedError:
             # ZooKeeper mode: there is no quorum of this kind to ask for.
-            return QuorumRound(configured=False, nodes=self._nodes(this), any_answered=True)
+            return QuorumRound(
+                configured=False,
+                nodes=self._nodes(this),
+                any_answered=True,
+                describes_every_topic=self._every_topic(),
+            )
         has_leader = quorum is not None and quorum.leader_id != NO_LEADER
         return QuorumRound(
             quorum=quorum,
@@ -101,8 +119,21 @@ class QuorumReader:
             nodes=self._nodes(this) if has_leader else None,
             silent=this.silent,
             any_answered=this.any_answered or has_leader,
+            describes_every_topic=self._every_topic() if has_leader else self._describes_every,
             failures=tuple(this.failures),
         )
+
+    def _every_topic(self) -> bool | None:
+        """Whether our user may describe every topic, as last seen."""
+        # A missing ACL is looked for in each round: granting it counts at once.
+        self._rounds_since_asked += 1
+        if self._describes_every and self._rounds_since_asked < ASK_RIGHTS_EVERY:
+            return True
+        # What goes wrong here goes wrong with the other requests too, and is told there.
+        with contextlib.suppress(WireError):
+            self._describes_every = describes_every_topic(self._client, self._good)
+            self._rounds_since_asked = 0
+        return self._describes_every
 
     def read_brokers(self, controller: int) -> QuorumRound:
         """What brokers say in ZooKeeper mode, where the controller is known already. Never raises.
@@ -114,7 +145,7 @@ class QuorumReader:
             if controller not in self._client.brokers():
                 self._client.refresh()
         except WireError as error:
-            this.note(error, "Connecting for ListPartitionReassignments", _GRANT)
+            this.note(error, "Connecting for ListPartitionReassignments", DESCRIBE_CLUSTER)
             return QuorumRound(failures=tuple(this.failures))
         self._good = controller
         reassigning = self._reassigning(this)
@@ -122,6 +153,7 @@ class QuorumReader:
             reassigning=reassigning,
             # One that does not answer this is not asked for more: the round must go on.
             nodes=None if reassigning is None else self._nodes(this),
+            describes_every_topic=None if reassigning is None else self._every_topic(),
             failures=tuple(this.failures),
         )
 
@@ -181,7 +213,7 @@ class QuorumReader:
         late = [problem for problem in found if problem.reason is FailureReason.TIMEOUT]
         worst = next(iter([*denied, *late, *found]), first or _SILENT)
         this.any_answered = this.any_answered or bool(denied)
-        this.note(worst, "DescribeQuorum", _GRANT)
+        this.note(worst, "DescribeQuorum", DESCRIBE_CLUSTER)
         if not denied:
             this.silent = frozenset(
                 node
@@ -212,7 +244,7 @@ class QuorumReader:
         except WireError as error:
             problem = error
         if problem is not None:
-            this.note(problem, f"DescribeConfigs of broker {node}", "grant DescribeConfigs")
+            this.note(problem, f"DescribeConfigs of broker {node}", DESCRIBE_CLUSTER_CONFIGS)
             return None
         found = {config.name: config.value for config in result.configs}
         return int(found.get(FETCH_TIMEOUT_KEY) or DEFAULT_FETCH_TIMEOUT_MS)
@@ -224,7 +256,7 @@ class QuorumReader:
         except WireError as error:
             problem = error
         if problem is not None:
-            this.note(problem, "ListPartitionReassignments", _GRANT)
+            this.note(problem, "ListPartitionReassignments", DESCRIBE_CLUSTER)
             return None
         return {
             (topic.name, row.partition_index): Reassigning(
@@ -243,7 +275,7 @@ class QuorumReader:
         except WireError as error:
             problem = error
         if problem is not None:
-            this.note(problem, "DescribeCluster", _GRANT)
+            this.note(problem, "DescribeCluster", DESCRIBE_CLUSTER)
             return None
         return {
             row.broker_id: ClusterNode(
@@ -273,7 +305,6 @@ def _seen_or_error(answer: Any) -> QuorumSeen | WireError:
         return problem
 
 
-_GRANT: Final = "grant Describe on the cluster resource"
 _OUR_RIGHTS: Final = frozenset({FailureReason.AUTHORIZATION, FailureReason.AUTHENTICATION})
 _SILENT: Final = WireError(FailureReason.TIMEOUT, Origin.OURS, "nobody answered")
 

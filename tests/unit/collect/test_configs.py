@@ -1,5 +1,6 @@
 """Which min.insync.replicas is in force, and how it is read."""
 
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
@@ -54,9 +55,10 @@ def test_value_in_force(
 class Wire:
     """Answers DescribeConfigs from a table; fails where the table says so."""
 
-    def __init__(self, *, topic_source: ConfigSource, denied: bool = False) -> None:
+    def __init__(self, *, topic_source: ConfigSource, denied: Iterable[str] = ()) -> None:
         self.topic_source = topic_source
-        self.denied = denied
+        self.denied = frozenset(denied)
+        """Names of topics, and ids of brokers, that may not be described."""
         self.requests: list[Any] = []
         self.silent: set[int] = set()
         self.forgotten: set[int] = set()
@@ -64,11 +66,10 @@ class Wire:
 
     def send(self, request: Any, node: int | None = None) -> Any:
         self.requests.append(request)
-        code = 29 if self.denied else 0
         return SimpleNamespace(
             results=[
                 SimpleNamespace(
-                    error_code=code,
+                    error_code=29 if row[1] in self.denied else 0,
                     error_message="",
                     resource_name=row[1],
                     configs=[
@@ -142,7 +143,26 @@ def test_what_does_not_fit_into_the_limit_is_left_for_the_next_round() -> None:
 
 
 def test_a_missing_right_is_ours_and_named() -> None:
-    found = reader(Wire(topic_source=ConfigSource.TOPIC, denied=True)).read(["t"], [1], 5.0)
+    wire = Wire(topic_source=ConfigSource.TOPIC, denied=["a", "b", "c", "d"])
+    found = reader(wire).read(["a", "b", "c", "d"], [1], 5.0)
     (failure,) = found.failures
     assert (failure.reason, failure.origin) == (FailureReason.AUTHORIZATION, Origin.OURS)
-    assert "grant DescribeConfigs" in failure.detail
+    assert failure.detail == (
+        "DescribeConfigs of topic a, b, c and 1 more was refused: grant DescribeConfigs on Topic:*."
+    )
+
+
+def test_what_may_be_described_is_known_although_other_topics_may_not() -> None:
+    found = reader(Wire(topic_source=ConfigSource.TOPIC, denied=["b"])).read(["a", "b"], [1], 5.0)
+    assert found.min_insync_replicas == {"a": 2}
+    assert not found.complete
+    assert "topic b was refused" in found.failures[0].detail
+
+
+def test_brokers_that_may_not_be_described_are_named_and_not_asked_again() -> None:
+    wire = Wire(topic_source=ConfigSource.STATIC, denied=["1", "2"])
+    found = reader(wire).read(["a"], [1, 2], 5.0)
+    assert len(wire.requests) == 3
+    (failure,) = found.failures
+    assert failure.reason is FailureReason.AUTHORIZATION
+    assert failure.detail.endswith("grant DescribeConfigs on Cluster:kafka-cluster.")

@@ -122,6 +122,23 @@ def test_fewer_topics_than_the_controller_counts_is_our_missing_right_from_the_s
     assert failure.check is CheckCode.COLLECTOR_AUTH
 
 
+def test_where_nobody_counts_topics_the_right_to_see_them_all_must_be_there() -> None:
+    assert judge(replace(SEEN, describes_every_topic=True), NEVER).metadata is METADATA
+    assert judge(replace(SEEN, describes_every_topic=None), NEVER).metadata is METADATA
+    found = judge(replace(SEEN, describes_every_topic=False), NEVER)
+    assert found.metadata is None
+    (failure,) = found.failures
+    assert failure.check is CheckCode.COLLECTOR_AUTH
+    assert "grant Describe on Topic:*" in failure.detail
+
+
+def test_a_count_that_fits_proves_that_no_topic_is_hidden() -> None:
+    counted = replace(SEEN, describes_every_topic=False, pages={1: counting(0, 0)})
+    assert judge(counted, NEVER).metadata is METADATA
+    silent = replace(SEEN, describes_every_topic=False)
+    assert judge(silent, replace(NEVER, pages=counted.pages)).metadata is METADATA
+
+
 def test_a_controller_that_is_not_active_counts_for_nothing() -> None:
     observed = replace(SEEN, pages={1: counting(3, 9, active=0)})
     assert judge(observed, replace(NEVER, hidden_rounds=5)).hidden_rounds == 0

@@ -139,7 +139,7 @@ async def test_a_missing_acl_is_named_once_with_what_to_grant() -> None:
     seen = await read(Wire({1: answer(error=31), 2: answer(error=31)}), 1, 2)
     (failure,) = seen.failures
     assert failure.reason is FailureReason.AUTHORIZATION
-    assert "grant Describe on the cluster resource" in failure.detail
+    assert "grant Describe on Cluster:kafka-cluster" in failure.detail
 
 
 async def test_a_broker_that_falls_silent_keeps_its_line_in_the_section_with_its_age() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from healthd.collect.observation import FailureReason, Origin, Reassigning
-from healthd.collect.quorum import QuorumReader, QuorumRound
+from healthd.collect.quorum import ASK_RIGHTS_EVERY, QuorumReader, QuorumRound
 from healthd.collect.wire import UnsupportedError, WireError
 from healthd.model.snapshot import NO_LEADER
 
@@ -36,6 +36,9 @@ class Wire:
     def __init__(self, answers: dict[int, Any]) -> None:
         self.answers = answers
         self.asked: list[int | None] = []
+        self.topic_codes = [3]
+        """What asking for a topic that does not exist is answered with."""
+        self.topic_asks = 0
 
     def brokers(self) -> tuple[int, ...]:
         return tuple(sorted(self.answers))
@@ -57,6 +60,11 @@ class Wire:
         if kind == "DescribeQuorumRequest":
             self.asked.append(node)
             return self.answers[node or 0]
+        if kind == "MetadataRequest":
+            self.topic_asks += 1
+            assert request.allow_auto_topic_creation is False
+            rows = [SimpleNamespace(error_code=code) for code in self.topic_codes]
+            return SimpleNamespace(topics=rows)
         config = SimpleNamespace(name="controller.quorum.fetch.timeout.ms", value="3000")
         return SimpleNamespace(
             error_code=0,
@@ -137,7 +145,7 @@ def test_a_missing_right_is_ours_and_says_what_to_grant() -> None:
     found = read({1: DENIED, 2: LATE})
     (failure,) = found.failures
     assert (failure.reason, failure.origin) == (FailureReason.AUTHORIZATION, Origin.OURS)
-    assert "grant Describe on the cluster" in failure.detail
+    assert failure.detail == "DescribeQuorum was refused: grant Describe on Cluster:kafka-cluster."
     assert found.silent == frozenset()
     assert found.any_answered
 
@@ -157,3 +165,32 @@ def test_no_connection_is_a_failure(error: WireError) -> None:
     found = reader(Gone({})).read()
     assert found.quorum is None
     assert [failure.reason for failure in found.failures] == [error.reason]
+
+
+def test_no_such_topic_is_said_to_those_who_may_describe_every_one() -> None:
+    wire = Wire({1: says_leader(1)})
+    asking = reader(wire)
+    assert asking.read().describes_every_topic is True
+    for _ in range(ASK_RIGHTS_EVERY - 1):
+        asking.read()
+    assert wire.topic_asks == 1
+    wire.topic_codes = [29]
+    assert asking.read().describes_every_topic is False
+
+
+def test_a_missing_describe_is_looked_for_in_every_round() -> None:
+    wire = Wire({1: says_leader(1)})
+    wire.topic_codes = [29]
+    asking = reader(wire)
+    assert asking.read().describes_every_topic is False
+    wire.topic_codes = [3]
+    assert asking.read().describes_every_topic is True
+
+
+@pytest.mark.parametrize("codes", [[], [-1]])
+def test_an_answer_that_says_neither_leaves_it_unknown(codes: list[int]) -> None:
+    wire = Wire({1: says_leader(1)})
+    wire.topic_codes = codes
+    found = reader(wire).read()
+    assert found.describes_every_topic is None
+    assert found.failures == ()
