@@ -37,7 +37,7 @@ def metrics_at_now(
     There is one age for all metrics of a broker, and neither source may make a stale value of the
     other look fresh.
     """
-    if not target.exporter_urls:
+    if not target.has_metrics:
         return log_dirs_at if target.counts_log_dirs_alone else page_at
     return {
         node: min(times[node] for times in (page_at, log_dirs_at) if node in times)
