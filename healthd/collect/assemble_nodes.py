@@ -229,10 +229,14 @@ def _with_signals(base: Broker, before: Broker | None, facts: _Facts) -> Broker:
     dirs = facts.observed.log_dirs.get(base.id)
     if page is None:
         return with_log_dirs(base, dirs, None)
+    release = facts.observed.releases.get(base.id)
+    if page.signals.version is None and release is not None:
+        page = replace(page, signals=replace(page.signals, version=release))
     signals = page.signals
     idle = None
     if not base.is_pure_controller:
-        idle = idle_ratio(page, facts.last.pages.get(base.id), combined=_is_combined(base, page))
+        combined = _is_combined(base, page, facts)
+        idle = idle_ratio(page, facts.last.pages.get(base.id), combined=combined)
     found = replace(
         base,
         state=signals.state or base.state,
@@ -241,14 +245,24 @@ def _with_signals(base: Broker, before: Broker | None, facts: _Facts) -> Broker:
         offline_log_dirs=base.offline_log_dirs
         if signals.offline_log_dirs is None
         else signals.offline_log_dirs,
-        version=signals.version or base.version,
+        version=_version(signals.version, base.version),
     )
     return with_log_dirs(found, dirs, signals.offline_log_dirs)
 
 
-def _is_combined(broker: Broker, page: PageSeen) -> bool:
+def _version(new: str | None, old: str | None) -> str | None:
+    """The newer of the two, and of two that say the same release the one that says more."""
+    is_same_release = new is not None and (old or "").startswith(f"{new}.")
+    return old if new is None or is_same_release else new
+
+
+def _is_combined(broker: Broker, page: PageSeen, facts: _Facts) -> bool:
     if broker.roles is not None:
         return len(broker.roles) > 1
+    mode = None if facts.quorum is None else facts.quorum.mode
+    if mode is QuorumMode.ZOOKEEPER or not facts.observed.quorum_configured:
+        # There every broker has the controller's gauges, and one pool of request handlers.
+        return False
     # In KRaft only controllers have the controller's gauges, and only brokers a broker state.
     return page.signals.active_controllers is not None and page.signals.state is not None
 

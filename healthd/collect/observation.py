@@ -303,6 +303,8 @@ class Observations:
     describes_every_topic: bool | None = None
     """Whether our user may describe every topic, for metadata leaves out the others; None: not
     known."""
+    releases: Mapping[int, str] = field(default_factory=lambda: NOTHING)
+    """Kafka's release by broker id, of brokers whose exporter page does not say."""
     log_dirs: Mapping[int, LogDirsSeen] = field(default_factory=lambda: NOTHING)
     probe: ProbeSeen | None = None
     sections: Mapping[str, SectionSeen] = field(default_factory=dict)

@@ -28,6 +28,8 @@ with warnings.catch_warnings():
         DescribeQuorumRequest,
         ListPartitionReassignmentsRequest,
     )
+    from kafka.protocol.broker_version_data import infer_broker_version_from_api_versions
+    from kafka.protocol.metadata import ApiVersionsRequest
 
 KeyT = TypeVar("KeyT")
 
@@ -217,6 +219,19 @@ def cluster_request() -> Any:
     return DescribeClusterRequest(
         include_cluster_authorized_operations=False, include_fenced_brokers=True
     )
+
+
+def api_request() -> Any:
+    """ApiVersions: which versions of each request a broker speaks. Needs no permission."""
+    return ApiVersionsRequest(client_software_name="healthd", client_software_version="0")
+
+
+def release_of(answer: Any) -> str | None:
+    """The Kafka release of the broker that gave this ApiVersionsResponse, such as "4.1"."""
+    if answer.error_code != 0:
+        return None
+    spoken = {key.api_key: (key.min_version, key.max_version) for key in answer.api_keys}
+    return ".".join(str(part) for part in infer_broker_version_from_api_versions(spoken)[:2])
 
 
 def log_dirs_request() -> Any:
