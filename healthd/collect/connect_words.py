@@ -56,12 +56,8 @@ class ConnectorSeen:
 
     @property
     def is_well(self) -> bool:
-        """Whether it and all its tasks run, and it has any."""
-        return (
-            self.state == RUNNING
-            and bool(self.tasks)
-            and all(task.state == RUNNING for task in self.tasks)
-        )
+        """Whether it and all its tasks run; one that has nothing to do may have none."""
+        return self.state == RUNNING and all(task.state == RUNNING for task in self.tasks)
 
 
 def connectors_json(connectors: Iterable[ConnectorSeen]) -> dict[str, Any]:
