@@ -19,6 +19,7 @@ from healthd.collect.access import Access
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
 from healthd.collect.outlook import Outlook
+from healthd.collect.prometheus_pages import PrometheusReaders
 from healthd.collect.protocol import ClusterSource
 from healthd.collect.sides import sides_of
 from healthd.collect.target import ClusterTarget
@@ -121,7 +122,7 @@ def _parts(
         store=StoreThread(store),
         executor=SshExecutor(pool_size=settings.ssh_pool_size),
         elector_of=_elector_of,
-        source_of=partial(_source_of, settings, outlook),
+        source_of=partial(_source_of, settings, outlook, PrometheusReaders()),
         playbooks=partial(_playbook, settings.playbook_dir),
         reload=partial(
             reload_fleet, path=settings.fleet_file, interval_seconds=settings.interval_seconds
@@ -136,13 +137,18 @@ def _parts(
 
 
 def _source_of(
-    settings: Settings, outlook: Outlook, config: ClusterConfig, known: ClusterSnapshot | None
+    settings: Settings,
+    outlook: Outlook,
+    prometheus: PrometheusReaders,
+    config: ClusterConfig,
+    known: ClusterSnapshot | None,
 ) -> ClusterSource:
     target = ClusterTarget.of(
         config,
         interval_seconds=settings.interval_seconds,
         request_timeout_seconds=settings.kafka_timeout_seconds,
         deadline_seconds=settings.collect_deadline_seconds,
+        max_page_bytes=settings.max_page_bytes,
     )
     return ClusterCollector(
         target,
@@ -150,6 +156,7 @@ def _source_of(
         known=known,
         sides=sides_of(config, target),
         outlook=outlook,
+        prometheus=prometheus,
     )
 
 

@@ -172,7 +172,7 @@ def _ages(
         configured.append(EvidenceGroup.QUORUM)
     # A user that may not describe log directories has seen none: the group is not configured then.
     by_log_dirs = target.counts_log_dirs_alone and EvidenceGroup.METRICS in seen_at
-    if target.exporter_urls or by_log_dirs:
+    if target.has_metrics or by_log_dirs:
         configured.append(EvidenceGroup.METRICS)
     if target.is_probed:
         configured.append(EvidenceGroup.PROBE)

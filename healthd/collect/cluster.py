@@ -11,7 +11,6 @@ from typing import Any, Final, TypeVar
 
 from healthd.collect.assemble import assemble
 from healthd.collect.configs import ConfigReader, ConfigsRound
-from healthd.collect.exporter import ExporterPages
 from healthd.collect.judge import judge
 from healthd.collect.knocking import knocks_of
 from healthd.collect.metadata_reader import MetadataReader
@@ -26,7 +25,8 @@ from healthd.collect.observation import (
     SourceFailure,
 )
 from healthd.collect.outlook import Outlook
-from healthd.collect.page import Pages
+from healthd.collect.page import PageReader, Pages
+from healthd.collect.prometheus_pages import PrometheusReaders, pages_of
 from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
 from healthd.collect.reachability import Reach, judged, reach_of
@@ -71,6 +71,7 @@ class ClusterCollector:
         sides: Iterable[SideSource] = (),
         settle: bool = False,
         outlook: Outlook | None = None,
+        prometheus: PrometheusReaders | None = None,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Connect to nothing yet.
@@ -82,6 +83,7 @@ class ClusterCollector:
             sides: Further sources; they are closed with this one.
             settle: Wait in every round for all further sources.
             outlook: Who else this process reaches; shared by all clusters of a daemon.
+            prometheus: The Prometheus servers in use; shared in the same way.
             monotonic: Seconds on a clock that never jumps.
         """
         self._target = target
@@ -94,9 +96,7 @@ class ClusterCollector:
         self._quorum = QuorumReader(self._wire, target.attempt_seconds)
         self._ensemble = ensemble_of(target)
         self._configs = ConfigReader(self._wire, monotonic)
-        self._pages = ExporterPages(
-            target.exporter_urls, timeout_seconds=target.attempt_seconds, clock=monotonic
-        )
+        self._pages: PageReader = pages_of(target, prometheus or PrometheusReaders(), monotonic)
         self._sides = SideReads(sides, clock=monotonic, settle=settle)
         self._outlook = Outlook() if outlook is None else outlook
         self._snapshot = known
@@ -191,7 +191,7 @@ class ClusterCollector:
         return replace(told, quorum=seen.quorum, sections={Source.ZOOKEEPER.value: section})
 
     async def _read_pages(self, this: _Round) -> Pages | None:
-        if not self._target.exporter_urls:
+        if not self._target.has_metrics:
             return None
         pages = await _timed(Source.METRICS, self._pages.read(), this, self._clock)
         this.failures.extend(pages.failures)

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -12,10 +13,7 @@ from healthd.collect.page import FAMILIES, PageProblem, Pages, not_finite, signa
 from healthd.collect.page_body import ACCEPTED_ENCODING, pieces
 from healthd.collect.resolving import resolver
 from healthd.collect.scan import ContradictionError, CutOffError, PageError, Sample, Scanner
-
-MAX_PAGE_BYTES: Final = 64 * 1024 * 1024
-"""A catch-all page of a broker with 500 partitions is 1.7 MB, of one with 6,000 20 MB; ours is
-20 kB. A page is read as it arrives, so the limit bounds work and not memory."""
+from healthd.collect.target import MAX_PAGE_BYTES
 
 PAGES_AT_ONCE: Final = 256
 """Pages of one cluster that are read at the same time: one that hangs keeps its place."""
@@ -123,11 +121,18 @@ class ExporterPages:
                 raise PageProblem(FailureReason.NOT_METRICS, f"gave a page that {error}") from None
 
 
-def page_session(headers: Mapping[str, str], *, connections: int) -> aiohttp.ClientSession:
+def page_session(
+    headers: Mapping[str, str], *, connections: int, tls: ssl.SSLContext | None = None
+) -> aiohttp.ClientSession:
     """A session that keeps no cookies, follows no proxy and leaves bodies packed."""
     return aiohttp.ClientSession(
         headers={"Accept-Encoding": ACCEPTED_ENCODING, **headers},
-        connector=aiohttp.TCPConnector(limit=connections, limit_per_host=4, resolver=resolver()),
+        connector=aiohttp.TCPConnector(
+            limit=connections,
+            limit_per_host=4,
+            resolver=resolver(),
+            ssl=True if tls is None else tls,
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
     )

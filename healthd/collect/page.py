@@ -6,7 +6,7 @@ A page is the same whether we read it or a Prometheus server did.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from healthd.collect import dialects
 from healthd.collect.dialect_signals import has_kafka, signals_of
@@ -36,6 +36,18 @@ class Pages:
     up: Mapping[int, bool] = field(default_factory=lambda: NOTHING)
     """Whether anything answered at the node's exporter, by node: a second path to the same host.
     A node that this round tells nothing of is not in it."""
+
+
+class PageReader(Protocol):
+    """Reads the pages of one cluster's nodes, wherever they are."""
+
+    async def read(self) -> Pages:
+        """The pages that could be read, and a failure for each that could not. Never raises."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of all connections; may be called twice."""
+        ...
 
 
 class PageProblem(Exception):  # noqa: N818  # A value on its way to becoming a SourceFailure.

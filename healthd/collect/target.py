@@ -8,7 +8,12 @@ from typing import Final
 from healthd.collect.access import Access
 from healthd.config.fleet import ClusterConfig
 from healthd.config.source_probe import PROBE_TOPIC
+from healthd.config.source_prometheus import PrometheusUse
 from healthd.config.source_zookeeper import ZookeeperConfig
+
+MAX_PAGE_BYTES: Final = 64 * 1024 * 1024
+"""A catch-all page of a broker with 500 partitions is 1.7 MB, of one with 6,000 20 MB; ours is
+20 kB. A page is read as it arrives, so the limit bounds work and not memory."""
 
 REQUEST_TIMEOUT_SECONDS: Final = 2.0
 """A frozen broker costs every client that asks it exactly this; then another one is asked."""
@@ -22,6 +27,8 @@ class NodeTarget:
     host: str | None = None
     rack: str | None = None
     exporter_url: str | None = None
+    instance: str | None = None
+    """The label `instance` of its target, where a Prometheus server scrapes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +43,10 @@ class ClusterTarget:
     access: Access = field(default_factory=Access)
     zookeeper: ZookeeperConfig | None = None
     """Its ensemble; None: it is on KRaft, or who leads is not configured."""
+    prometheus: PrometheusUse | None = None
+    """Where its pages are instead of at its exporters."""
+    max_page_bytes: int = MAX_PAGE_BYTES
+    """Longer pages are cut off."""
     ssh_port: int | None = None
     """Where the nodes' sshd listens: another path to the same hosts; None: none is known."""
     interval_seconds: float = 15.0
@@ -59,6 +70,7 @@ class ClusterTarget:
         interval_seconds: float = 15.0,
         request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
         deadline_seconds: float | None = None,
+        max_page_bytes: int = MAX_PAGE_BYTES,
     ) -> "ClusterTarget":
         """The target that a cluster of the fleet file describes.
 
@@ -75,11 +87,14 @@ class ClusterTarget:
                     host=host.address,
                     rack=host.rack,
                     exporter_url=urls.get(host.broker),
+                    instance=None if config.prometheus is None else host.exporter,
                 )
                 for host in config.hosts
             },
             access=Access.of(config.security),
             zookeeper=config.zookeeper,
+            prometheus=config.prometheus,
+            max_page_bytes=max_page_bytes,
             ssh_port=None if config.ssh is None else config.ssh.port,
             is_probed=config.probe is not None,
             probe_topic=PROBE_TOPIC if config.probe is None else config.probe.topic,
@@ -106,6 +121,11 @@ class ClusterTarget:
         which it matters would be abandoned.
         """
         return min(self.request_timeout_seconds, 0.31 * self.budget_seconds)
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether pages are configured, at exporters or in a Prometheus server."""
+        return self.prometheus is not None or bool(self.exporter_urls)
 
     @property
     def exporter_urls(self) -> dict[int, str]:

@@ -115,6 +115,10 @@ class SettingsFields(BaseModel):
     the most; new topics are read at once. 10 intervals by default: they count as fresh for 20, and
     a reading that fails once must not close every gate."""
 
+    max_page_bytes: Annotated[int, Field(ge=65_536, le=1_073_741_824)] = 67_108_864
+    """Bytes of one exporter page, after which it is cut off and counted. 64 MiB: a catch-all page
+    of a broker with 6,000 partitions is 20 MB. Pages are read as they arrive, never held whole."""
+
     ssh_pool_size: Annotated[int, Field(ge=1, le=1024)] = 32
     """Hosts that are talked to over SSH at once. Each takes a thread."""
 

@@ -7,14 +7,17 @@ import contextlib
 import gzip
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.daemon import cluster_view
 
 from healthd.cli.status import print_cluster
 from healthd.collect.exporter import ExporterPages
 from healthd.collect.observation import FailureReason, Origin, SourceFailure
 from healthd.collect.page import Pages
+from healthd.serve.cluster_json import cluster_document
 
 PAGE = (Path(__file__).parents[2] / "data" / "broker_page.txt").read_bytes()
 STATE = b"kafka_server_kafkaserver_brokerstate"
@@ -202,17 +205,9 @@ def test_each_trouble_is_told_apart_and_shown_by_status(
     assert (failure.reason, failure.origin) == (TROUBLE[name][1], Origin.THEIRS)
     assert (failure.node in pages.seen) == (name in COUNTS_ALL_THE_SAME)
     assert failure.check is None, "an exporter says nothing of our way to the cluster"
-    print_cluster(
-        {
-            "cluster": "payments",
-            "class": "OK",
-            "healthIndex": None,
-            "health": {"checks": []},
-            "failures": [{key: str(value) for key, value in failure.as_json().items()}],
-            "gate": None,
-            "waves": [],
-        }
-    )
+    told = {key: str(value) for key, value in failure.as_json().items()}
+    view = replace(cluster_view(), failures=(told,))
+    print_cluster(cluster_document(view, ()))
     shown = " ".join(capsys.readouterr().out.split())
     assert f"The exporter of node {NODES[name]} at http://127.0.0.1:" in shown
     assert "(the cluster's side)" in shown
