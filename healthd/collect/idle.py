@@ -33,7 +33,7 @@ def idle_ratio(page: PageSeen, before: PageSeen | None, *, combined: bool) -> fl
     """
     if not _serves(page):
         return None
-    raw = _gauge(page) if before is None or _tells_no_rate(page, before) else _rate(page, before)
+    raw = _gauge(page) if _has_no_rate(page, before) else _rate(page, before)
     if raw is None:
         return None
     if combined and not page.signals.is_broker_pool:
@@ -50,16 +50,22 @@ def _gauge(page: PageSeen) -> float | None:
     return None if raw is None or raw <= 0 or raw - raw != 0 else raw
 
 
-def _tells_no_rate(page: PageSeen, before: PageSeen) -> bool:
+def _has_no_rate(page: PageSeen, before: PageSeen | None) -> bool:
     """Whether there is no counter, or one of a page that stands still.
+
+    A page with a counter gives nothing else, also when it is the first one and there is no rate
+    yet: some dialects have the counter alone, and the same state has to give the same index.
 
     While Kafka's process lives, its mean since the start moves with every look and its one-minute
     rate every 5 s, also when no handler is ever idle. Where all of them stand still somebody hands
     out an old page, and the difference of 0 is no idle ratio of 0.
     """
-    new, old = page.signals, before.signals
-    if new.idle_nanoseconds is None or old.idle_nanoseconds is None:
+    new = page.signals
+    if new.idle_nanoseconds is None:
         return True
+    if before is None:
+        return False
+    old = before.signals
     moving = (new.idle_ratio, new.idle_mean)
     return (
         new.idle_nanoseconds == old.idle_nanoseconds
@@ -73,7 +79,9 @@ def _serves(page: PageSeen) -> bool:
     return page.signals.state in {None, *_SERVING}
 
 
-def _rate(page: PageSeen, before: PageSeen) -> float | None:
+def _rate(page: PageSeen, before: PageSeen | None) -> float | None:
+    if before is None:
+        return None
     new, old = page.signals.idle_nanoseconds, before.signals.idle_nanoseconds
     elapsed = page.at - before.at
     same_process = (

@@ -37,12 +37,18 @@ def test_two_pages_give_the_rate_of_the_counter() -> None:
     assert found == pytest.approx(0.8)
 
 
-def test_one_page_gives_the_gauge() -> None:
-    assert idle_ratio(page(20, 12e9, 0.7), None, combined=False) == 0.7
+def test_one_page_without_a_counter_gives_the_gauge() -> None:
+    assert idle_ratio(page(20, None, 0.7), None, combined=False) == 0.7
+
+
+def test_a_first_page_with_a_counter_gives_nothing_whatever_else_it_has() -> None:
+    # A dialect with the counter alone has to say the same.
+    assert idle_ratio(page(20, 12e9, 0.7), None, combined=False) is None
+    assert idle_ratio(page(20, 12e9), None, combined=False) is None
 
 
 def test_a_gauge_that_has_not_ticked_tells_nothing() -> None:
-    assert idle_ratio(page(20, 12e9, 0.0), None, combined=False) is None
+    assert idle_ratio(page(20, None, 0.0), None, combined=False) is None
 
 
 def test_a_page_without_the_counter_gives_its_gauge() -> None:
