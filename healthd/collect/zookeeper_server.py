@@ -1,8 +1,9 @@
 """Asking one ZooKeeper server: by four-letter words, by its AdminServer where words are off."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
@@ -21,6 +22,9 @@ from healthd.collect.zookeeper_words import (
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 """What a leader answers to mntr is 20 kB."""
+
+Identity = tuple[int | None, frozenset[int]]
+"""A server's own id and those of the ensemble's members."""
 
 ResultT = TypeVar("ResultT")
 
@@ -65,9 +69,12 @@ class ServerReader:
         self._members: frozenset[int] = frozenset()
         self._words_denied = False
         self._id_denied = False
+        self._further_seconds = 0.0
 
     async def read(self, limit_seconds: float) -> ServerSeen:
         """What the server says within the limit, or why it says nothing. Never raises."""
+        # Two ways of asking, for two things: even if all hang, what srvr said is in time.
+        self._further_seconds = limit_seconds / 5
         try:
             async with asyncio.timeout(limit_seconds):
                 return await self._read()
@@ -103,31 +110,52 @@ class ServerReader:
         says = words.says_of_srvr(await self._word("srvr"))
         leads = None
         if says.state is ServerState.LEADER:
-            leads = await self._if_allowed(self._word("mntr"), words.says_of_mntr)
+            leads = await self._first_of(self._leads_by_word, self._leads_by_command)
         if self._id is None and not self._id_denied and says.state.is_serving:
-            conf = await self._if_allowed(self._word("conf"), words.identity_of_conf)
-            # Its list of words changes only with a restart, and then this connection breaks.
-            self._id_denied = conf is None
-            self._learn(conf)
+            identity = await self._first_of(self._identity_by_word, self._identity_by_command)
+            # Its list of words changes only with a restart, and then a connection breaks.
+            self._id_denied = identity is None
+            self._learn(identity)
         return self._seen(says, leads)
 
     async def _by_admin_server(self) -> ServerSeen:
         says = words.says_of_server_stats(await self._command("srvr"))
         leads = None
         if says.state is ServerState.LEADER:
-            leads = words.says_of_monitor(await self._command("monitor"))
+            leads = await self._leads_by_command()
         if self._id is None and says.state.is_serving:
-            own = words.id_of_configuration(await self._command("configuration"))
-            members = words.members_of_voting_view(await self._command("voting_view"))
-            self._learn((own, members))
+            self._learn(await self._identity_by_command())
         return replace(self._seen(says, leads), asked_admin_server=True)
 
-    async def _if_allowed(self, asking: Any, read: Callable[[str], ResultT]) -> ResultT | None:
-        """What a further word gave; None when this server does not allow it."""
-        try:
-            return read(await asking)
-        except AnswerError:
-            return None
+    async def _first_of(
+        self,
+        by_word: Callable[[], Awaitable[ResultT]],
+        by_command: Callable[[], Awaitable[ResultT]],
+    ) -> ResultT | None:
+        """What a further word says, or the AdminServer where it is not allowed; None: neither.
+
+        Only srvr is always allowed: zkServer.sh itself needs it.
+        """
+        ways = (by_word,) if self._admin_url is None else (by_word, by_command)
+        for way in ways:
+            # What hangs here must not take away what srvr has said.
+            with contextlib.suppress(AnswerError, aiohttp.ClientError, OSError):
+                async with asyncio.timeout(self._further_seconds):
+                    return await way()
+        return None
+
+    async def _leads_by_word(self) -> LeaderSays:
+        return words.says_of_mntr(await self._word("mntr"))
+
+    async def _leads_by_command(self) -> LeaderSays:
+        return words.says_of_monitor(await self._command("monitor"))
+
+    async def _identity_by_word(self) -> Identity:
+        return words.identity_of_conf(await self._word("conf"))
+
+    async def _identity_by_command(self) -> Identity:
+        own = words.id_of_configuration(await self._command("configuration"))
+        return own, words.members_of_voting_view(await self._command("voting_view"))
 
     async def _word(self, word: str) -> str:
         host, port = split_address(self.address)
@@ -157,7 +185,7 @@ class ServerReader:
                 raise AnswerError(f"answered {command} with HTTP status {response.status}")
             return words.admin_object(body)
 
-    def _learn(self, identity: tuple[int | None, frozenset[int]] | None) -> None:
+    def _learn(self, identity: Identity | None) -> None:
         if identity is not None:
             self._id, self._members = identity
 

@@ -225,8 +225,8 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         "available.",
     ),
     CheckCode.ENSEMBLE_DEGRADED: CheckText(
-        one="1 server of the ZooKeeper ensemble takes no part in it{detail}",
-        many="{count} servers of the ZooKeeper ensemble take no part in it{detail}",
+        one="1 server takes no part in the ZooKeeper ensemble{detail}",
+        many="{count} servers take no part in the ZooKeeper ensemble{detail}",
         impact="With a majority, none now: less is in reserve. Without one no leader can move and "
         "no ISR can change, and a broker that dies takes its partitions with it.",
         action="Start those servers again one by one, and wait for each to be a follower. Restart "

@@ -8,13 +8,14 @@ Each server is one JVM of about 100 MB that starts in two seconds and dies with 
 
 from __future__ import annotations
 
+import json
 import shutil
-import socket
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from urllib.request import urlopen
 
 from support.kafka_cluster import HOST, KafkaCluster, KafkaNode, free_port
 
@@ -76,11 +77,12 @@ class ZooKeeperEnsemble:
         return found[0]
 
     def heal(self) -> None:
-        """Every server runs and serves."""
+        """Every server runs; it may not serve yet."""
         for server in self.servers:
-            if not server.is_running:
+            if server.is_running:
+                server.thaw()
+            else:
                 server.spawn()
-        self.wait_serving()
 
     def wait_serving(self) -> None:
         """Every server that runs has joined."""
@@ -155,12 +157,12 @@ _LEADS = ("leader", "standalone")
 def mode(server: KafkaNode) -> str | None:
     """What a server says it is (``leader``, ``follower``, ...); None while it does not serve."""
     try:
-        with socket.create_connection((HOST, server.ports[CLIENT]), timeout=1) as connection:
-            connection.sendall(b"srvr")
-            text = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
+        with urlopen(f"http://{server.address(ADMIN)}/commands/srvr", timeout=1) as answer:
+            stats = json.load(answer).get("server_stats", {})
     except OSError:
         return None
-    return next((line[6:] for line in text.splitlines() if line.startswith("Mode: ")), None)
+    found = stats.get("server_state")
+    return found if isinstance(found, str) else None
 
 
 def kafka_on(ensemble: ZooKeeperEnsemble, *, nodes: int = 2) -> KafkaCluster:

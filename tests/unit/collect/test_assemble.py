@@ -22,7 +22,7 @@ from healthd.collect.target import ClusterTarget, NodeTarget
 from healthd.model.parse import snapshot_of
 from healthd.model.render import render_snapshot
 from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot, Partition, Topic, Voter
-from healthd.model.words import BrokerState, EvidenceGroup, Role
+from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode, Role
 
 WALL = datetime(2026, 1, 1, tzinfo=UTC)
 NODES = (1, 2, 3)
@@ -288,6 +288,19 @@ class TestQuorum:
         snapshot = at(0, observed).snapshot
         assert EvidenceGroup.QUORUM not in snapshot.effective_ages
         assert snapshot.effective_ages[EvidenceGroup.METADATA] == 0
+
+    def test_an_ensemble_that_never_named_a_controller_is_in_zookeeper_mode(self) -> None:
+        nobody = QuorumSeen(leader_id=NO_LEADER, mode=QuorumMode.ZOOKEEPER, voters=(Voter(id=7),))
+        quorum = at(0, replace(seen(topic()), quorum=nobody)).snapshot.quorum
+        assert quorum is not None
+        assert (quorum.mode, quorum.leader_id) == (QuorumMode.ZOOKEEPER, NO_LEADER)
+        assert quorum.voters == nobody.voters
+
+    def test_the_servers_of_an_ensemble_are_no_nodes_of_the_cluster(self) -> None:
+        told = QuorumSeen(leader_id=1, mode=QuorumMode.ZOOKEEPER, voters=(Voter(id=77),))
+        snapshot = at(0, replace(seen(topic()), quorum=told)).snapshot
+        assert 77 not in snapshot.brokers_by_id
+        assert {broker.roles for broker in snapshot.brokers} == {None}
 
 
 def test_a_combined_node_that_is_dead_stays_a_broker() -> None:

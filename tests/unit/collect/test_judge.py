@@ -19,6 +19,7 @@ from healthd.collect.observation import (
 from healthd.collect.state import LastValues
 from healthd.model.codes import CheckCode
 from healthd.model.snapshot import NO_LEADER, Voter
+from healthd.model.words import QuorumMode
 
 QUORUM = QuorumSeen(
     leader_id=1,
@@ -98,6 +99,50 @@ def test_metadata_that_does_not_count(
 def test_zookeeper_clusters_need_no_quorum_of_this_kind() -> None:
     observed = replace(SEEN, quorum=None, quorum_configured=False)
     assert judge(observed, NEVER).metadata is METADATA
+
+
+ENSEMBLE = QuorumSeen(
+    leader_id=1, mode=QuorumMode.ZOOKEEPER, voters=(Voter(id=7),), registered=frozenset({1, 2})
+)
+IN_ZOOKEEPER = replace(
+    SEEN,
+    metadata=replace(
+        METADATA, brokers={node: Address(host=f"b{node}", port=9092) for node in (1, 2)}
+    ),
+    quorum=ENSEMBLE,
+)
+
+
+@pytest.mark.parametrize(
+    "registered", [frozenset({1, 2}), frozenset({1, 2, 3}), None], ids=["same", "more", "unknown"]
+)
+def test_metadata_that_lists_only_brokers_with_a_session_in_zookeeper_counts(
+    registered: frozenset[int] | None,
+) -> None:
+    quorum = replace(ENSEMBLE, registered=registered)
+    assert judge(replace(IN_ZOOKEEPER, quorum=quorum), NEVER).metadata is not None
+
+
+@pytest.mark.parametrize(
+    ("registered", "words"),
+    [
+        pytest.param({2}, "broker 1, which has no session", id="the answering broker is cut off"),
+        pytest.param({1}, "still lists broker 2", id="a dead broker is listed"),
+    ],
+)
+def test_metadata_older_than_zookeeper_does_not_count(registered: set[int], words: str) -> None:
+    quorum = replace(ENSEMBLE, registered=frozenset(registered))
+    judged = judge(replace(IN_ZOOKEEPER, quorum=quorum), NEVER)
+    assert judged.metadata is None
+    (failure,) = judged.failures
+    assert (failure.reason, failure.origin) == (FailureReason.NOT_CAUGHT_UP, Origin.THEIRS)
+    assert words in failure.detail
+
+
+def test_metadata_is_frozen_while_zookeeper_names_no_controller() -> None:
+    judged = judge(replace(IN_ZOOKEEPER, quorum=replace(ENSEMBLE, leader_id=NO_LEADER)), NEVER)
+    assert judged.metadata is None
+    assert [one.reason for one in judged.failures] == [FailureReason.NO_LEADER]
 
 
 def counting(topics: int, partitions: int, active: int = 1) -> PageSeen:
