@@ -51,6 +51,28 @@ class _Provider(AbstractTokenProvider):  # type: ignore[misc]  # The library shi
         return self._tokens.token().value
 
 
+def _with_last_words(transport: Any) -> Any:
+    """The transport, handing over what it read right before the connection ended.
+
+    kafka-python 3.0.12 throws it away: a broker that refuses a password answers and hangs up, and
+    where both arrive together the answer would be lost, and with it the reason.
+    """
+    receive = transport._sock_recv  # noqa: SLF001  # See the module.
+    ends: list[Exception] = []
+
+    def received() -> tuple[bytes, Exception | None]:
+        if ends:
+            return b"", ends[0]
+        data, error = receive()
+        if data and error is not None:
+            ends.append(error)
+            return data, None
+        return data, error
+
+    transport._sock_recv = received  # noqa: SLF001  # See the module.
+    return transport
+
+
 class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # As above.
     telling_error: Exception | None = None
     """The last TLS error or refusal that a connection died of; silence tells nothing."""
@@ -64,7 +86,7 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # As above.
 
     async def _build_transport(self, node: Any, timeout_at: Any = None) -> Any:
         try:
-            return await super()._build_transport(node, timeout_at=timeout_at)
+            return _with_last_words(await super()._build_transport(node, timeout_at=timeout_at))
         except kafka_errors.KafkaConnectionError as error:
             # It puts the text of the TLS error into its own, and loses what kind it was.
             if isinstance(error.__context__, ssl.SSLError):

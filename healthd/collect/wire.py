@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
+from healthd.collect.access import Access
 from healthd.collect.failing import AccessError
 from healthd.collect.kafka_client import connected, tls_error
 from healthd.collect.observation import FailureReason, Origin
@@ -145,10 +146,16 @@ class WireClient:
 
     def _meaning(self, error: Exception) -> WireError:
         """The error with what only those know who know how we connect."""
+        access = self._target.access
         failed_tls = tls_error(error)
-        if failed_tls is None:
-            return wire_error(error)
-        return WireError(*tls_verdict(failed_tls, self._target.access))
+        if failed_tls is not None:
+            return WireError(*tls_verdict(failed_tls, access))
+        if isinstance(error, kafka_errors.UnsupportedSaslMechanismError):
+            what = f"the listener does not offer {access.sasl_mechanism}: check saslMechanism"
+            return WireError(FailureReason.AUTHENTICATION, Origin.OURS, what)
+        if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
+            return WireError(FailureReason.AUTHENTICATION, Origin.OURS, _refused(error, access))
+        return wire_error(error)
 
 
 _TROUBLE: Final = (kafka_errors.KafkaError, AccessError, OSError, ValueError)
@@ -156,7 +163,6 @@ RENEWABLE: Final = frozenset({FailureReason.AUTHENTICATION, FailureReason.TLS})
 """What others say no more of: no client gets in with these credentials or certificates."""
 
 _KINDS: Final = (
-    (kafka_errors.UnsupportedSaslMechanismError, FailureReason.AUTHENTICATION, Origin.OURS),
     (kafka_errors.SaslAuthenticationFailedError, FailureReason.AUTHENTICATION, Origin.OURS),
     (kafka_errors.AuthorizationError, FailureReason.AUTHORIZATION, Origin.OURS),
     (kafka_errors.RequestTimedOutError, FailureReason.TIMEOUT, Origin.OURS),
@@ -166,6 +172,15 @@ _KINDS: Final = (
     (kafka_errors.NodeNotReadyError, FailureReason.NETWORK, Origin.OURS),
     (OSError, FailureReason.NETWORK, Origin.OURS),
 )
+
+
+def _refused(error: Exception, access: Access) -> str:
+    """What the broker said when it refused us, and where to look."""
+    said = str(error.args[0]) if error.args else ""
+    said = said.removeprefix("SaslAuthenticationFailedError: ").rstrip(".")
+    who = "our token" if access.tokens is not None else f"user {access.username}"
+    where = "oauth" if access.tokens is not None else "username and password"
+    return f"the brokers refuse {who} ({said or 'without a reason'}): check {where}"
 
 
 def wire_error(error: Exception) -> WireError:

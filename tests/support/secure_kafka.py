@@ -59,6 +59,8 @@ class SecureKafka:
         self.foreign_client = self.stranger.issue("foreign-client")
         self.locked_key_file = folder / "locked.key"
         self.locked_key_file.write_bytes(_key_pem(self.client, KEY_PASSWORD))
+        for key_file in folder.glob("*.key"):
+            key_file.chmod(0o600)
         self._stack = ExitStack()
         self.cluster: KafkaCluster
 
