@@ -85,8 +85,9 @@ def judge_flow(mirror: MirrorConfig, evidence: FlowEvidence, memory: FlowMemory)
         (memory.last_seen, evidence.heartbeat, evidence.now if has_moved else None)
     )
     age = None if last_seen is None else max(0.0, evidence.now - last_seen)
-    is_looked_at = evidence.is_heartbeat_read or has_moved or latency is not None
-    behind = _largest((age, latency)) if is_looked_at else None
+    # Latency alone is no look: it is an average over what went through up to a minute ago.
+    is_looked_at = evidence.is_heartbeat_read or has_moved
+    behind = _largest((age, latency)) if is_looked_at and age is not None else None
     lagging = _is_lagging(mirror, behind, memory, is_looked_at=is_looked_at)
     state, tasks_failed = _connectors(mirror, evidence)
     problems = [*_problems(mirror, behind, state, tasks_failed, lagging=lagging)]

@@ -1,6 +1,7 @@
 """JSON over HTTP from services beside Kafka: bounded, no redirects, every failure told apart."""
 
 import asyncio
+import base64
 import json
 import re
 import socket
@@ -31,7 +32,7 @@ _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = frozenset({404, 405, 410})
 
 _ASSIGNED: Final = re.compile(
-    r"([\w.-]*(?:password|passwd|passphrase|secret|token|credential|api[_.-]?key)[\w.-]*\s*[=:]\s*)"
+    r"((?:password|passwd|passphrase|secret|token|credential|api[_.-]?key)[\w.-]*\s*[=:]\s*)"
     r"(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)",
     re.IGNORECASE,
 )
@@ -180,12 +181,13 @@ class RestClient:
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             access = self._access
-            auth = None
+            headers = {}
             if access.username is not None:
-                auth = aiohttp.BasicAuth(access.username, access.password or "", "utf-8")
+                pair = f"{access.username}:{access.password or ''}".encode()
+                headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
             tls = access.tls() if access.uses_tls else True
             self._session = aiohttp.ClientSession(
-                auth=auth,
+                headers=headers,
                 connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=tls),
                 # No cookie of one service goes to another, and no environment decides our way.
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -213,7 +215,7 @@ def first_line(text: object) -> str:
     """The first line of a trace, bounded, without what looks like a secret."""
     if not isinstance(text, str):
         return ""
-    line = text[: 4 * FIRST_LINE_CHARACTERS].strip().partition("\n")[0].strip()
+    line = text[: 4 * FIRST_LINE_CHARACTERS].strip().partition("\n")[0][:FIRST_LINE_CHARACTERS]
     line = _USER_INFO.sub(r"\1[redacted]@", _ASSIGNED.sub(r"\1[redacted]", line))
     return line[:FIRST_LINE_CHARACTERS]
 

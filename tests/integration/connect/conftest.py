@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from support.connect_worker import ConnectWorker, mirror_configs
 from support.kafka_cluster import KafkaCluster
 from support.mirrored import Look, Mirror, Seen
