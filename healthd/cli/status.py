@@ -11,8 +11,8 @@ from rich.console import Console
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.evaluate import table as print_report
 from healthd.cli.files import output_option
-from healthd.cli.status_parts import can_lose, since, tenants
-from healthd.cli.terminal import console, first_of, plain, rows_of, score, table, word
+from healthd.cli.status_parts import can_lose, gate, since, tenants
+from healthd.cli.terminal import console, plain, rows_of, score, table, word
 
 _WORST_FIRST: Final = ("CRIT", "UNKNOWN", "WARN", "OK")
 
@@ -88,15 +88,22 @@ def _index(found: dict[str, Any]) -> str:
 
 def _advice(found: dict[str, Any]) -> Iterator[str]:
     """What to do first, and what comes after it."""
-    if found["class"] == "OK":
-        return
     checks = found["checks"]
+    if found["class"] == "OK":
+        if found["failures"]:
+            sources = dict.fromkeys(failure.get("source", "?") for failure in found["failures"])
+            yield f"not everything could be read: {', '.join(sources)}"
+            yield f"  see:    healthd status {found['cluster']}"
+        return
     if checks:
         where = ", ".join(checks[0]["objects"][:5])
         began = since(checks[0], found["observedAt"])
         yield f"{checks[0]['code']} {where} {began}".rstrip()
         yield f"  impact: {checks[0]['impact']}"
         yield f"  do:     {checks[0]['action']}"
+        for check in checks[1:]:
+            if check["severity"] != "INFO":
+                yield f"  also:   {check['code']} {', '.join(check['objects'][:5])}"
     if found["nextCap"] is not None and found["bindingCap"] is not None:
         following = found["nextCap"]
         yield f"  then:   {following['code']} still holds it at {score(following['cap'])} at most"
@@ -134,22 +141,10 @@ def print_cluster(found: dict[str, Any]) -> None:
         if lines:
             _print_lines(out, ["", *lines])
     if found["gate"] is not None:
-        _print_lines(out, ["", *_gate(found["gate"])])
+        _print_lines(out, ["", *gate(found["gate"])])
     for wave in found["waves"]:
         _print_lines(out, ["", f"wave {wave['wave']} is {wave['status']}:"])
         _print_lines(out, [f"  healthd wave show {wave['wave']}"])
-
-
-def _gate(gate: dict[str, Any]) -> Iterator[str]:
-    if gate["clear"]:
-        yield "GATE  clear on this snapshot (a wave also asks for a clean run over time)"
-        return
-    yield "GATE  closed"
-    holds, rest = first_of(gate["holds"], "holds")
-    for hold in holds:
-        yield f"  {hold['code']} {hold['object']}: {hold['detail']}"
-    if rest:
-        yield f"  {rest}"
 
 
 def _print_lines(out: Console, lines: list[str]) -> None:

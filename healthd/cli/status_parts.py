@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from healthd.cli.terminal import duration, first_of, score
 
+_NAMED: Final = 5
+"""Objects of one kind that a person is shown; `-o json` has all."""
 _KINDS: Final = {"broker": "broker", "rack": "rack", "controller": "controller"}
 _WHY: Final = {
     "RF_ONE": "a partition has no second replica",
@@ -14,6 +16,7 @@ _WHY: Final = {
     "WOULD_LOSE_QUORUM": "the quorum would be lost",
     "QUORUM_WITHOUT_SPARE": "the quorum has no spare voter",
     "MIN_ISR_UNKNOWN": "min.insync.replicas is not known",
+    "EVIDENCE_STALE": "what was seen is no longer fresh",
     "QUORUM_UNKNOWN": "who is caught up in the quorum is not known",
 }
 
@@ -59,6 +62,24 @@ def _not(kind: str, ours: list[dict[str, Any]]) -> Iterator[str]:
         why = "; ".join(_WHY.get(code, code) for code in codes)
         head = "not" if tolerated is False else "not known:"
         yield f"    {head} {', '.join(shown)}: {why}" + (f" ({rest})" if rest else "")
+
+
+def gate(found: dict[str, Any]) -> Iterator[str]:
+    """What holds, alike holds in one line: a broker that is down holds with all its partitions."""
+    if found["clear"]:
+        yield "GATE  clear on this snapshot (a wave also asks for a clean run over time)"
+        return
+    yield "GATE  closed"
+    alike: dict[tuple[str, str], list[str]] = {}
+    for hold in found["holds"]:
+        alike.setdefault((hold["code"], hold["detail"]), []).append(hold["object"])
+    lines, rest = first_of(list(alike.items()), "kinds of holds")
+    for (code, detail), objects in lines:
+        more = len(objects) - _NAMED
+        tail = f" and {more} more" if more > 0 else ""
+        yield f"  {code} {', '.join(objects[:_NAMED])}{tail}: {detail}"
+    if rest:
+        yield f"  {rest}"
 
 
 def tenants(found: list[dict[str, Any]]) -> Iterator[str]:

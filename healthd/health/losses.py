@@ -13,6 +13,7 @@ from typing import Any, Final
 from healthd.health.racks import rack_codes
 from healthd.model.codes import ReasonCode
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.words import EvidenceGroup
 from healthd.safety.acknowledgements import NONE
 from healthd.safety.partitions import BrokerSets, breaking_counts
 from healthd.safety.quorum import quorum_blockers
@@ -21,7 +22,9 @@ _BREAKS: Final = frozenset({
     ReasonCode.RF_ONE, ReasonCode.RF_LE_MIN_ISR, ReasonCode.WOULD_GO_UNDER_MIN_ISR,
     ReasonCode.QUORUM_WITHOUT_SPARE, ReasonCode.WOULD_LOSE_QUORUM,
 })  # fmt: skip
-_UNKNOWN: Final = frozenset({ReasonCode.MIN_ISR_UNKNOWN, ReasonCode.QUORUM_UNKNOWN})
+_UNKNOWN: Final = frozenset({
+    ReasonCode.MIN_ISR_UNKNOWN, ReasonCode.QUORUM_UNKNOWN, ReasonCode.EVIDENCE_STALE,
+})  # fmt: skip
 
 
 class LossKind(StrEnum):
@@ -65,9 +68,17 @@ def losses(snapshot: ClusterSnapshot) -> tuple[Loss, ...]:
     """The loss of every broker that is up, every rack and every voter, in natural order.
 
     healthd's own topic and topics being deleted are left out. One pass over the assignment for the
-    brokers; of the partitions that lie alike over the racks one is asked for all.
+    brokers; of the partitions that lie alike over the racks one is asked for all. While metadata
+    or the quorum's state is stale nothing is known.
     """
-    return (*_brokers(snapshot), *_racks(snapshot), *_controllers(snapshot))
+    found = (*_brokers(snapshot), *_racks(snapshot), *_controllers(snapshot))
+    ages = [snapshot.age(group) for group in (EvidenceGroup.METADATA, EvidenceGroup.QUORUM)]
+    if any(age is not None and age > snapshot.fresh_limit_seconds for age in ages):
+        return tuple(
+            Loss(kind=loss.kind, name=loss.name, breaks=(ReasonCode.EVIDENCE_STALE,))
+            for loss in found
+        )
+    return found
 
 
 def _brokers(snapshot: ClusterSnapshot) -> Iterable[Loss]:

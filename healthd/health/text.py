@@ -51,7 +51,8 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         one="1 partition has no replica in sync to spare, or is electing a leader",
         many="{count} partitions have no replica in sync to spare, or are electing a leader",
         impact="Clients are served; the next broker that goes stops acks=all producers.",
-        action="Find out why replicas are missing and stop no broker until they are back.",
+        action="Bring back the brokers that hold the missing replicas, or find out why they do not "
+        "catch up. Stop no broker until they are back.",
     ),
     CheckCode.PARTITION_UNDER_REPLICATED: CheckText(
         one="1 partition lacks a replica in sync",

@@ -51,7 +51,7 @@ def test_the_worst_stand_first_with_class_index_and_what_binds(mixed: Any) -> No
 def test_what_is_not_well_is_told_with_what_to_do(mixed: Any) -> None:
     output = mixed.run("status").output
     assert "ill: PARTITION_AT_MIN_ISR orders-0, orders-1" in output
-    assert "do:     Find out why replicas are missing" in output
+    assert "do:     Bring back the brokers that hold the missing" in output
     assert "then:   BROKER_DOWN still holds it at 89 at most" in output
     assert "metadata: b1:9092 refused the connection (the cluster's side)" in output
     assert "payments:" not in output
