@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
@@ -50,6 +50,7 @@ class ProbeSource:
         """
         self.interval_seconds = interval_seconds
         self._target = target
+        self._racks = {node.id: node.rack for node in target.nodes.values() if node.rack}
         self._client = client or ProbeClient(target, clock=clock)
         self._keeper = keeper or ProbeKeeper(target)
         self._clock = clock
@@ -91,7 +92,7 @@ class ProbeSource:
         seen = self._client.look()
         if isinstance(seen, SourceFailure):
             return SideSeen(failures=(seen,))
-        places = places_of(seen, snapshot)
+        places = places_of(seen, snapshot, self._racks)
         self._history.forget_all_but(places.expected)
         seen = self._keep(seen, places, snapshot)
         round_ = self._client.attempt(seen.partitions) if seen.partitions else ProbeRound()
@@ -166,13 +167,21 @@ class ProbeSource:
         return {"topic": topic, **self._history.section(now)}
 
 
-def places_of(seen: TopicSeen, snapshot: ClusterSnapshot | None) -> Places:
-    """Where partitions of the probe can be, from its own metadata and the last snapshot."""
+def places_of(
+    seen: TopicSeen, snapshot: ClusterSnapshot | None, racks: Mapping[int, str]
+) -> Places:
+    """Where partitions of the probe can be, from its own metadata and the last snapshot.
+
+    Args:
+        seen: The probe's own metadata.
+        snapshot: The last one; it knows who is missing, and what racks brokers themselves name.
+        racks: As configured.
+    """
     known = () if snapshot is None else snapshot.brokers
     return Places(
         up=seen.brokers,
         expected=seen.brokers | {one.id for one in known if not one.is_pure_controller},
-        racks={one.id: one.rack for one in known if one.rack is not None},
+        racks={**racks, **{one.id: one.rack for one in known if one.rack is not None}},
     )
 
 

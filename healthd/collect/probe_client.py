@@ -61,7 +61,6 @@ class ProbeRound:
     attempts: tuple[Attempt, ...] = ()
     """Those that count: a failure of ours is none."""
     failures: tuple[SourceFailure, ...] = ()
-    is_topic_gone: bool = False
 
 
 @dataclass(slots=True)
@@ -128,7 +127,7 @@ class ProbeClient:
         return _failure(reason, origin, f"no metadata for it: {what} ({last.str()})")
 
     def attempt(self, partitions: Iterable[Partition]) -> ProbeRound:
-        """One message to each partition and back; two limits long at most. Never raises."""
+        """One message to each partition and back; two limits long, and a look. Never raises."""
         self._round += 1
         self._errors.clear()
         sent = {row.id: self._send(row) for row in partitions}
@@ -230,36 +229,24 @@ class ProbeClient:
 
     def _outcome(self, sent: Sequence[_Sent]) -> ProbeRound:
         failed = [one for one in sent if one.latency_ms is None]
-        if failed and len(failed) == len(sent):
-            ours = self._ours(failed)
+        if not failed:
+            return ProbeRound(attempts=tuple(self._attempt(one) for one in sent))
+        told = dict(self._errors)
+        seen = self.look()
+        if len(failed) == len(sent):
+            ours = _ours(failed, told, seen)
             if ours is not None:
                 return ProbeRound(failures=(ours,))
         denied = [one for one in failed if one.error is not None and one.error.code() in OURS]
-        gone = [one for one in failed if one.error is not None and one.error.code() in GONE]
-        uncounted = {one.partition for one in (*denied, *gone)}
+        uncounted = {one.partition for one in denied} | _gone(failed, seen)
         return ProbeRound(
-            attempts=tuple(self._attempt(one) for one in sent if one.partition not in uncounted),
+            attempts=tuple(
+                self._attempt(one, told) for one in sent if one.partition not in uncounted
+            ),
             failures=tuple(_of_error(one.error) for one in denied[:1] if one.error is not None),
-            is_topic_gone=bool(gone),
         )
 
-    def _ours(self, failed: Sequence[_Sent]) -> SourceFailure | None:
-        """Why none of the attempts counts; None: they do.
-
-        Nothing came back, which a client that is not let in, or cut off, would see as well: what it
-        was told, and whether it still gets metadata, decides.
-        """
-        codes = {*self._errors, *(one.error.code() for one in failed if one.error is not None)}
-        if codes & OURS:
-            reason, origin, what = judged(codes & OURS)
-            return _failure(reason, origin, what)
-        errors = [one.error for one in failed if one.error is not None]
-        if errors and all(error.code() in GONE for error in errors):
-            return None
-        seen = self.look()
-        return seen if isinstance(seen, SourceFailure) and seen.origin is Origin.OURS else None
-
-    def _attempt(self, one: _Sent) -> Attempt:
+    def _attempt(self, one: _Sent, told: Mapping[int, str] | None = None) -> Attempt:
         error = None
         if one.latency_ms is None:
             limit = f"{self.limit_seconds:g} s"
@@ -269,8 +256,8 @@ class ProbeClient:
                 error = f"not written within {limit}"
             else:
                 error = f"written, and not read back within {limit}"
-                told = next(iter(self._errors.values()), None)
-                error = error if told is None else f"{error}: {told}"
+                more = next(iter((told or {}).values()), None)
+                error = error if more is None else f"{error}: {more}"
         return Attempt(
             partition=one.partition,
             broker=one.broker,
@@ -326,6 +313,31 @@ class ProbeClient:
 
     def _on_error(self, error: KafkaError) -> None:
         self._errors[error.code()] = error.str()
+
+
+def _ours(
+    failed: Sequence[_Sent], told: Mapping[int, str], seen: TopicSeen | SourceFailure
+) -> SourceFailure | None:
+    """Why none of the attempts counts; None: they do.
+
+    Nothing came back, which a client that is not let in, or cut off, would see as well: what it was
+    told, and whether it still gets metadata, decides.
+    """
+    codes = {*told, *(one.error.code() for one in failed if one.error is not None)} & OURS
+    if codes:
+        reason, origin, what = judged(codes)
+        what = _GRANT if reason is FailureReason.AUTHORIZATION else what
+        return _failure(reason, origin, what)
+    return seen if isinstance(seen, SourceFailure) and seen.origin is Origin.OURS else None
+
+
+def _gone(failed: Sequence[_Sent], seen: TopicSeen | SourceFailure) -> set[int]:
+    """The partitions that are not there any more: librdkafka waits for them until its limit."""
+    gone = {one.partition for one in failed if one.error is not None and one.error.code() in GONE}
+    if not isinstance(seen, SourceFailure):
+        there = {row.id for row in seen.partitions}
+        gone.update(one.partition for one in failed if one.partition not in there)
+    return gone
 
 
 _GRANT: Final = "grant Create, Describe, Read and Write on the probe's topic"

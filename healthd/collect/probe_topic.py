@@ -152,7 +152,15 @@ def _targets(
 
 
 def _is_sound(row: Partition, places: Places) -> bool:
-    return set(row.replicas) <= set(places.up) and len(row.replicas) == _factor(places)
+    if not set(row.replicas) <= places.up or len(row.replicas) != _factor(places):
+        return False
+    # Racks may have been unknown when it was made.
+    best = replicas_led_by(row.replicas[0], places)
+    return _racks_of(row.replicas, places) >= _racks_of(best, places)
+
+
+def _racks_of(replicas: Replicas, places: Places) -> int:
+    return len({places.racks[node] for node in replicas if node in places.racks})
 
 
 def _factor(places: Places) -> int:

@@ -21,7 +21,7 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from healthd.demo import files, fleet_file, hosts, provision, topics
+from healthd.demo import disks, files, fleet_file, guardian, hosts, provision, topics
 from healthd.demo.addresses import find_free_block
 from healthd.demo.guarded import Command, GuardedProcesses
 from healthd.demo.nodes import CONTROLLERS, RACKS, Node, plan_nodes
@@ -43,12 +43,19 @@ class DemoFleet:
     """Five running Kafka nodes; everything of them ends with ``close`` or with this process."""
 
     def __init__(
-        self, *, cluster: str, nodes: Sequence[Node], root: Path, ssh: hosts.SshAccess
+        self,
+        *,
+        cluster: str,
+        nodes: Sequence[Node],
+        root: Path,
+        ssh: hosts.SshAccess,
+        mounts: Sequence[Path] = (),
     ) -> None:
         self.cluster = cluster
         self.nodes = tuple(nodes)
         self.root = root
         self.ssh = ssh
+        self._mounts = tuple(mounts)
         self._services = {node.id: BrokerService(node) for node in nodes}
         self._servers: GuardedProcesses | None = None
         self._admin: AdminClient | None = None
@@ -59,8 +66,9 @@ class DemoFleet:
 
         Args:
             cluster: The cluster's name in the fleet file.
-            root: An empty folder to keep the files in; it stays afterwards. Without it a temporary
-                folder is used and removed.
+            root: An empty folder to keep the files in; it stays afterwards, without the brokers'
+                data when that was on disks of their own. Without it a temporary folder is used
+                and removed.
 
         Raises:
             ProvisionError: A program that it needs is not there.
@@ -68,17 +76,22 @@ class DemoFleet:
         """
         provision.ensure(("kafka", "sshd", "runit"))
         place = root or Path(tempfile.mkdtemp(prefix="healthd-fleet-"))
+        mounts: list[Path] = []
         try:
             nodes = plan_nodes(find_free_block(len(RACKS)), place)
             for node in nodes:
+                node.disk_folder.mkdir(parents=True)
+                if disks.mount(node.disk_folder):
+                    mounts.append(node.disk_folder)
                 files.write_node(node, nodes)
             ssh = hosts.write_hosts(nodes, place)
             files.format_storage(nodes, files.new_cluster_id())
         except BaseException:
+            guardian.unmount_all(map(str, mounts))
             if root is None:
                 shutil.rmtree(place, ignore_errors=True)
             raise
-        fleet = cls(cluster=cluster, nodes=nodes, root=place, ssh=ssh)
+        fleet = cls(cluster=cluster, nodes=nodes, root=place, ssh=ssh, mounts=mounts)
         try:
             fleet._start_servers(remove=root is None)
             fleet._wait_until_up()
@@ -99,11 +112,12 @@ class DemoFleet:
         self.close()
 
     def close(self) -> None:
-        """No process of the fleet is left, and no temporary folder; can be called again."""
+        """No process of the fleet is left, no disk and no temporary folder; can be called again."""
         self._admin = None
         if self._servers is not None:
             self._servers.close()
             self._servers = None
+        guardian.unmount_all(map(str, self._mounts))
 
     # Who is there --------------------------------------------------------------------------------
 
@@ -125,6 +139,11 @@ class DemoFleet:
         """One broker's service by its id."""
         return self._services[broker]
 
+    @property
+    def has_own_disks(self) -> bool:
+        """Whether every broker has a disk of its own, which ``fill_disk`` needs."""
+        return len(self._mounts) == len(self.nodes)
+
     def process_start_time(self, broker: int) -> int | None:
         """When the broker's process started, in clock ticks since boot; None when it is down."""
         running = self.service(broker).status()
@@ -135,10 +154,10 @@ class DemoFleet:
         running = self.service(broker).status()
         return running[0] if running else None
 
-    def write_fleet_file(self, path: Path) -> Path:
+    def write_fleet_file(self, path: Path, *, probe: bool = False) -> Path:
         """The fleet file for healthd is at ``path``, which is given back."""
         fleet_file.write_fleet_file(
-            path, cluster=self.cluster, nodes=self.nodes, ssh=self.ssh, root=self.root
+            path, cluster=self.cluster, nodes=self.nodes, ssh=self.ssh, root=self.root, probe=probe
         )
         return path
 
@@ -194,9 +213,19 @@ class DemoFleet:
         node = self.node(broker)
         wait_until(lambda: bool(metrics_page(node)), "the exporter answers", EXPORTER_SECONDS)
 
+    def fill_disk(self, broker: int, ratio: float) -> None:
+        """The broker's disk is as full as that; only where it has one of its own."""
+        assert self.has_own_disks, "the machine's own disk is not filled"
+        disks.fill(self.node(broker).disk_folder, ratio)
+
+    def empty_disk(self, broker: int) -> None:
+        """The broker's disk holds its data only."""
+        disks.empty(self.node(broker).disk_folder)
+
     def heal(self) -> None:
         """Every fault is taken back: five brokers up and in sync, and every exporter answers."""
         for node in self.nodes:
+            self.empty_disk(node.id)
             self.start_works(node.id)
             self.thaw(node.id)
             self.service(node.id).exporter_up()
@@ -250,7 +279,9 @@ class DemoFleet:
             sshd, supervisor = hosts.sshd_command(node), hosts.supervisor_command(node)
             commands.append(Command(argv=sshd, log=node.folder / "sshd.log"))
             commands.append(Command(argv=supervisor, log=node.folder / "supervisor.log"))
-        self._servers = GuardedProcesses(commands, self.root, remove_folder=remove)
+        self._servers = GuardedProcesses(
+            commands, self.root, remove_folder=remove, mounts=self._mounts
+        )
 
     def _wait_until_up(self) -> None:
         for node in self.nodes:

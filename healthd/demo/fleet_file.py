@@ -15,7 +15,13 @@ SERVICE_WORDS = ("stop", "start", "status", "logs")
 
 
 def write_fleet_file(
-    path: Path, *, cluster: str, nodes: Sequence[Node], ssh: SshAccess, root: Path
+    path: Path,
+    *,
+    cluster: str,
+    nodes: Sequence[Node],
+    ssh: SshAccess,
+    root: Path,
+    probe: bool = False,
 ) -> None:
     """The fleet file is at ``path``; its service commands are the hosts' ``healthd-service``."""
     command = str(root / "node-{broker_id}" / "bin" / "healthd-service")
@@ -38,6 +44,7 @@ def write_fleet_file(
                     "connectTimeoutSeconds": 5,
                 },
                 "service": {word: [command, word] for word in SERVICE_WORDS},
+                **({"probe": {}} if probe else {}),
                 "hosts": [
                     {
                         "broker": node.id,

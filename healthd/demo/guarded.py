@@ -23,13 +23,23 @@ class Command:
 class GuardedProcesses:
     """Running programs that all end with ``close`` or with the process that started them.
 
-    Their children and grandchildren end too, also those that became daemons.
+    Their children and grandchildren end too, also those that became daemons. What is mounted for
+    them is unmounted then.
     """
 
-    def __init__(self, commands: Sequence[Command], folder: Path, *, remove_folder: bool) -> None:
+    def __init__(
+        self,
+        commands: Sequence[Command],
+        folder: Path,
+        *,
+        remove_folder: bool,
+        mounts: Sequence[Path] = (),
+    ) -> None:
         self._folder = folder
+        self._mounts = [str(mount) for mount in mounts]
         spec = {
             "commands": [{"argv": list(it.argv), "log": str(it.log)} for it in commands],
+            "mounts": self._mounts,
             "remove": str(folder) if remove_folder else "",
         }
         spec_file = folder / "guardian.json"
@@ -59,3 +69,4 @@ class GuardedProcesses:
         if self._guardian.wait(guardian.ENDING_SECONDS + 10) != 0:
             # The guardian itself was killed: what it started is found by where it works.
             guardian.end_all(guardian.processes_of(self._folder))
+            guardian.unmount_all(self._mounts)

@@ -2,8 +2,9 @@
 
 Run as ``python guardian.py SPEC.json`` in a session of its own, with a pipe from the owner as
 stdin. When the pipe closes (the owner asked for the end, was interrupted or was killed with -9), it
-kills all its descendants and removes the fleet's folder. It is the subreaper of the servers, so
-daemons that leave their parent still belong to it. Standard library only: it starts in 50 ms.
+kills all its descendants, unmounts the fleet's disks and removes the fleet's folder. It is the
+subreaper of the servers, so daemons that leave their parent still belong to it. Standard library
+only: it starts in 50 ms.
 
 It kills with SIGKILL at once. A broker without a quorum hangs in controlled shutdown for minutes,
 a frozen one does not hear SIGTERM at all, and the data is thrown away anyhow.
@@ -21,6 +22,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -67,6 +69,14 @@ def end_all(find: set[int]) -> None:
     for pid in find:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def unmount_all(folders: Iterable[str]) -> None:
+    """None of the folders is a mount point; those that are none already do not matter."""
+    for folder in folders:
+        if os.path.ismount(folder):
+            # Lazily: somebody may look into it just now, and nothing may stay mounted.
+            subprocess.run(["umount", "--lazy", folder], check=False)
 
 
 def _works_in(entry: Path, prefix: str) -> bool:
@@ -139,6 +149,7 @@ def main(spec_file: str) -> None:
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         _end_descendants()
+        unmount_all(spec["mounts"])
         if spec["remove"]:
             shutil.rmtree(spec["remove"], ignore_errors=True)
 

@@ -22,7 +22,7 @@ class Node:
     rack: str
     ports: Ports
     folder: Path
-    """Everything of this host: ``data``, ``services``, ``sshd``, ``bin`` and the logs."""
+    """Everything of this host: ``disk``, ``services``, ``sshd``, ``bin`` and the logs."""
 
     @property
     def is_controller(self) -> bool:
@@ -60,9 +60,14 @@ class Node:
         return self.ports.ssh
 
     @property
+    def disk_folder(self) -> Path:
+        """Where the broker's disk is mounted, when it has one of its own."""
+        return self.folder / "disk"
+
+    @property
     def data_folder(self) -> Path:
         """The one log directory of the broker."""
-        return self.folder / "data"
+        return self.disk_folder / "data"
 
     @property
     def properties_file(self) -> Path:

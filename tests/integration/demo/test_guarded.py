@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from healthd.demo import guardian
+from healthd.demo import disks, guardian
 from healthd.demo.guarded import Command, GuardedProcesses
 
 # A program, a child of it that left its session as daemons do, and one that ignores every
@@ -33,9 +33,11 @@ time.sleep(1000)
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
-    return condition()
+    return True
 
 
 def command_in(folder: Path) -> Command:
@@ -51,6 +53,41 @@ def test_closing_ends_daemons_and_processes_that_ignore_signals(tmp_path: Path) 
 
     assert guardian.processes_of(tmp_path) == set()
     assert (tmp_path / "log").exists(), "a folder of the caller's stays"
+
+
+@pytest.mark.parametrize("ending", ["closed", "guardian-killed"])
+def test_disks_are_unmounted_however_it_ends(tmp_path: Path, ending: str) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if not disks.mount(disk, size_mib=4):
+        pytest.skip("no disk can be mounted here")
+    # Its working folder is on the disk: a plain umount would be refused while it runs.
+    guarded = GuardedProcesses(
+        [command_in(disk)], tmp_path, remove_folder=False, mounts=[disk, tmp_path / "never"]
+    )
+    try:
+        assert wait_for(lambda: len(guardian.processes_of(disk)) >= 3)
+        if ending == "guardian-killed":
+            os.kill(guarded.process_id, signal.SIGKILL)
+    finally:
+        guarded.close()
+    assert not disk.is_mount()
+    assert guardian.processes_of(tmp_path) == set()
+
+
+def test_a_disk_is_filled_as_far_as_is_asked_and_emptied_again(tmp_path: Path) -> None:
+    if not disks.mount(tmp_path, size_mib=16):
+        pytest.skip("no disk can be mounted here")
+    try:
+        for ratio in (0.5, 0.9, 0.25):
+            disks.fill(tmp_path, ratio)
+            assert disks.used_ratio(tmp_path) == pytest.approx(ratio, abs=0.01)
+        disks.empty(tmp_path)
+        disks.empty(tmp_path)
+        assert disks.used_ratio(tmp_path) < 0.01
+    finally:
+        guardian.unmount_all([str(tmp_path)])
+    assert not tmp_path.is_mount()
 
 
 def test_closing_twice_is_allowed(tmp_path: Path) -> None:

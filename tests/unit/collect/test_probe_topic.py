@@ -75,8 +75,9 @@ def test_nothing_is_moved_while_an_expected_broker_is_down() -> None:
 
 
 def test_a_new_broker_gets_a_partition_of_its_own() -> None:
-    four = Places(up=frozenset({1, 2, 3, 4}), expected=frozenset({1, 2, 3, 4}))
-    step = next_step(made(four), FIVE, 1)
+    four = frozenset({1, 2, 3, 4})
+    plain = Places(up=FIVE.up, expected=FIVE.expected)
+    step = next_step(made(Places(up=four, expected=four)), plain, 1)
     assert isinstance(step, AddPartitions)
     assert step.count == 5
     assert [replicas[0] for replicas in step.assignments] == [5]
@@ -89,6 +90,15 @@ def test_a_broker_that_is_gone_for_good_leaves_no_replica_behind() -> None:
     assert all(5 not in replicas for replicas in step.replicas.values())
     after = rows([step.replicas.get(row.id, row.replicas) for row in made(FIVE)])
     assert next_step(after, four, 1) is None
+
+
+def test_replicas_are_spread_over_the_racks_once_those_are_known() -> None:
+    plain = Places(up=FIVE.up, expected=FIVE.expected)
+    step = next_step(made(plain), FIVE, 1)
+    assert isinstance(step, Reassign)
+    after = rows([step.replicas.get(row.id, row.replicas) for row in made(plain)])
+    assert all({FIVE.racks[node] for node in row.replicas} == {"a", "b", "c"} for row in after)
+    assert next_step(after, FIVE, 1) is None
 
 
 def test_the_partition_of_one_that_is_gone_is_given_to_one_that_is_new() -> None:
