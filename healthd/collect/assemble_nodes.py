@@ -12,10 +12,11 @@ from healthd.collect.observation import (
     MetadataSeen,
     Observations,
     PageSeen,
+    QuorumSeen,
 )
 from healthd.collect.state import DAY_SECONDS, LastValues
 from healthd.collect.target import ClusterTarget
-from healthd.model.snapshot import NO_LEADER, Broker, Quorum, Topic, holders
+from healthd.model.snapshot import NO_LEADER, Broker, Quorum, Topic, Voter, holders
 from healthd.model.words import Excluded, QuorumMode, Role
 
 
@@ -42,7 +43,7 @@ def quorum_now(last: LastValues, observed: Observations, now: float) -> QuorumNo
                 leader_id=seen.leader_id,
                 fetch_timeout_ms=seen.fetch_timeout_ms or _known_fetch_timeout(last),
                 absent_seconds=0.0,
-                voters=seen.voters,
+                voters=_voters(seen, last.quorum),
             ),
             absent_since=None,
             leader_seen_at=now,
@@ -57,7 +58,7 @@ def quorum_now(last: LastValues, observed: Observations, now: float) -> QuorumNo
     if since is None:
         since = now if last.leader_seen_at is None else last.leader_seen_at
     before = last.quorum or Quorum(mode=QuorumMode.KRAFT if seen is None else seen.mode)
-    voters = before.voters if seen is None or not seen.voters else seen.voters
+    voters = before.voters if seen is None or not seen.voters else _voters(seen, last.quorum)
     return QuorumNow(
         quorum=replace(
             before,
@@ -68,6 +69,21 @@ def quorum_now(last: LastValues, observed: Observations, now: float) -> QuorumNo
         ),
         absent_since=since,
         leader_seen_at=last.leader_seen_at,
+    )
+
+
+def _voters(seen: QuorumSeen, before: Quorum | None) -> tuple[Voter, ...]:
+    """The voters, those of an ensemble with what a silent server was last seen at."""
+    if seen.mode is not QuorumMode.ZOOKEEPER or before is None or before.mode is not seen.mode:
+        return seen.voters
+    known = {voter.id: voter for voter in before.voters}
+    return tuple(
+        replace(
+            known[voter.id], log_end_offset=voter.log_end_offset or known[voter.id].log_end_offset
+        )
+        if voter.last_caught_up_ms is None and voter.id in known
+        else voter
+        for voter in seen.voters
     )
 
 

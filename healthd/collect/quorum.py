@@ -149,11 +149,12 @@ class QuorumReader:
             return QuorumRound(failures=tuple(this.failures))
         self._good = controller
         reassigning = self._reassigning(this)
+        # One that does not answer this is not asked for more: the round must go on.
+        answers = reassigning is not None
         return QuorumRound(
             reassigning=reassigning,
-            # One that does not answer this is not asked for more: the round must go on.
-            nodes=None if reassigning is None else self._nodes(this),
-            describes_every_topic=None if reassigning is None else self._every_topic(),
+            nodes=self._nodes(this) if answers else None,
+            describes_every_topic=self._every_topic() if answers else self._describes_every,
             failures=tuple(this.failures),
         )
 

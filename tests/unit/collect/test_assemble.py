@@ -296,6 +296,22 @@ class TestQuorum:
         assert (quorum.mode, quorum.leader_id) == (QuorumMode.ZOOKEEPER, NO_LEADER)
         assert quorum.voters == nobody.voters
 
+    def test_a_server_that_is_silent_since_a_restart_keeps_when_it_was_last_seen(self) -> None:
+        told = QuorumSeen(
+            leader_id=1,
+            mode=QuorumMode.ZOOKEEPER,
+            voters=(
+                Voter(id=7, last_caught_up_ms=5, log_end_offset=3),
+                Voter(id=8, last_caught_up_ms=5, log_end_offset=3),
+            ),
+        )
+        snapshot = at(0, replace(seen(topic()), quorum=told)).snapshot
+        restarted = LastValues.from_snapshot(snapshot, 60, 100)
+        silent = replace(told, voters=(Voter(id=7), Voter(id=8, last_caught_up_ms=9)))
+        quorum = at(100, replace(seen(topic()), quorum=silent), restarted).snapshot.quorum
+        assert quorum is not None
+        assert quorum.voters == (told.voters[0], silent.voters[1])
+
     def test_the_servers_of_an_ensemble_are_no_nodes_of_the_cluster(self) -> None:
         told = QuorumSeen(leader_id=1, mode=QuorumMode.ZOOKEEPER, voters=(Voter(id=77),))
         snapshot = at(0, replace(seen(topic()), quorum=told)).snapshot

@@ -194,3 +194,29 @@ def test_an_answer_that_says_neither_leaves_it_unknown(codes: list[int]) -> None
     found = reader(wire).read()
     assert found.describes_every_topic is None
     assert found.failures == ()
+
+
+def test_in_zookeeper_mode_reassignments_are_asked_of_the_controller_itself() -> None:
+    wire = Wire({1: LATE, 2: LATE})
+    found = reader(wire).read_brokers(2)
+    assert found.reassigning == {
+        ("t", 4): Reassigning(adding=frozenset({3}), removing=frozenset({1}))
+    }
+    assert found.nodes is not None
+    assert (found.describes_every_topic, found.failures) == (True, ())
+    assert wire.asked == [], "there is no quorum of this kind to ask for"
+
+
+class DeadController(Wire):
+    def answer(self, request: Any, node: int | None) -> Any:
+        if node == 2:
+            self.asked.append(node)
+            return LATE
+        return super().answer(request, node)
+
+
+def test_in_zookeeper_mode_a_controller_that_does_not_answer_costs_one_request() -> None:
+    wire = DeadController({1: LATE, 2: LATE})
+    found = reader(wire).read_brokers(2)
+    assert (found.reassigning, found.nodes, wire.asked) == (None, None, [2])
+    assert [failure.reason for failure in found.failures] == [FailureReason.TIMEOUT]
