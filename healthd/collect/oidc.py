@@ -4,6 +4,7 @@ import base64
 import binascii
 import http.client
 import json
+import math
 import re
 import socket
 import ssl
@@ -23,6 +24,9 @@ HTTP_SECONDS: Final = 10.0
 MAX_BYTES: Final = 256 * 1024
 UNKNOWN_LIFE_SECONDS: Final = 300.0
 """Of a token whose answer does not say how long it lives, and that is no JWT that does."""
+
+MAX_LIFE_SECONDS: Final = 10.0**8
+"""Three years; more than that is a mistake, and would not fit where clients keep it."""
 
 _ERROR_CODE: Final = re.compile(r"[A-Za-z_]{1,60}")
 _BUSY: Final = frozenset({429})
@@ -132,7 +136,7 @@ def _token_of(where: str, body: bytes) -> tuple[str, float]:
             FailureReason.AUTHENTICATION,
             f"the token endpoint {where} gave a token that has expired: compare the clocks",
         )
-    return token, life
+    return token, min(life, MAX_LIFE_SECONDS)
 
 
 def _life_of(token: str) -> float:
@@ -161,4 +165,4 @@ def _number(value: Any) -> float | None:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(min(value, 10.0**9)) if value == value else None  # noqa: PLR0124  # Not NaN.
+    return None if math.isnan(value) else float(min(value, 1e18))

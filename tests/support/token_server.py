@@ -7,6 +7,7 @@ while it runs (``answer``), to see what becomes of a refusal, of rubbish and of 
 from __future__ import annotations
 
 import base64
+import functools
 import json
 import ssl
 import threading
@@ -50,7 +51,7 @@ class TokenServer:
         """The form of every token request, with ``client`` for who asked."""
         self.given: list[str] = []
         """Every token that it gave."""
-        self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._key = _key()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._scheme = "http"
@@ -170,6 +171,12 @@ class TokenServer:
                 """Nothing goes to the test's stderr."""
 
         return Handler
+
+
+@functools.cache
+def _key() -> rsa.RSAPrivateKey:
+    # One for all servers of a process: making it takes a quarter of a second.
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def _base64(data: bytes) -> str:
