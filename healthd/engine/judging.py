@@ -14,6 +14,7 @@ from healthd.health.losses import Loss, losses
 from healthd.health.racks import racks_not_tolerated
 from healthd.health.remember import look_back, remember
 from healthd.health.tenants import Tenant, TenantTopics, tenant_report
+from healthd.model.codes import Severity
 from healthd.model.order import natural_key
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
@@ -66,6 +67,7 @@ class Judge:
             scoring,
             history=history,
             further=further_checks(snapshot, failures, scoring),
+            rack_loss=Severity.WARN if self._config.tolerate == "rack" else Severity.INFO,
         )
         without = report.health_index
         if away:

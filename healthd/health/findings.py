@@ -24,6 +24,8 @@ def findings(
     ages: Mapping[Term, TermAge],
     scoring: ScoringProfile,
     history: History,
+    *,
+    rack_loss: Severity = Severity.INFO,
 ) -> Iterator[Finding]:
     """Every finding without a cap that this snapshot may raise."""
     shown = scoring.checks.objects_shown
@@ -42,7 +44,7 @@ def findings(
     if racks:
         yield Finding(
             code=CheckCode.RACK_LOSS_NOT_TOLERATED,
-            severity=Severity.INFO,
+            severity=rack_loss,
             objects=named("rack", racks, shown),
         )
 

@@ -75,6 +75,7 @@ def evaluate(
     *,
     history: History | None = None,
     further: Iterable[Check] = (),
+    rack_loss: Severity = Severity.INFO,
 ) -> HealthReport:
     """The health of a cluster, from one snapshot.
 
@@ -83,6 +84,7 @@ def evaluate(
         scoring: the numbers.
         history: what earlier snapshots add; None for a single snapshot.
         further: checks from other sources, which take part in the class.
+        rack_loss: how bad it is that a rack cannot be lost; WARN where that is meant to be survived.
     """
     history = history or NO_HISTORY
     ages = term_ages(snapshot, scoring.freshness)
@@ -99,7 +101,16 @@ def evaluate(
         is_metadata_fresh=_is_metadata_fresh(snapshot, scoring),
     )
     checks = worst_first(
-        [*_checks(snapshot, signals, caps, ages=ages, scoring=scoring, history=history), *further]
+        [
+            *_capped(snapshot, signals, caps, ages=ages, scoring=scoring),
+            *(
+                check_of(finding, scoring.bands)
+                for finding in findings(
+                    snapshot, signals, ages, scoring, history, rack_loss=rack_loss
+                )
+            ),
+            *further,
+        ]
     )
     tally = signals.partitions.tally
     return HealthReport(
@@ -171,22 +182,16 @@ def _binding(total: float, index: float, caps: Sequence[Cap], bands: Bands) -> C
     return caps[0].code if caps and total - index > bands.tolerance else None
 
 
-def _checks(
+def _capped(
     snapshot: ClusterSnapshot,
     signals: Signals,
     caps: Iterable[Cap],
     *,
     ages: Mapping[Term, TermAge],
     scoring: ScoringProfile,
-    history: History,
 ) -> list[Check]:
-    bands = scoring.bands
-    checks = [
-        check_of(capped_finding(cap.code, snapshot, signals, scoring), bands, cap)
+    return [
+        check_of(capped_finding(cap.code, snapshot, signals, scoring), scoring.bands, cap)
         for cap in caps
         if ages[Term.BROKERS].is_seen or cap.code in WITHOUT_METADATA
     ]
-    checks += [
-        check_of(finding, bands) for finding in findings(snapshot, signals, ages, scoring, history)
-    ]
-    return checks
