@@ -75,9 +75,13 @@ class Fetched:
 
 @dataclass(slots=True)
 class _Round:
-    members: frozenset[str]
+    members: tuple[Member, ...]
     began: float
     task: asyncio.Task[Fetched]
+
+    def has(self, member: Member) -> bool:
+        """Whether it asks for this cluster, as it is configured now."""
+        return any(one is member for one in self.members)
 
 
 @dataclass(slots=True)
@@ -88,7 +92,6 @@ class PrometheusReader:
     reuse_seconds: float
     """A round that began so short ago is still the newest."""
     clock: Callable[[], float] = time.monotonic
-    max_bytes: int = MAX_ANSWER_BYTES
     _members: dict[str, Member] = field(default_factory=dict)
     _round: _Round | None = None
     _session: aiohttp.ClientSession | None = None
@@ -116,30 +119,25 @@ class PrometheusReader:
 
     async def round_for(self, member: Member) -> Fetched:
         """The newest round that has this cluster in it; begun now when there is none."""
-        while True:
+        current = self._round
+        while current is not None and not current.task.done() and not current.has(member):
+            # It began before this cluster joined.
+            await asyncio.wait({current.task})
             current = self._round
-            if current is None:
-                break
-            is_in = member.name in current.members
-            if is_in and (
-                not current.task.done() or self.clock() - current.began < self.reuse_seconds
-            ):
-                break
-            if not current.task.done():
-                # It began before this cluster joined.
-                await asyncio.wait({current.task})
-            if self._round is current:
-                self._round = current = None
-                break
-        if self._round is None:
+        if current is None or not self._serves(current, member):
             members = tuple(self._members.values())
-            self._round = _Round(
-                members=frozenset(one.name for one in members),
-                began=self.clock(),
-                task=asyncio.create_task(self._fetch(members), name=f"ask {self.server.name}"),
-            )
+            task = asyncio.create_task(self._fetch(members), name=f"ask {self.server.name}")
+            current = self._round = _Round(members=members, began=self.clock(), task=task)
         # Not awaited itself: a cluster that gives up must not take the round from the others.
-        return await asyncio.shield(self._round.task)
+        return await asyncio.shield(current.task)
+
+    def _serves(self, current: _Round, member: Member) -> bool:
+        if not current.has(member):
+            return False
+        if not current.task.done():
+            return True
+        is_whole = not current.task.cancelled() and current.task.exception() is None
+        return is_whole and self.clock() - current.began < self.reuse_seconds
 
     async def _fetch(self, members: tuple[Member, ...]) -> Fetched:
         began = self.clock()
@@ -217,7 +215,7 @@ class PrometheusReader:
         ) as response:
             is_json = response.content_type.endswith("json")
             if response.status == 200 and is_json:  # noqa: PLR2004  # HTTP's word for an answer.
-                return await _parsed(await _body(response, self.max_bytes))
+                return await _parsed(await _body(response, MAX_ANSWER_BYTES))
             raise await _refusal(response, is_json=is_json)
 
 
