@@ -84,7 +84,7 @@ def evaluate(
         scoring: the numbers.
         history: what earlier snapshots add; None for a single snapshot.
         further: checks from other sources, which take part in the class.
-        rack_loss: how bad it is that a rack cannot be lost; WARN where that is meant to be survived.
+        rack_loss: how bad it is that a rack cannot be lost; WARN where it is meant to be survived.
     """
     history = history or NO_HISTORY
     ages = term_ages(snapshot, scoring.freshness)
