@@ -7,6 +7,7 @@ One ensemble of three servers and two brokers for the whole file. Two of the ser
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -17,16 +18,19 @@ from support.kafka_cluster import KafkaCluster
 from support.zookeeper_cluster import CHROOT, ZooKeeperEnsemble, kafka_on
 
 from healthd.collect.cluster import ClusterCollector
+from healthd.collect.direct import snapshot_of_cluster
 from healthd.collect.observation import FailureReason, Source
 from healthd.collect.protocol import Collected
 from healthd.collect.target import ClusterTarget
 from healthd.collect.zookeeper_server import ServerReader
 from healthd.collect.zookeeper_words import ServerState
+from healthd.config.fleet_file import load_fleet
 from healthd.config.source_zookeeper import ZookeeperConfig
 from healthd.demo.topics import quiet_client
 from healthd.engine.collector_checks import further_checks
 from healthd.health.checks import Check
 from healthd.health.index import evaluate
+from healthd.health.words import Term
 from healthd.model.codes import CheckCode, ReasonCode, Severity
 from healthd.model.parse import snapshot_of
 from healthd.model.render import render_snapshot
@@ -144,6 +148,23 @@ async def test_a_healthy_cluster_is_seen_whole(
     # Either broker may go, and nothing else is in the way.
     assert [ok_to_stop(snapshot, {node}) for node in (1, 2)] == [(), ()]
     assert snapshot_holds(snapshot) == ()
+
+
+async def test_a_fleet_file_leads_to_the_same_without_a_daemon(
+    running: Running, collector: ClusterCollector, tmp_path: Path
+) -> None:
+    await until(collector, is_well)
+    file = tmp_path / "fleet.yaml"
+    file.write_text(
+        "apiVersion: healthd/v1\nkind: Fleet\nclusters:\n  - name: old\n"
+        f"    bootstrapServers: [{running.kafka.bootstrap}]\n"
+        f"    zookeeper: {{servers: [{', '.join(running.ensemble.addresses)}], chroot: {CHROOT}}}\n"
+    )
+    (config,) = load_fleet(file).clusters
+    snapshot = await snapshot_of_cluster(config)
+    assert leader(snapshot) in {1, 2}
+    assert evaluate(snapshot).not_observed == (Term.SATURATION, Term.PROBE, Term.STORAGE)
+    assert evaluate(snapshot).completeness == 1
 
 
 async def test_every_server_says_who_it_is_in_the_way_that_it_allows(
