@@ -30,12 +30,14 @@ from healthd.collect.prometheus_pages import PrometheusReaders, pages_of
 from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
 from healthd.collect.reachability import Reach, judged, reach_of
+from healthd.collect.releases import ReleaseReader
 from healthd.collect.side import SideContext, SideSource
 from healthd.collect.side_reads import SideReads, SideRound
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
 from healthd.collect.wire import WireClient
 from healthd.collect.zookeeper import EnsembleReader, ensemble_of
+from healthd.config.addresses import join_address
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 
@@ -96,6 +98,7 @@ class ClusterCollector:
         self._quorum = QuorumReader(self._wire, target.attempt_seconds)
         self._ensemble = ensemble_of(target)
         self._configs = ConfigReader(self._wire, monotonic)
+        self._releases = ReleaseReader(self._wire, monotonic)
         self._pages: PageReader = pages_of(target, prometheus or PrometheusReaders(), monotonic)
         self._sides = SideReads(sides, clock=monotonic, settle=settle)
         self._outlook = Outlook() if outlook is None else outlook
@@ -125,6 +128,7 @@ class ClusterCollector:
             configs = None
         else:
             configs = await self._read_configs(trusted, this, every=read_configs)
+            observed = await self._with_releases(observed, trusted, this)
         sides = await self._sides.take(this.until)
         observed = self._with_configs(self._with_sides(observed, sides, this), configs, this)
         done = assemble(
@@ -228,13 +232,25 @@ class ClusterCollector:
             failures=result.failures,
         )
 
+    async def _with_releases(
+        self, observed: Observations, metadata: MetadataSeen, this: _Round
+    ) -> Observations:
+        """The observations with the release of each broker whose page does not say."""
+        pages = observed.pages
+        due = self._releases.due(pages, metadata.brokers)
+        # It is never worth a late snapshot: what is not known yet is asked for in the next round.
+        if due and this.until - self._clock() > self._target.attempt_seconds:
+            await self._on_thread(
+                Source.METRICS, self._wire_thread, lambda: self._releases.read(due, pages), this
+            )
+        return replace(observed, releases=self._releases.known)
+
     async def _knocked(self, observed: Observations, this: _Round) -> Observations:
         """The observations with what every known listener does, for metadata tells nothing now."""
         knocks = await knocks_of(
             self._target,
             self._addresses,
-            pages=observed.pages,
-            failures=this.failures,
+            pages_up=observed.pages_up,
             # Nobody else is disturbed while anybody of this cluster still answers.
             outlook=None if observed.any_answered else self._outlook,
             timeout_seconds=max(0.1, min(self._target.attempt_seconds, this.until - self._clock())),
@@ -261,10 +277,18 @@ class ClusterCollector:
             reassigning=quorum.reassigning,
             cluster_nodes=quorum.nodes,
             pages={} if pages is None else pages.seen,
+            pages_up={} if pages is None else pages.up,
             sections=quorum.sections,
             describes_every_topic=quorum.describes_every_topic,
             any_answered=quorum.any_answered or metadata is not None,
         )
+
+    @property
+    def listeners(self) -> dict[int, str]:
+        """Where each known broker says that clients find it, dead ones included."""
+        return {
+            node: join_address(host, port) for node, (host, port) in sorted(self._addresses.items())
+        }
 
     def _side_context(self) -> SideContext:
         brokers = {
