@@ -37,7 +37,7 @@ GONE: Final = frozenset({
 OURS: Final = frozenset({
     KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED,  # noqa: SLF001  # See above.
     KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError._SSL, KafkaError._RESOLVE,  # noqa: SLF001  # See above.
+    KafkaError._SSL, KafkaError._RESOLVE,  # noqa: SLF001  # See above.
 })  # fmt: skip
 """Our credentials, ACLs, certificates or names: no evidence against the cluster."""
 
@@ -219,7 +219,7 @@ class ProbeClient:
     def _received(self, message: Any, sent: Mapping[int, _Sent]) -> None:
         error = message.error()
         if error is not None:
-            self._errors[error.code()] = error.str()
+            self._on_error(error)
             return
         one = sent.get(message.partition())
         # Another healthd may probe the same cluster, and write to the same topic.
@@ -312,7 +312,9 @@ class ProbeClient:
         }
 
     def _on_error(self, error: KafkaError) -> None:
-        self._errors[error.code()] = error.str()
+        # The library looks for a coordinator of the group that it is not going to join.
+        if error.code() != KafkaError.GROUP_AUTHORIZATION_FAILED:
+            self._errors[error.code()] = error.str()
 
 
 def _ours(
