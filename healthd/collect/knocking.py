@@ -1,10 +1,9 @@
 """Knocking at every door of a cluster, and at other doors of the same hosts, in one time-out."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
-from healthd.collect.observation import FailureReason, PageSeen, Source, SourceFailure
 from healthd.collect.outlook import Outlook
 from healthd.collect.reach import accepts, knock_all, split_address
 from healthd.collect.reachability import Knocks
@@ -12,24 +11,12 @@ from healthd.collect.target import ClusterTarget
 
 SSH_KNOCKS_AT_ONCE: Final = 256
 
-SILENT_PAGES: Final = frozenset(
-    {FailureReason.TIMEOUT, FailureReason.REFUSED, FailureReason.NETWORK}
-)
-"""A page that fails for these did not answer."""
-
-BAD_PAGES: Final = frozenset({
-    FailureReason.HTTP_STATUS, FailureReason.NOT_METRICS, FailureReason.NO_KAFKA_METRICS,
-    FailureReason.SCRAPE_ERROR, FailureReason.TOO_LARGE, FailureReason.PROTOCOL,
-})  # fmt: skip
-"""A bad answer is an answer. Whatever else fails (our DNS, a query) says nothing of the host."""
-
 
 async def knocks_of(
     target: ClusterTarget,
     brokers: Mapping[int, tuple[str, int]],
     *,
-    pages: Mapping[int, PageSeen],
-    failures: Iterable[SourceFailure],
+    pages_up: Mapping[int, bool],
     outlook: Outlook | None,
     timeout_seconds: float,
 ) -> Knocks:
@@ -38,8 +25,7 @@ async def knocks_of(
     Args:
         target: The cluster.
         brokers: The known broker addresses by node id, dead ones included.
-        pages: The exporter pages that this round gave.
-        failures: This round's, for the pages that it did not give.
+        pages_up: Whether anything answered where the nodes' pages are, as `Pages.up`.
         outlook: Who else there is; None: only these addresses are knocked at.
         timeout_seconds: For all of it; everything is asked side by side.
     """
@@ -59,7 +45,7 @@ async def knocks_of(
             _ssh_ports(target, timeout_seconds),
         )
     own = {*brokers.values()}
-    paths = _pages_answered(pages, failures)
+    paths = dict(pages_up)
     for node, answered in ssh.items():
         paths[node] = paths.get(node, False) or answered
     return Knocks(
@@ -68,20 +54,6 @@ async def knocks_of(
         second_paths=paths,
         others_answer=others,
     )
-
-
-def _pages_answered(
-    pages: Mapping[int, PageSeen], failures: Iterable[SourceFailure]
-) -> dict[int, bool]:
-    found = dict.fromkeys(pages, True)
-    for failure in failures:
-        if failure.source is not Source.METRICS or failure.node is None:
-            continue
-        if failure.reason in SILENT_PAGES:
-            found.setdefault(failure.node, False)
-        elif failure.reason in BAD_PAGES:
-            found[failure.node] = True
-    return found
 
 
 async def _ssh_ports(target: ClusterTarget, timeout_seconds: float) -> dict[int, bool]:

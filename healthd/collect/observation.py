@@ -292,6 +292,8 @@ class Observations:
     reassigning: Mapping[PartitionKey, Reassigning] | None = None
     cluster_nodes: Mapping[int, ClusterNode] | None = None
     pages: Mapping[int, PageSeen] = field(default_factory=lambda: NOTHING)
+    pages_up: Mapping[int, bool] = field(default_factory=lambda: NOTHING)
+    """Whether anything answered where a node's page is: another path to its host."""
     listeners: Mapping[int, ListenerState] = field(default_factory=lambda: NOTHING)
     """Of brokers, by id; only asked for when metadata cannot be trusted."""
     all_refused: bool = False

@@ -7,20 +7,11 @@ from types import MappingProxyType
 import pytest
 
 from healthd.collect.knocking import knocks_of
-from healthd.collect.observation import (
-    BrokerSignals,
-    FailureReason,
-    ListenerState,
-    Origin,
-    PageSeen,
-    Source,
-    SourceFailure,
-)
+from healthd.collect.observation import ListenerState
 from healthd.collect.outlook import Outlook
 from healthd.collect.reachability import Knocks
 from healthd.collect.target import ClusterTarget, NodeTarget
 
-PAGE = PageSeen(signals=BrokerSignals(), at=0)
 HOME = "127.0.0.1"
 
 
@@ -48,24 +39,17 @@ def target(port: int, ssh_port: int | None = None) -> ClusterTarget:
     )
 
 
-def lost(node: int, reason: FailureReason) -> SourceFailure:
-    return SourceFailure(
-        source=Source.METRICS, origin=Origin.THEIRS, reason=reason, detail="No page.", node=node
-    )
-
-
 async def knocked(
     found: ClusterTarget,
-    *failures: SourceFailure,
-    pages: dict[int, PageSeen] | None = None,
+    pages_up: dict[int, bool] | None = None,
+    *,
     brokers: dict[int, tuple[str, int]] | None = None,
     outlook: Outlook | None = None,
 ) -> Knocks:
     return await knocks_of(
         found,
         brokers or {},
-        pages=pages or {},
-        failures=failures,
+        pages_up=pages_up or {},
         outlook=outlook,
         timeout_seconds=0.1,
     )
@@ -79,38 +63,20 @@ async def test_bootstrap_and_brokers_are_knocked_at_once_each(open_port: int) ->
     assert alone.bootstrap == (ListenerState.TIMED_OUT,)
 
 
-@pytest.mark.parametrize(
-    ("reason", "answered"),
-    [
-        (FailureReason.TIMEOUT, False),
-        (FailureReason.REFUSED, False),
-        (FailureReason.NETWORK, False),
-        (FailureReason.HTTP_STATUS, True),
-        (FailureReason.NOT_METRICS, True),
-        (FailureReason.DNS, None),
-    ],
-)
-async def test_what_a_lost_page_says_of_its_host(
-    open_port: int, reason: FailureReason, *, answered: bool | None
-) -> None:
-    knocks = await knocked(target(open_port), lost(1, reason))
-    assert knocks.second_paths.get(1) is answered
-
-
-async def test_a_page_is_an_answer(open_port: int) -> None:
-    knocks = await knocked(target(open_port), pages={1: PAGE})
-    assert knocks.second_paths == {1: True}
+async def test_whether_its_page_answered_is_a_second_path(open_port: int) -> None:
+    knocks = await knocked(target(open_port), {1: True, 2: False})
+    assert knocks.second_paths == {1: True, 2: False}
 
 
 async def test_a_host_whose_sshd_answers_is_there(open_port: int) -> None:
     found = target(open_port, ssh_port=open_port)
-    knocks = await knocked(found, lost(1, FailureReason.TIMEOUT), outlook=Outlook())
+    knocks = await knocked(found, {1: False}, outlook=Outlook())
     assert knocks.second_paths == {1: True}
 
 
 async def test_a_host_whose_sshd_is_gone_too(open_port: int, unused_tcp_port: int) -> None:
     found = target(open_port, ssh_port=unused_tcp_port)
-    knocks = await knocked(found, lost(1, FailureReason.TIMEOUT), outlook=Outlook())
+    knocks = await knocked(found, {1: False}, outlook=Outlook())
     assert knocks.second_paths == {1: False}
 
 
