@@ -19,6 +19,7 @@ from healthd.collect.observation import (
     Source,
     SourceFailure,
 )
+from healthd.collect.rights import DESCRIBE_CLUSTER, told
 from healthd.collect.side import SideContext, SideSeen
 from healthd.collect.target import ClusterTarget
 from healthd.collect.wire import UnsupportedError, WireClient, WireError
@@ -178,9 +179,9 @@ def broker_section(node: int, dirs: Iterable[LogDir]) -> dict[str, Any]:
         "directories": len(found),
         "offline": sorted(one.path for one in found if one.is_offline),
     }
-    told = [one for one in found if one.used_ratio is not None]
-    if told:
-        fullest = max(told, key=lambda one: one.used_ratio or 0.0)
+    sized = [one for one in found if one.used_ratio is not None]
+    if sized:
+        fullest = max(sized, key=lambda one: one.used_ratio or 0.0)
         entry["fullest"] = {
             "path": fullest.path,
             "usedRatio": round(fullest.used_ratio or 0.0, 4),
@@ -215,14 +216,11 @@ def failures_of(
 
 
 def _failure(error: WireError) -> SourceFailure:
-    advice = f": {GRANT}" if error.reason is FailureReason.AUTHORIZATION else ""
+    detail = told(error, "DescribeLogDirs", DESCRIBE_CLUSTER)
     if isinstance(error, UnsupportedError):
-        advice = ": write `logDirs: false` for this cluster"
+        detail = f"{detail} Write `logDirs: false` for this cluster."
     return SourceFailure(
-        source=Source.LOG_DIRS,
-        origin=error.origin,
-        reason=error.reason,
-        detail=f"DescribeLogDirs gave no answer ({error.detail}){advice}.",
+        source=Source.LOG_DIRS, origin=error.origin, reason=error.reason, detail=detail
     )
 
 

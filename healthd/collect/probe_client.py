@@ -134,7 +134,7 @@ class ProbeClient:
         try:
             self._await_all(sent)
         except KafkaException as error:
-            return ProbeRound(failures=(_of_error(error.args[0]),))
+            return ProbeRound(failures=(_of_error(error.args[0], self._topic),))
         finally:
             self._producer.poll(0)
         return self._outcome(tuple(sent.values()))
@@ -157,7 +157,7 @@ class ProbeClient:
         topic = metadata.topics.get(self._topic)
         error = None if topic is None else topic.error
         if error is not None and error.code() in OURS:
-            return _of_error(error)
+            return _of_error(error, self._topic)
         rows = [] if topic is None else sorted(topic.partitions.items())
         return TopicSeen(
             partitions=tuple(
@@ -234,7 +234,7 @@ class ProbeClient:
         told = dict(self._errors)
         seen = self.look()
         if len(failed) == len(sent):
-            ours = _ours(failed, told, seen)
+            ours = _ours(failed, told, seen, self._topic)
             if ours is not None:
                 return ProbeRound(failures=(ours,))
         denied = [one for one in failed if one.error is not None and one.error.code() in OURS]
@@ -243,7 +243,9 @@ class ProbeClient:
             attempts=tuple(
                 self._attempt(one, told) for one in sent if one.partition not in uncounted
             ),
-            failures=tuple(_of_error(one.error) for one in denied[:1] if one.error is not None),
+            failures=tuple(
+                _of_error(one.error, self._topic) for one in denied[:1] if one.error is not None
+            ),
         )
 
     def _attempt(self, one: _Sent, told: Mapping[int, str] | None = None) -> Attempt:
@@ -318,7 +320,10 @@ class ProbeClient:
 
 
 def _ours(
-    failed: Sequence[_Sent], told: Mapping[int, str], seen: TopicSeen | SourceFailure
+    failed: Sequence[_Sent],
+    told: Mapping[int, str],
+    seen: TopicSeen | SourceFailure,
+    topic: str,
 ) -> SourceFailure | None:
     """Why none of the attempts counts; None: they do.
 
@@ -327,9 +332,7 @@ def _ours(
     """
     codes = {*told, *(one.error.code() for one in failed if one.error is not None)} & OURS
     if codes:
-        reason, origin, what = judged(codes)
-        what = _GRANT if reason is FailureReason.AUTHORIZATION else what
-        return _failure(reason, origin, what)
+        return _of_codes(codes, topic)
     return seen if isinstance(seen, SourceFailure) and seen.origin is Origin.OURS else None
 
 
@@ -342,14 +345,15 @@ def _gone(failed: Sequence[_Sent], seen: TopicSeen | SourceFailure) -> set[int]:
     return gone
 
 
-_GRANT: Final = "grant Create, Describe, Read and Write on the probe's topic"
+def _of_error(error: KafkaError, topic: str) -> SourceFailure:
+    return _of_codes({error.code()}, topic)
 
 
-def _of_error(error: KafkaError) -> SourceFailure:
-    reason, origin, what = judged({error.code()})
+def _of_codes(codes: set[int], topic: str) -> SourceFailure:
+    reason, origin, what = judged(codes)
     if reason is FailureReason.AUTHORIZATION:
-        what = _GRANT
-    return _failure(reason, origin, f"{what} ({error.str()})")
+        what = f"grant Create, Describe, Read and Write on Topic:{topic}"
+    return _failure(reason, origin, what)
 
 
 def _failure(reason: FailureReason, origin: Origin, what: str) -> SourceFailure:

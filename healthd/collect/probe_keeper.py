@@ -4,12 +4,13 @@ It connects for each repair and closes again: repairs are rare, and every client
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import structlog
 
 from healthd.collect import wire, wire_topic
-from healthd.collect.observation import FailureReason, Source, SourceFailure
+from healthd.collect.observation import Source, SourceFailure
 from healthd.collect.probe_topic import (
     MIN_INSYNC_REPLICAS,
     TOPIC_CONFIG,
@@ -20,6 +21,7 @@ from healthd.collect.probe_topic import (
     SetMinIsr,
     Step,
 )
+from healthd.collect.rights import Operation, Resource, on_cluster, on_topic, told
 from healthd.collect.target import ClusterTarget
 from healthd.collect.wire import WireClient, WireError
 
@@ -29,15 +31,15 @@ TOPIC_EXISTS: Final = 36
 ELECTION_NOT_NEEDED: Final = 84
 _FINE: Final = frozenset({0, TOPIC_EXISTS, ELECTION_NOT_NEEDED})
 
-_GRANTS: Final = {
-    CreateTopic: "grant Create on the topic, or create it with min.insync.replicas=1",
-    AddPartitions: "grant Alter on the topic",
-    SetMinIsr: "grant AlterConfigs on the topic",
-    Reassign: "grant Alter on the cluster resource",
-    ElectPreferred: "grant Alter on the cluster resource",
+_RIGHTS: Final = {
+    CreateTopic: on_topic(Operation.CREATE),
+    AddPartitions: on_topic(Operation.ALTER),
+    SetMinIsr: on_topic(Operation.ALTER_CONFIGS),
+    Reassign: on_cluster(Operation.ALTER),
+    ElectPreferred: on_cluster(Operation.ALTER),
 }
 _WORDS: Final = {
-    CreateTopic: "create the topic",
+    CreateTopic: "create the probe's topic",
     AddPartitions: "add partitions",
     SetMinIsr: "set min.insync.replicas to 1",
     Reassign: "move replicas",
@@ -95,13 +97,14 @@ class ProbeKeeper:
         return wire_topic.elect_preferred(name, step.partitions, limit)
 
     def _failure(self, step: Step, error: WireError) -> SourceFailure:
-        denied = error.reason is FailureReason.AUTHORIZATION
-        advice = f": {_GRANTS[type(step)]}" if denied else ""
+        acl = _RIGHTS[type(step)]
+        if acl.resource is Resource.TOPIC:
+            acl = replace(acl, name=self._topic)
         return SourceFailure(
             source=Source.PROBE,
             origin=error.origin,
             reason=error.reason,
-            detail=f"Could not {words_of(step)} {self._topic} ({error.detail}){advice}.",
+            detail=told(error, f"To {words_of(step)} ({self._topic})", acl),
         )
 
 
