@@ -29,10 +29,10 @@ _NUMBER: Final = re.compile(
 MAX_LINE_BYTES: Final = 1_048_576
 """A page without line ends is no page; a `# HELP` line of a real one has a few hundred bytes."""
 
-MAX_SAMPLES: Final = 50_000
-"""Samples of wanted families that are kept of one page; a broker's has some twenty."""
+MAX_SAMPLES: Final = 10_000
+"""Samples of wanted families that are kept of one page: 5 MB; a broker's page has a hundred."""
 
-_BLOCK_BYTES: Final = 131_072
+BLOCK_BYTES: Final = 131_072
 """Lines are scanned when so much has arrived: small pieces cost more in calls than in scanning."""
 
 
@@ -67,9 +67,9 @@ class Scanner:
         text = b"\n" + page
         return dict(self._samples(text, len(text)))
 
-    def begin(self) -> "PageScan":
-        """A scan of a page that is still arriving."""
-        return PageScan(self._samples)
+    def begin(self, *, block_bytes: int = BLOCK_BYTES) -> "PageScan":
+        """A scan of a page that is still arriving; it is read whenever so much has come."""
+        return PageScan(self._samples, block_bytes)
 
     def _samples(self, text: bytes, end: int) -> Iterator[tuple[Sample, float]]:
         """The samples of the lines before `end`; each line's own line end is the one before it."""
@@ -89,8 +89,11 @@ class PageScan:
     series, or that have more wanted samples than any broker.
     """
 
-    def __init__(self, samples: Callable[[bytes, int], Iterator[tuple[Sample, float]]]) -> None:
+    def __init__(
+        self, samples: Callable[[bytes, int], Iterator[tuple[Sample, float]]], block_bytes: int
+    ) -> None:
         self._samples = samples
+        self._block_bytes = block_bytes
         self._found: dict[Sample, float] = {}
         self._parts: list[bytes] = [b"\n"]
         self._new_bytes = 0
@@ -103,7 +106,7 @@ class PageScan:
         """
         self._parts.append(piece)
         self._new_bytes += len(piece)
-        if self._new_bytes >= _BLOCK_BYTES:
+        if self._new_bytes >= self._block_bytes:
             self._read()
 
     def finish(self) -> dict[Sample, float]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from healthd.collect import dialects
-from healthd.collect.scan import Sample, Scanner, samples_of
+from healthd.collect.scan import ContradictionError, Sample, Scanner, samples_of
 
 PAGE = Path(__file__).parents[1] / "data" / "broker_page.txt"
 NAMES = ("kafka_up", "kafka_up_total", "lag", "lag_max")
@@ -50,6 +50,25 @@ def oracle(page: str, wanted: frozenset[str]) -> dict[Sample, float]:
 def test_scan_agrees_with_the_oracle(rows: list[str]) -> None:
     page = "\n".join(rows) + "\n"
     assert Scanner(WANTED).scan(page.encode()) == oracle(page, WANTED)
+
+
+@given(
+    st.lists(st.one_of(lines(), st.just("# HELP lag about lag 5"), st.just(""))),
+    st.integers(1, 40),
+    st.integers(1, 100),
+)
+def test_a_page_in_pieces_says_the_same_or_is_refused_as_a_contradiction(
+    rows: list[str], size: int, block: int
+) -> None:
+    page = "".join(f"{row}\n" for row in rows).encode()
+    scan = Scanner(WANTED).begin(block_bytes=block)
+    try:
+        for at in range(0, len(page), size):
+            scan.feed(page[at : at + size])
+        found = scan.finish()
+    except ContradictionError:
+        return
+    assert found == oracle(page.decode(), WANTED)
 
 
 def test_scan_agrees_with_the_oracle_on_a_real_page() -> None:
