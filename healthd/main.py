@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,12 @@ import structlog
 from healthd.cli.exits import Exit
 from healthd.collect.access import Access
 from healthd.collect.cluster import ClusterCollector
-from healthd.collect.direct import snapshot_of_bootstrap, snapshot_of_cluster
+from healthd.collect.direct import (
+    snapshot_of_bootstrap,
+    snapshot_of_cluster,
+    target_of_bootstrap,
+)
+from healthd.collect.doctor.examine import examine
 from healthd.collect.outlook import Outlook
 from healthd.collect.prometheus_pages import PrometheusReaders
 from healthd.collect.protocol import ClusterSource
@@ -123,6 +128,7 @@ def _parts(
         executor=SshExecutor(pool_size=settings.ssh_pool_size),
         elector_of=_elector_of,
         source_of=partial(_source_of, settings, outlook, PrometheusReaders()),
+        examine=partial(_examine, settings),
         playbooks=partial(_playbook, settings.playbook_dir),
         reload=partial(
             reload_fleet, path=settings.fleet_file, interval_seconds=settings.interval_seconds
@@ -143,13 +149,7 @@ def _source_of(
     config: ClusterConfig,
     known: ClusterSnapshot | None,
 ) -> ClusterSource:
-    target = ClusterTarget.of(
-        config,
-        interval_seconds=settings.interval_seconds,
-        request_timeout_seconds=settings.kafka_timeout_seconds,
-        deadline_seconds=settings.collect_deadline_seconds,
-        max_page_bytes=settings.max_page_bytes,
-    )
+    target = _target(settings, config)
     return ClusterCollector(
         target,
         configs_interval_seconds=settings.configs_interval_seconds,
@@ -160,10 +160,28 @@ def _source_of(
     )
 
 
+def _target(settings: Settings, config: ClusterConfig) -> ClusterTarget:
+    return ClusterTarget.of(
+        config,
+        interval_seconds=settings.interval_seconds,
+        request_timeout_seconds=settings.kafka_timeout_seconds,
+        deadline_seconds=settings.collect_deadline_seconds,
+        max_page_bytes=settings.max_page_bytes,
+    )
+
+
+async def _examine(settings: Settings, config: ClusterConfig) -> Mapping[str, Any]:
+    target = _target(settings, config)
+    found = await examine(target, config, sides=sides_of(config, target))
+    return found.as_json()
+
+
 def _elector_of(config: ClusterConfig) -> LeaderElector:
     def properties() -> dict[str, Any]:
+        access = Access.of(config.security)
+        access.ready()
         servers = {"bootstrap.servers": ",".join(config.bootstrap_servers)}
-        return servers | Access.of(config.security).confluent_config()
+        return servers | access.confluent_config()
 
     return KafkaLeaderElector(properties)
 
@@ -229,6 +247,28 @@ def direct_snapshot(
     """
     if bootstrap is not None:
         return asyncio.run(snapshot_of_bootstrap(bootstrap, name=cluster))
+    return asyncio.run(snapshot_of_cluster(_configured(cluster, fleet_file)))
+
+
+def direct_examination(
+    *, cluster: str | None, fleet_file: Path | None, bootstrap: str | None
+) -> dict[str, Any]:
+    """What an examination finds that is made now, without a daemon, as JSON.
+
+    Raises:
+        ConfigError: the fleet file is wrong.
+        LookupError: it has no such cluster, or no file was named.
+    """
+    if bootstrap is not None:
+        found = examine(target_of_bootstrap(bootstrap, name=cluster))
+    else:
+        config = _configured(cluster, fleet_file)
+        target = ClusterTarget.of(config)
+        found = examine(target, config, sides=sides_of(config, target))
+    return asyncio.run(found).as_json()
+
+
+def _configured(cluster: str | None, fleet_file: Path | None) -> ClusterConfig:
     if fleet_file is None:
         raise LookupError("--direct needs the fleet file: --fleet FILE")
     fleet = load_fleet(fleet_file)
@@ -236,4 +276,4 @@ def direct_snapshot(
     if config is None:
         known = ", ".join(each.name for each in fleet.clusters)
         raise LookupError(f"there is no cluster {cluster} in {fleet_file}, which has {known}")
-    return asyncio.run(snapshot_of_cluster(config))
+    return config

@@ -67,9 +67,12 @@ class TokenSource:
 
     @property
     def failure(self) -> AccessError | None:
-        """Why the last attempt gave no token; None when it did, or nobody has asked."""
-        found = self._failure
-        return None if found is None else found[0]
+        """Why there is no token now; None while there is one, or nobody has asked."""
+        with self._lock:
+            current, found = self._token, self._failure
+        if found is None or (current is not None and current.left(self._clock()) > 0):
+            return None
+        return found[0]
 
     def token(self) -> Token:
         """A token that has not expired, fetched when none is at hand that will do.

@@ -155,7 +155,9 @@ class WireClient:
             return WireError(FailureReason.AUTHENTICATION, Origin.OURS, what)
         if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
             return WireError(FailureReason.AUTHENTICATION, Origin.OURS, _refused(error, access))
-        return wire_error(error)
+        without_token = None if access.tokens is None else access.tokens.failure
+        # Brokers end the connection of a token that is over; why there is no new one says more.
+        return wire_error(without_token or error)
 
 
 _TROUBLE: Final = (kafka_errors.KafkaError, AccessError, OSError, ValueError)

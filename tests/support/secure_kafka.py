@@ -120,6 +120,8 @@ class SecureKafka:
             "listener.name.mtls.ssl.client.auth": "required",
             "listener.name.expired.ssl.keystore.type": "PEM",
             "listener.name.expired.ssl.keystore.location": str(expired),
+            # Kafka 4.1's default does not look at signatures, whatever keys it is given.
+            "sasl.oauthbearer.jwt.validator.class": f"{_SECURITY}.oauthbearer.BrokerJwtValidator",
             "sasl.oauthbearer.jwks.endpoint.url": self.tokens.jwks_url,
             "sasl.oauthbearer.expected.audience": AUDIENCE,
             "sasl.oauthbearer.expected.issuer": ISSUER,

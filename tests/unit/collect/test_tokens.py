@@ -32,6 +32,9 @@ class Endpoint:
     def token(self) -> str:
         return self.source.token().value
 
+    def failure(self) -> AccessError | None:
+        return self.source.failure
+
 
 @pytest.fixture
 def endpoint() -> Endpoint:
@@ -53,11 +56,11 @@ def test_a_failure_is_remembered_for_a_moment_and_then_asked_again(endpoint: End
         with pytest.raises(AccessError, match="answered 401"):
             endpoint.token()
     assert endpoint.fetched == 1
-    assert endpoint.source.failure is REFUSED
+    assert endpoint.failure() is REFUSED
     endpoint.error = None
     endpoint.now += RETRY_SECONDS
     assert endpoint.token() == "token-2"
-    assert endpoint.source.failure is None
+    assert endpoint.failure() is None
 
 
 def test_while_the_endpoint_is_away_the_old_token_is_given_until_its_end(
@@ -67,10 +70,11 @@ def test_while_the_endpoint_is_away_the_old_token_is_given_until_its_end(
     endpoint.error = REFUSED
     endpoint.now += 80
     assert endpoint.token() == "token-1"
-    assert endpoint.source.failure is REFUSED
     endpoint.now += 19.9
     assert endpoint.token() == "token-1"
+    assert endpoint.failure() is None
     endpoint.now += 0.1
+    assert endpoint.failure() is REFUSED
     with pytest.raises(AccessError):
         endpoint.token()
 
