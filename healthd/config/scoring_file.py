@@ -20,7 +20,16 @@ from healthd.health.scoring import DEFAULT, ScoringError, ScoringProfile
 from healthd.waves.policy import Location
 from healthd.waves.spec import NAME
 
-SECTIONS: Final = ("weights", "risk", "severities", "caps", "freshness", "bands", "checks")
+SECTIONS: Final = (
+    "weights",
+    "risk",
+    "severities",
+    "caps",
+    "freshness",
+    "bands",
+    "checks",
+    "routing",
+)
 _FIXED: Final = frozenset({"tolerance", "objects_shown", "min_isr_above_rf_works_from"})
 """Numbers that are no matter of taste: rounding, the contract, a fact about Kafka."""
 _SNAKE: Final = re.compile(r"[a-z]+(?:_[a-z0-9]+)+")

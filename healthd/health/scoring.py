@@ -152,6 +152,35 @@ class ChecksScoring:
     mixed_versions_warn_seconds: float = 7 * 86_400
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutingScoring:
+    """When a cluster is taken out of routing, and how it comes back (section 5)."""
+
+    out_below: float = 50
+    out_after: int = 3
+    """So many fresh values in a row below `out_below` take it out."""
+    out_at_once_from: float = 20
+    out_at_once_after: int = 2
+    """So many at or below `out_at_once_from` do."""
+    back_from: float = 70
+    healthy_seconds: float = 300
+    """At `back_from` or more for so long without a break, it may come back."""
+    dwell_seconds: float = 60
+    """It stays out for at least so long after the first ejection, twice that after the next."""
+    dwell_longest_seconds: float = 1800
+    forgive_seconds: float = 1800
+    """So long in health takes back one ejection."""
+    probation_first_percent: float = 10
+    probation_second_percent: float = 50
+    probation_step_seconds: float = 60
+    fleet_out_share: float = 0.10
+    """At most this share of the clusters, but one at least, is out by healthd's own doing."""
+    suspect_clusters: int = 3
+    suspect_share: float = 0.30
+    suspect_within_seconds: float = 60
+    """So many, and such a share, that turn unknown within this time put the monitor in doubt."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoringProfile:
     """Every number of the Health Index, validated when it is built.
@@ -169,6 +198,7 @@ class ScoringProfile:
     freshness: Freshness = field(default_factory=Freshness)
     bands: Bands = field(default_factory=Bands)
     checks: ChecksScoring = field(default_factory=ChecksScoring)
+    routing: RoutingScoring = field(default_factory=RoutingScoring)
 
     def __post_init__(self) -> None:
         _refuse_what_is_not_a_number(asdict(self))
@@ -236,6 +266,22 @@ def _validate_orders(profile: ScoringProfile) -> None:
     for name in ("controller_absent", "broker_down", "disk_critical"):
         drop, highest = f"{name}_drop", f"{name}_highest"
         _in_order("caps", [(drop, getattr(caps, drop)), (highest, getattr(caps, highest))])
+    routing = profile.routing
+    _in_order(
+        "routing", [("out_at_once_from", routing.out_at_once_from),
+                    ("out_below", routing.out_below), ("back_from", routing.back_from),
+                    ("100", 100)],
+    )  # fmt: skip
+    _in_order(
+        "routing", [("probation_first_percent", routing.probation_first_percent),
+                    ("probation_second_percent", routing.probation_second_percent), ("100", 100)],
+    )  # fmt: skip
+    _in_order(
+        "routing", [("dwell_seconds", routing.dwell_seconds),
+                    ("dwell_longest_seconds", routing.dwell_longest_seconds)],
+    )  # fmt: skip
+    for name in ("fleet_out_share", "suspect_share"):
+        _in_order("routing", [(name, getattr(routing, name)), ("1", 1)])
     _in_order("freshness", [("stale_severity", fresh.stale_severity), ("1", 1)])
     _in_order("bands", [("warn_from", bands.warn_from), ("ok_from", bands.ok_from), ("100", 100)])
     _in_order("bands", [("unknown_below_completeness", bands.unknown_below_completeness), ("1", 1)])
@@ -266,6 +312,12 @@ def _validate_spans(profile: ScoringProfile) -> None:
         "freshness.configs_stale_intervals - configs_fresh_intervals": fresh.configs_stale_intervals
         - fresh.configs_fresh_intervals,
         "checks.objects_shown": profile.checks.objects_shown,
+        "routing.out_after": profile.routing.out_after,
+        "routing.out_at_once_after": profile.routing.out_at_once_after,
+        "routing.dwell_seconds": profile.routing.dwell_seconds,
+        "routing.forgive_seconds": profile.routing.forgive_seconds,
+        "routing.probation_first_percent": profile.routing.probation_first_percent,
+        "routing.suspect_clusters": profile.routing.suspect_clusters,
         "checks.flapping_changes": profile.checks.flapping_changes,
         "checks.split_snapshots": profile.checks.split_snapshots,
         "checks.churn_leaves": profile.checks.churn_leaves,

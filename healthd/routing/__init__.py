@@ -1,0 +1,1 @@
+"""Pure: may clients be sent to a cluster; hysteresis for each, and the guards of the fleet."""
