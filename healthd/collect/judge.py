@@ -172,6 +172,14 @@ def _stale_in_zookeeper(quorum: QuorumSeen, metadata: MetadataSeen) -> SourceFai
             f"Metadata of broker {metadata.answered_by} is older than ZooKeeper: it still lists "
             f"broker {names}.",
         )
+    # While a cluster moves to KRaft no broker is controller, and metadata names any of them.
+    if quorum.leader_id in registered and metadata.controller not in {None, quorum.leader_id}:
+        return _failure(
+            Origin.THEIRS,
+            FailureReason.NOT_CAUGHT_UP,
+            f"Metadata of broker {metadata.answered_by} names broker {metadata.controller} as "
+            f"controller, ZooKeeper names {quorum.leader_id}: it was not told yet.",
+        )
     return None
 
 

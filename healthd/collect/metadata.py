@@ -70,6 +70,7 @@ def metadata_seen(metadata: Any, previous: Mapping[str, Topic], interned: Intern
         partition_count=count,
         hidden_listeners=tuple(hidden),
         listeners_missing=missing,
+        controller=metadata.controller_id,
     )
 
 

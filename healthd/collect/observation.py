@@ -161,6 +161,8 @@ class MetadataSeen:
     """Partitions whose leader has no listener of the kind that we are on (at most a few)."""
     listeners_missing: int = 0
     """How many such partitions there are."""
+    controller: int | None = field(default=None, compare=False)
+    """Who it calls controller: in KRaft any broker, by chance; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,6 +97,8 @@ class MetadataDecoder:
         self, raw: RawMetadata, previous: Mapping[str, Topic], answered_by: int
     ) -> MetadataSeen:
         brokers, at = self._head(raw.body)
+        # In KRaft that of any broker.
+        (controller,) = _INT32.unpack_from(raw.body, at - _INT32.size)
         tail = raw.body
         is_same = (
             raw.version == self._version
@@ -108,11 +110,11 @@ class MetadataDecoder:
             tail = tail[at:]
             kept = self._read_topics(tail, raw.version)
             self._tail, self._version, self._kept = tail, raw.version, kept
-        elif previous is self._previous:
-            return _answered(seen, answered_by, brokers)
-        seen = self._joined(previous, answered_by, brokers)
-        self._previous, self._seen = previous, seen
-        return seen
+        if seen is None or not is_same or previous is not self._previous:
+            seen = self._joined(previous, answered_by, brokers)
+        self._previous = previous
+        self._seen = _answered(seen, answered_by, brokers, controller)
+        return self._seen
 
     def _head(self, body: bytes) -> tuple[Mapping[int, Address], int]:
         """The brokers, and where the topics begin."""
@@ -123,7 +125,7 @@ class MetadataDecoder:
             brokers, at = _brokers(body, start)
             self._brokers, self._brokers_bytes = brokers, body[start:at]
         _, at = _string(body, at)
-        # The controller's id follows: in KRaft it is that of any broker.
+        # The controller's id follows.
         return brokers, at + _INT32.size
 
     def _read_topics(self, tail: bytes, version: int) -> dict[bytes, _Kept]:
@@ -239,10 +241,12 @@ class MetadataDecoder:
         )
 
 
-def _answered(seen: MetadataSeen, node: int, brokers: Mapping[int, Address]) -> MetadataSeen:
-    if seen.answered_by == node and seen.brokers is brokers:
+def _answered(
+    seen: MetadataSeen, node: int, brokers: Mapping[int, Address], controller: int
+) -> MetadataSeen:
+    if (seen.answered_by, seen.controller) == (node, controller) and seen.brokers is brokers:
         return seen
-    return replace(seen, answered_by=node, brokers=brokers)
+    return replace(seen, answered_by=node, brokers=brokers, controller=controller)
 
 
 def _first(hidden: list[PartitionKey]) -> tuple[PartitionKey, ...]:

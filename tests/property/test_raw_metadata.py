@@ -84,6 +84,7 @@ def test_a_moving_cluster_is_seen_as_librdkafka_shows_it(story: list[State], ver
         expected = metadata_seen(as_objects(state, 1), previous, interned)
         found = decoder.decode(as_bytes(state, version), previous, 1)
         assert found == expected
+        assert found.controller == expected.controller == state.controller
         assert all(
             (one is two) == (three is four)
             for topic, other in zip(found.topics, expected.topics, strict=True)

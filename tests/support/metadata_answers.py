@@ -91,6 +91,7 @@ def as_objects(state: State, answered_by: int) -> Any:
     """The state as ``AdminClient.list_topics`` gives it."""
     found: Any = ClusterMetadata()
     found.orig_broker_id = answered_by
+    found.controller_id = state.controller
     for node in state.brokers:
         broker: Any = BrokerMetadata()
         broker.id, broker.host, broker.port = node, f"b{node}", 9092

@@ -139,6 +139,34 @@ def test_metadata_older_than_zookeeper_does_not_count(registered: set[int], word
     assert words in failure.detail
 
 
+@pytest.mark.parametrize(
+    ("controller", "named", "counts"),
+    [
+        pytest.param(1, 1, True, id="the same"),
+        pytest.param(None, 1, True, id="not known"),
+        pytest.param(2, 1, False, id="another one"),
+        pytest.param(-1, 1, False, id="none, after a restart"),
+        pytest.param(2, 3000, True, id="a KRaft controller, in a migration"),
+    ],
+)
+def test_metadata_must_know_the_controller_that_zookeeper_names(
+    controller: int | None, named: int, *, counts: bool
+) -> None:
+    assert IN_ZOOKEEPER.metadata is not None
+    observed = replace(
+        IN_ZOOKEEPER,
+        metadata=replace(IN_ZOOKEEPER.metadata, controller=controller),
+        quorum=replace(ENSEMBLE, leader_id=named),
+    )
+    judged = judge(observed, NEVER)
+    assert (judged.metadata is not None) is counts
+    assert [one.reason for one in judged.failures] == [FailureReason.NOT_CAUGHT_UP] * (not counts)
+
+
+def test_in_kraft_whom_metadata_calls_controller_says_nothing() -> None:
+    assert judge(replace(SEEN, metadata=replace(METADATA, controller=3)), NEVER).metadata
+
+
 def test_metadata_is_frozen_while_zookeeper_names_no_controller() -> None:
     judged = judge(replace(IN_ZOOKEEPER, quorum=replace(ENSEMBLE, leader_id=NO_LEADER)), NEVER)
     assert judged.metadata is None
