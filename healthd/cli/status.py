@@ -12,6 +12,7 @@ from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.evaluate import table as print_report
 from healthd.cli.files import output_option
 from healthd.cli.status_parts import can_lose, gate, since, tenants
+from healthd.cli.status_sources import sources
 from healthd.cli.terminal import console, plain, rows_of, score, table, word
 
 _WORST_FIRST: Final = ("CRIT", "UNKNOWN", "WARN", "OK")
@@ -136,7 +137,12 @@ def print_cluster(found: dict[str, Any]) -> None:
     failures = list(_failures(found))
     if failures:
         _print_lines(out, ["", "NOT READ", *(f"  {line}" for line in failures)])
-    for part in (can_lose(found["canLose"]), tenants(found["tenants"])):
+    parts = (
+        can_lose(found["canLose"]),
+        tenants(found["tenants"]),
+        sources(found.get("extra") or {}),
+    )
+    for part in parts:
         lines = list(part)
         if lines:
             _print_lines(out, ["", *lines])

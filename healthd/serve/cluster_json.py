@@ -89,9 +89,16 @@ def cluster_document(view: ClusterView, waves: Iterable[WaveView]) -> dict[str, 
         "tenants": [_tenant(name, report) for name, report in view.tenants.items()],
         "healthIndexWithoutWave": view.index_without_wave,
         "seenAt": dict(view.seen_at),
+        "extra": {},
     }
     if view.snapshot is not None:
         document["gate"] = _gate(snapshot_holds(view.snapshot))
+        # What could not be read is in `failures` already.
+        document["extra"] = {
+            key: section
+            for key, section in (view.snapshot.extra or {}).items()
+            if key != "collector"
+        }
         if view.report is not None and view.report.is_metadata_seen:
             document["brokers"] = broker_states(view.snapshot, view.report)
             document["partitions"] = {

@@ -11,6 +11,7 @@ from healthd.health.words import HealthClass
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 from healthd.serve.metric_names import Families
+from healthd.serve.source_metrics import add_sources
 
 _ALWAYS_CONFIGURED: Final = (
     EvidenceGroup.METADATA,
@@ -32,6 +33,8 @@ def add_cluster(families: Families, name: str, view: ClusterView) -> None:
         families.add("healthd_snapshot_timestamp_seconds", at, name, source)
     for source, seconds in view.durations.items():
         families.add("healthd_collect_duration_seconds", seconds, name, source)
+    if view.snapshot is not None:
+        add_sources(families, name, view.snapshot)
     if report is None:
         return
     _add_findings(families, name, report)

@@ -126,6 +126,50 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         "reason",
     ),
     _gauge(
+        "healthd_mirror_behind_seconds",
+        "How far a MirrorMaker 2 flow into a cluster is behind its source.",
+        CLUSTER,
+        "source",
+        "target",
+    ),
+    _gauge(
+        "healthd_mirror_behind_records",
+        "Records of the source that are not yet replicated, at most.",
+        CLUSTER,
+        "source",
+        "target",
+    ),
+    _gauge(
+        "healthd_mirror_last_seen_timestamp_seconds",
+        "When the source was last seen through the flow; 0 when it never was.",
+        CLUSTER,
+        "source",
+        "target",
+    ),
+    _gauge(
+        "healthd_mirror_ready",
+        "1 when the flow is known to be ready for a failover, 0 when it is not, or nobody knows.",
+        CLUSTER,
+        "source",
+        "target",
+    ),
+    _gauge(
+        "healthd_connectors", "Connectors of Kafka Connect by state.", CLUSTER, "connect", "state"
+    ),
+    _gauge(
+        "healthd_connector_tasks",
+        "Tasks of Kafka Connect's connectors by state.",
+        CLUSTER,
+        "connect",
+        "state",
+    ),
+    _gauge(
+        "healthd_schema_registry_up",
+        "1 when an instance of the Schema Registry serves, 0 when not.",
+        CLUSTER,
+        "instance",
+    ),
+    _gauge(
         "healthd_wave_state",
         "1 for the state that a wave is in, 0 for the others.",
         "wave",

@@ -1,5 +1,6 @@
 """Reading a section that another version may have written: what does not fit is not there."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,8 +19,8 @@ def text_in(value: Mapping[str, Any], key: str) -> str:
 
 
 def number_in(value: Mapping[str, Any], key: str) -> float | None:
-    """The number under `key`, None when there is none."""
+    """The finite number under `key`, None when there is none."""
     found = value.get(key)
     if isinstance(found, bool) or not isinstance(found, int | float):
         return None
-    return found
+    return found if math.isfinite(found) else None

@@ -51,11 +51,47 @@ def names_of_cluster(daemon: InMemoryDaemon, cluster: str) -> set[str]:
     }
 
 
+SOURCES = {
+    "mirrors": {
+        "flows": [
+            {
+                "source": "east",
+                "target": "west",
+                "ready": True,
+                "behindSeconds": 2.5,
+                "behindRecords": 7,
+                "lastSeenUnixSeconds": 5e8,
+            },
+            {"source": "south", "target": "west", "ready": None, "lastSeenUnixSeconds": None},
+        ],
+        "ageSeconds": 3.0,
+    },
+    "connectors": {
+        "clusters": [
+            {
+                "name": "etl",
+                "connectorStates": {"RUNNING": 1},
+                "taskStates": {"RUNNING": 3, "FAILED": 2},
+            }
+        ]
+    },
+    "schemaRegistry": {
+        "instances": [
+            {"instance": "r1:8081", "up": True},
+            {"instance": "r2:8081", "up": False},
+            {"instance": "r3:8081", "up": None},
+        ]
+    },
+}
+
+
 @pytest.fixture
 def full(daemon: InMemoryDaemon) -> InMemoryDaemon:
     """A daemon that has something for every metric."""
     daemon.views["ill"] = cluster_view("ill", snapshot_of_cluster("ill", **broker_down(3)))
     daemon.views["dark"] = unseen_view()
+    beside = snapshot_of_cluster("beside", extra=SOURCES)
+    daemon.views["beside"] = cluster_view("beside", beside)
     daemon.put(wave_state())
     counters = daemon.counters
     counters.collections = {"payments": {"metadata": 5}, "gone": {"metadata": 1}}
@@ -68,6 +104,21 @@ def full(daemon: InMemoryDaemon) -> InMemoryDaemon:
     counters.loop_ticks = {"collect": 1767268800.0}
     counters.deployments = {"succeeded": 2}
     return daemon
+
+
+def test_mirrors_connectors_and_registries_have_series(full: InMemoryDaemon) -> None:
+    flow = {"kafka_cluster": "beside", "source": "east", "target": "west"}
+    never = {"kafka_cluster": "beside", "source": "south", "target": "west"}
+    assert series(full, "healthd_mirror_behind_seconds") == [(flow, 2.5)]
+    assert series(full, "healthd_mirror_ready") == [(flow, 1), (never, 0)]
+    assert series(full, "healthd_mirror_last_seen_timestamp_seconds") == [(flow, 5e8), (never, 0)]
+    task = {"kafka_cluster": "beside", "connect": "etl", "state": "FAILED"}
+    assert (task, 2) in series(full, "healthd_connector_tasks")
+    # Of the third instance nothing is known.
+    up = {labels["instance"]: value for labels, value in series(full, "healthd_schema_registry_up")}
+    assert up == {"r1:8081": 1, "r2:8081": 0}
+    seen = [labels["source"] for labels, _ in series(full, "healthd_snapshot_timestamp_seconds")]
+    assert seen.count("mirrors") == 1
 
 
 def test_every_metric_of_the_table_has_a_series(full: InMemoryDaemon) -> None:
@@ -119,7 +170,7 @@ def test_exactly_one_class_is_1(full: InMemoryDaemon) -> None:
     classes = {"OK", "WARN", "CRIT", "UNKNOWN"}
     assert {labels["class"] for labels, _ in found} == classes
     assert {(labels["kafka_cluster"], labels["class"]) for labels, value in found if value} == {
-        ("payments", "OK"), ("ill", "WARN"), ("dark", "UNKNOWN"),
+        ("payments", "OK"), ("ill", "WARN"), ("dark", "UNKNOWN"), ("beside", "OK"),
     }  # fmt: skip
 
 
