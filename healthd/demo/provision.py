@@ -72,6 +72,9 @@ JARS: dict[str, JarSet] = {
     "zookeeper": JarSet(HERE / "parts" / "zookeeper"),
     # So do they alone: Kafka Connect and MirrorMaker 2.
     "connect": JarSet(HERE / "parts" / "connect"),
+    # And, for the long proofs, what exporter pages differ by: Kafka 4.2, and an older agent.
+    "kafka-next": JarSet(HERE / "parts" / "kafka-next"),
+    "agent-0.20": JarSet(HERE / "parts" / "agent-0.20"),
 }
 
 
@@ -119,6 +122,8 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
     "venv": (Program("python3-venv", "python3-venv", "Python's venv and ensurepip", _has_venv),),
     "zookeeper": _JAVA,
     "connect": _JAVA,
+    "kafka-next": _JAVA,
+    "agent-0.20": _JAVA,
 }
 
 
