@@ -26,6 +26,7 @@ from healthd.collect.doctor.examine import examine
 from healthd.collect.outlook import Outlook
 from healthd.collect.prometheus_pages import PrometheusReaders
 from healthd.collect.protocol import ClusterSource
+from healthd.collect.resolving import PatientLoop
 from healthd.collect.sides import sides_of
 from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig, Fleet
@@ -111,7 +112,8 @@ def _run(settings: Settings, fleet: Fleet) -> Exit:
             parts = _parts(
                 settings, store, outlook, instance=instance_id(files), holder=str(holder)
             )
-            return asyncio.run(_serve(settings, fleet, parts, outlook))
+            with asyncio.Runner(loop_factory=PatientLoop) as runner:
+                return runner.run(_serve(settings, fleet, parts, outlook))
     except StateHeld as error:
         click.echo(str(error), err=True)
         return Exit.LEASE_HELD

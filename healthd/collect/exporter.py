@@ -11,7 +11,7 @@ import aiohttp
 from healthd.collect.observation import FailureReason, Origin, PageSeen, Source, SourceFailure
 from healthd.collect.page import FAMILIES, PageProblem, Pages, not_finite, signals_of_page
 from healthd.collect.page_body import ACCEPTED_ENCODING, pieces
-from healthd.collect.resolving import resolver
+from healthd.collect.resolving import PageResolver
 from healthd.collect.scan import ContradictionError, CutOffError, PageError, Sample, Scanner
 from healthd.collect.target import MAX_PAGE_BYTES
 
@@ -20,6 +20,9 @@ PAGES_AT_ONCE: Final = 256
 
 _ROUND_LIMITS: Final = 2
 """A whole round takes at most so many limits of one page, however many hang."""
+
+_NAME_SHARE: Final = 0.7
+"""Of the time for a page: a name that takes longer is told as our own trouble."""
 
 _NOTHING_THERE: Final = frozenset(
     {FailureReason.TIMEOUT, FailureReason.REFUSED, FailureReason.NETWORK}
@@ -100,7 +103,9 @@ class ExporterPages:
     async def _samples(self, url: str) -> dict[Sample, float]:
         if self._session is None:
             self._session = page_session(
-                {"Accept": "text/plain;version=0.0.4"}, connections=PAGES_AT_ONCE
+                {"Accept": "text/plain;version=0.0.4"},
+                connections=PAGES_AT_ONCE,
+                timeout_seconds=self._timeout,
             )
         async with self._session.get(url, allow_redirects=False) as response:
             check_status(response)
@@ -122,7 +127,11 @@ class ExporterPages:
 
 
 def page_session(
-    headers: Mapping[str, str], *, connections: int, tls: ssl.SSLContext | None = None
+    headers: Mapping[str, str],
+    *,
+    connections: int,
+    timeout_seconds: float,
+    tls: ssl.SSLContext | None = None,
 ) -> aiohttp.ClientSession:
     """A session that keeps no cookies, follows no proxy and leaves bodies packed."""
     return aiohttp.ClientSession(
@@ -130,7 +139,7 @@ def page_session(
         connector=aiohttp.TCPConnector(
             limit=connections,
             limit_per_host=4,
-            resolver=resolver(),
+            resolver=PageResolver(timeout_seconds=_NAME_SHARE * timeout_seconds),
             ssl=True if tls is None else tls,
         ),
         cookie_jar=aiohttp.DummyCookieJar(),

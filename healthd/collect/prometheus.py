@@ -207,6 +207,7 @@ class PrometheusReader:
             self._session = page_session(
                 {"Accept": "application/json"},
                 connections=QUERIES_AT_ONCE,
+                timeout_seconds=self.server.timeout_seconds,
                 tls=await asyncio.to_thread(_tls, self.server),
             )
         # A query in the address would be cut by some proxies, and cached by others.

@@ -21,14 +21,46 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=THREADS, thread_name_prefix="healthd-names")
 
 
-class _Resolver(AbstractResolver):
+class PatientLoop(asyncio.SelectorEventLoop):
+    """An event loop whose own threads never wait for a name server."""
+
+    async def getaddrinfo(
+        self,
+        host: Any,
+        port: Any,
+        *,
+        family: int = 0,
+        type: int = 0,  # noqa: A002  # asyncio's name for it.
+        proto: int = 0,
+        flags: int = 0,
+    ) -> list[Any]:
+        """See asyncio."""
+        return await self.run_in_executor(
+            _threads(), socket.getaddrinfo, host, port, family, type, proto, flags
+        )
+
+
+class PageResolver(AbstractResolver):
+    """Resolves for one HTTP session, and tells a name server that hangs from a host that does."""
+
+    def __init__(self, *, timeout_seconds: float) -> None:
+        """Resolve nothing yet.
+
+        Args:
+            timeout_seconds: Less than whoever waits for the page has.
+        """
+        self._timeout = timeout_seconds
+
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """See aiohttp."""
-        found = await asyncio.get_running_loop().run_in_executor(
-            _threads(), _addresses, host, port, family
-        )
+        """See aiohttp; raises OSError when there is no answer in time."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeout):
+                found = await loop.run_in_executor(_threads(), _addresses, host, port, family)
+        except TimeoutError:
+            raise OSError(None, "the name server gives no answer") from None
         return [
             ResolveResult(
                 hostname=host,
@@ -43,11 +75,6 @@ class _Resolver(AbstractResolver):
 
     async def close(self) -> None:
         """The threads are everybody's: they stay."""
-
-
-def resolver() -> AbstractResolver:
-    """A resolver for one HTTP session."""
-    return _Resolver()
 
 
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[tuple[Any, str]]:
