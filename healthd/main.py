@@ -45,7 +45,7 @@ from healthd.config.settings import (
 from healthd.engine.clock import Clock
 from healthd.engine.daemon import HealthDaemon, Parts
 from healthd.engine.journal import StoreThread
-from healthd.engine.logs import configure_logs
+from healthd.engine.logs import configure_logs, logs_of_a_command
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.leaders import KafkaLeaderElector, LeaderElector
 from healthd.execute.ssh import SshExecutor
@@ -247,6 +247,7 @@ def direct_snapshot(
         ConfigError: the fleet file is wrong.
         LookupError: it has no such cluster, or no file was named.
     """
+    logs_of_a_command()
     if bootstrap is not None:
         return asyncio.run(snapshot_of_bootstrap(bootstrap, name=cluster))
     return asyncio.run(snapshot_of_cluster(_configured(cluster, fleet_file)))
@@ -261,6 +262,7 @@ def direct_examination(
         ConfigError: the fleet file is wrong.
         LookupError: it has no such cluster, or no file was named.
     """
+    logs_of_a_command()
     if bootstrap is not None:
         found = examine(target_of_bootstrap(bootstrap, name=cluster))
     else:

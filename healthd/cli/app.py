@@ -39,6 +39,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         target="healthd.cli.check_config:check_config",
         help="Say what is wrong with configuration files.",
     ),
+    "doctor": LazyCommand(
+        target="healthd.cli.doctor:doctor",
+        help="Say what healthd may not see of a cluster, and what would grant it.",
+    ),
     "status": LazyCommand(
         target="healthd.cli.status:status", help="Show how every cluster is, the worst first."
     ),

@@ -59,7 +59,9 @@ class DaemonError(click.ClickException):
 class DaemonClient:
     """Asks the daemon; every failure is a `DaemonError`."""
 
-    def __init__(self, server: str, token_file: Path | None) -> None:
+    def __init__(
+        self, server: str, token_file: Path | None, *, read_seconds: float = _READ_SECONDS
+    ) -> None:
         address = urlsplit(server)
         if address.scheme not in {"http", "https"} or not address.hostname:
             raise click.BadParameter(
@@ -78,7 +80,7 @@ class DaemonClient:
         self._client = httpx2.Client(
             base_url=self._server,
             headers=headers,
-            timeout=httpx2.Timeout(_READ_SECONDS, connect=_CONNECT_SECONDS),
+            timeout=httpx2.Timeout(read_seconds, connect=_CONNECT_SECONDS),
             trust_env=False,
         )
 

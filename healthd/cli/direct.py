@@ -16,6 +16,7 @@ DEFAULT_FLEET_FILE: Final = Path("/etc/healthd/fleet.yaml")
 _FACTORY: Final = "healthd.main"
 """Where the composition root is; it is named and not imported, for it imports this."""
 
+ResultT = TypeVar("ResultT")
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
@@ -48,13 +49,21 @@ def read_now(
 ) -> ClusterSnapshot:
     """The cluster as it is now; whatever is wrong with the fleet file ends the command."""
     direct_snapshot = importlib.import_module(_FACTORY).direct_snapshot
+    found = found_now(
+        context,
+        lambda: direct_snapshot(cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap),
+    )
+    assert isinstance(found, ClusterSnapshot)
+    return found
+
+
+def found_now(context: click.Context, look: Callable[[], ResultT]) -> ResultT:
+    """What looking gives; whatever is wrong with the fleet file ends the command."""
     try:
-        found = direct_snapshot(cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
+        return look()
     except ConfigError as error:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         context.exit(Exit.USAGE)
     except LookupError as error:
         raise click.UsageError(str(error.args[0]) if error.args else str(error)) from None
-    assert isinstance(found, ClusterSnapshot)
-    return found

@@ -31,6 +31,17 @@ async def snapshot_of_bootstrap(
     Raises:
         ConfigError: an address cannot be read.
     """
+    return await snapshot_of_target(target_of_bootstrap(bootstrap, name=name, access=access))
+
+
+def target_of_bootstrap(
+    bootstrap: str, *, name: str | None = None, access: Access | None = None
+) -> ClusterTarget:
+    """The cluster behind some bootstrap servers, as `snapshot_of_bootstrap` reads it.
+
+    Raises:
+        ConfigError: an address cannot be read.
+    """
     servers = tuple(part.strip() for part in bootstrap.split(",") if part.strip())
     try:
         addresses = tuple(parse_address(server) for server in servers)
@@ -40,10 +51,8 @@ async def snapshot_of_bootstrap(
     if not addresses:
         problem = Problem(file="--bootstrap", message="is empty", action="write host:port")
         raise ConfigError([problem])
-    return await snapshot_of_target(
-        ClusterTarget(
-            name=name or bootstrap, bootstrap_servers=addresses, access=access or Access()
-        )
+    return ClusterTarget(
+        name=name or bootstrap, bootstrap_servers=addresses, access=access or Access()
     )
 
 

@@ -83,6 +83,11 @@ def told(error: WireError, what: str, acl: Acl) -> str:
     return f"{what} gave no answer ({error.detail})."
 
 
+def no_topic() -> str:
+    """A topic that does not exist, with a name that no rule for topics or prefixes is about."""
+    return f"{secrets.token_hex(8)}-asked-by-healthd"
+
+
 def describes_every_topic(client: WireClient, node: int | None = None) -> bool:
     """Whether the user may describe topics whatever their name; one rule may still hide some.
 
@@ -92,9 +97,7 @@ def describes_every_topic(client: WireClient, node: int | None = None) -> bool:
     Raises:
         WireError: no good answer.
     """
-    # A name that no rule for single topics or prefixes is about.
-    name = f"{secrets.token_hex(8)}-asked-by-healthd"
-    topic = MetadataRequest.MetadataRequestTopic(name=name)
+    topic = MetadataRequest.MetadataRequestTopic(name=no_topic())
     answer = client.send(MetadataRequest(topics=[topic], allow_auto_topic_creation=False), node)
     codes = [row.error_code for row in answer.topics]
     if codes == [TOPIC_DENIED]:

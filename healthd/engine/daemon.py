@@ -16,6 +16,7 @@ from healthd.engine.accepting import Playbooks
 from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
+from healthd.engine.examining import Examine, Examiner, not_offered
 from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import ElectorFactory, Tools
 from healthd.engine.late import LateSource
@@ -56,6 +57,7 @@ class Parts:
     shutdown_timeout_seconds: float
     instance: str
     holder: str
+    examine: Examine = not_offered
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
 
@@ -72,6 +74,7 @@ class HealthDaemon:
         self._totals = Totals()
         self._loops: dict[str, ClusterLoop] = {}
         self._reloading = asyncio.Lock()
+        self._examiner = Examiner(parts.examine, parts.clock)
         self._saver = SnapshotSaver(parts.store, parts.clock)
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
         tools = Tools(
@@ -151,6 +154,7 @@ class HealthDaemon:
         await self._schedule.stop()
         for name, loop in tuple(self._loops.items()):
             await self._closed(name, loop.close())
+        await self._closed("examinations", self._examiner.aclose())
         await self._closed("last values", self._saver.close())
         await self._closed("executor", self._parts.executor.aclose())
         await asyncio.to_thread(self._parts.store.close)
@@ -182,6 +186,10 @@ class HealthDaemon:
     def clusters(self) -> Mapping[str, ClusterView]:
         """Every cluster by name."""
         return {name: loop.view for name, loop in self._loops.items()}
+
+    async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
+        """What healthd may and may not see of a cluster, looked at now."""
+        return await self._examiner.of(config)
 
     def waves(self) -> Sequence[WaveView]:
         """Waves that run or ended not long ago."""

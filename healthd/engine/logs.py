@@ -80,3 +80,12 @@ def configure_logs(log_format: str, level: str) -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     logging.getLogger("healthd.librdkafka").setLevel(logging.CRITICAL)
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
+
+
+def logs_of_a_command() -> None:
+    """Warnings to stderr and the rest nowhere: stdout is for data, and structlog prints there."""
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        # Asked for at each line: what stderr is may change while tests run commands.
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )

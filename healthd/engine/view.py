@@ -1,6 +1,6 @@
 """What the daemon shows to HTTP: values that are published whole, and a door for orders.
 
-Requests only read what was published last; nothing here waits for Kafka.
+Requests only read what was published last; nothing here but `examine` waits for Kafka.
 """
 
 from collections.abc import Mapping, Sequence
@@ -135,6 +135,9 @@ class Daemon(Protocol):
 
     def clusters(self) -> Mapping[str, ClusterView]:
         """Every cluster of the fleet file by name."""
+
+    async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
+        """What `healthd doctor` prints of it, looked at now: this one waits for Kafka."""
 
     def waves(self) -> Sequence[WaveView]:
         """Waves that run, and those that ended in the last 24 hours, newest first."""

@@ -186,6 +186,8 @@ class InMemoryDaemon:
         self.wave_views: dict[str, WaveView] = {}
         self.stories: dict[str, list[JournalEntry]] = {}
         self.records: list[dict[str, Any]] = []
+        self.examinations: dict[str, dict[str, Any]] = {}
+        """By cluster."""
         self.refusal: OrderRefused | None = None
         """What the next order is refused with."""
 
@@ -249,6 +251,10 @@ class InMemoryDaemon:
         elif verb == "abort":
             state = replace(state, status=WaveStatus.ABORTED)
         return self.put(state)
+
+    async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
+        """What was put there for it."""
+        return self.examinations[config.name]
 
     async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
         running = [view for view in self.waves() if not view.state.status.has_ended]

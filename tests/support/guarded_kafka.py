@@ -2,16 +2,61 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
-from support.kafka_cluster import KafkaCluster, KafkaStartError
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from support.kafka_cluster import KafkaCluster
+
+from healthd.demo.topics import quiet_client
 
 LISTENER = "SASL"
 PASSWORD = "password-of-a-test-user"
 USERS = ("admin", "healthd", "partly", "nobody")
 _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule"
+
+_OPERATIONS = {
+    "Describe": AclOperation.DESCRIBE,
+    "DescribeConfigs": AclOperation.DESCRIBE_CONFIGS,
+    "Alter": AclOperation.ALTER,
+    "AlterConfigs": AclOperation.ALTER_CONFIGS,
+    "Create": AclOperation.CREATE,
+    "Read": AclOperation.READ,
+    "Write": AclOperation.WRITE,
+}
+
+
+class _Tool(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ValueError(message)
+
+
+def _tool() -> _Tool:
+    """The options of kafka-acls.sh that are used; any other is an error."""
+    found = _Tool(allow_abbrev=False)
+    found.add_argument("--bootstrap-server", required=True)
+    found.add_argument("--command-config", required=True)
+    verb = found.add_mutually_exclusive_group(required=True)
+    verb.add_argument("--add", action="store_true")
+    verb.add_argument("--remove", action="store_true")
+    found.add_argument("--force", action="store_true")
+    who = found.add_mutually_exclusive_group(required=True)
+    who.add_argument("--allow-principal")
+    who.add_argument("--deny-principal")
+    found.add_argument("--deny-host")
+    found.add_argument("--operation", action="append", required=True, choices=_OPERATIONS)
+    what = found.add_mutually_exclusive_group(required=True)
+    what.add_argument("--cluster", action="store_true")
+    what.add_argument("--topic")
+    found.add_argument("--resource-pattern-type", default="literal")
+    return found
+
+
+_TOOL = _tool()
 
 
 class GuardedKafka:
@@ -37,20 +82,38 @@ class GuardedKafka:
         """Where users have to say who they are."""
         return self.cluster.bootstrap_of(LISTENER)
 
-    def carry_out(self, command: str) -> str:
-        """Run a ``kafka-acls.sh`` command as it was printed, but as the superuser.
+    def carry_out(self, command: str) -> None:
+        """Do what a ``kafka-acls.sh`` command says, as the superuser and without a JVM.
 
         Raises:
-            KafkaStartError: The tool refused it.
+            ValueError: The real tool would not understand it.
+            KafkaException: The broker refused it.
         """
         program, *words = shlex.split(command)
         if program != "kafka-acls.sh":
-            raise KafkaStartError(f"{program} is not kafka-acls.sh")
-        at = words.index("--bootstrap-server")
-        words[at + 1] = self.cluster.bootstrap
-        at = words.index("--command-config")
-        del words[at : at + 2]
-        return self.cluster.run_tool("kafka.admin.AclCommand", *words)
+            raise ValueError(f"{program} is not kafka-acls.sh")
+        said = _TOOL.parse_args(words)
+        principal = said.allow_principal or said.deny_principal
+        kind, name = ResourceType.BROKER, "kafka-cluster"
+        if said.topic:
+            kind, name = ResourceType.TOPIC, said.topic
+        admin = AdminClient(quiet_client(self.cluster.bootstrap))
+        for operation in said.operation:
+            parts = (
+                kind,
+                name,
+                ResourcePatternType[said.resource_pattern_type.upper()],
+                principal,
+                said.deny_host or "*",
+                _OPERATIONS[operation],
+                AclPermissionType.ALLOW if said.allow_principal else AclPermissionType.DENY,
+            )
+            if said.add:
+                for made in admin.create_acls([AclBinding(*parts)]).values():
+                    made.result()
+            else:
+                for removed in admin.delete_acls([AclBindingFilter(*parts)]).values():
+                    assert removed.result(), f"there was nothing to remove: {command}"
 
     def __enter__(self) -> Self:
         self.cluster.start()

@@ -66,6 +66,12 @@ async def snapshot(cluster: TheCluster) -> Response:
     return Response(body, media_type="application/json")
 
 
+@router.get("/{cluster}/doctor", summary="What healthd may and may not see of a cluster")
+async def doctor(cluster: TheCluster, daemon: TheDaemon) -> dict[str, Any]:
+    """As `healthd doctor` prints it: looked at now, which takes seconds; kept for ten."""
+    return dict(await daemon.examine(cluster.config))
+
+
 @router.get("/{cluster}/ok-to-stop", summary="What would break if these brokers stopped now")
 async def ok_to_stop(
     cluster: TheCluster,

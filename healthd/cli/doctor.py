@@ -1,0 +1,129 @@
+"""`healthd doctor CLUSTER`: what healthd may and may not see, and what would change that."""
+
+import importlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.text import Text
+
+from healthd.cli.client import DaemonClient, daemon_options, path_of
+from healthd.cli.direct import direct_options, found_now
+from healthd.cli.exits import Exit
+from healthd.cli.files import output_option
+from healthd.cli.terminal import console, plain, rows_of, table
+
+EXAMINATION_SECONDS: Final = 120.0
+"""So long the daemon may take; a healthy cluster takes three."""
+_FACTORY: Final = "healthd.main"
+"""Where the composition root is; it is named and not imported, for it imports this."""
+_STYLES: Final = {
+    "allowed": "green",
+    "denied": "bold red",
+    "unreachable": "bold red",
+    "failed": "bold red",
+    "unknown": "magenta",
+    "not configured": "dim",
+}
+_AUTHORIZER: Final = {
+    "on": "It asks an authorizer who may do what.",
+    "off": "No authorizer is on: everybody may do everything, and no ACL is needed.",
+    "unknown": "Whether an authorizer is on is not known.",
+}
+
+
+@click.command("doctor")
+@click.argument("cluster", required=False)
+@direct_options
+@daemon_options
+@output_option
+@click.pass_context
+def doctor(
+    context: click.Context,
+    *,
+    cluster: str | None,
+    direct: bool,
+    fleet_file: Path,
+    bootstrap: str | None,
+    server: str,
+    token_file: Path | None,
+    output: str,
+) -> None:
+    """Say what healthd may and may not see of CLUSTER, what that costs, and what would grant it.
+
+    The daemon looks, unless --direct or --bootstrap says to look from here. Exits 0 when nothing is
+    in the way, 3 when something is.
+    """
+    if direct and bootstrap is not None:
+        raise click.UsageError("--direct and --bootstrap exclude each other")
+    if cluster is None and bootstrap is None:
+        raise click.UsageError("say which CLUSTER")
+    if direct or bootstrap is not None:
+        examined: Mapping[str, Any] = found_now(
+            context,
+            lambda: importlib.import_module(_FACTORY).direct_examination(
+                cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap
+            ),
+        )
+    else:
+        client = DaemonClient(server, token_file, read_seconds=EXAMINATION_SECONDS)
+        examined = client.get(path_of("clusters", cluster or "", "doctor"))
+    if output == "json":
+        click.echo(json.dumps(examined))
+    else:
+        _show(examined)
+    if examined["problems"]:
+        context.exit(Exit.PROBLEMS)
+
+
+def _show(examined: Mapping[str, Any]) -> None:
+    out = console()
+    who = examined["principal"] or "somebody that the configuration does not name"
+    out.print(plain(f"{examined['cluster']}: brokers take healthd for {who}."))
+    out.print(plain(_AUTHORIZER[examined["authorizer"]]))
+    out.print()
+    found = rows_of(
+        table("SOURCE", "WHAT", "", "COSTS"),
+        [
+            (
+                finding["source"],
+                finding["subject"],
+                Text(finding["outcome"], style=_STYLES.get(finding["outcome"], "")),
+                _costs(finding),
+            )
+            for finding in examined["findings"]
+        ],
+    )
+    out.print(found)
+    for finding in examined["findings"]:
+        if finding["detail"]:
+            out.print()
+            out.print(plain(f"{finding['source']}, {finding['subject']}: {finding['detail']}"))
+    out.print()
+    out.print(
+        plain(
+            f"Class {examined['class']}, completeness {100 * examined['completeness']:.0f} %; "
+            f"{_many(examined['problems'])}."
+        )
+    )
+    if examined["grants"]:
+        out.print()
+        out.print("Somebody who may grant runs:")
+        for command in examined["grants"]:
+            # Not through the table: a command is copied whole.
+            click.echo(f"  {command}")
+
+
+def _many(problems: int) -> str:
+    if problems == 1:
+        return "1 problem"
+    return f"{problems or 'no'} problems"
+
+
+def _costs(finding: Mapping[str, Any]) -> str:
+    if not finding["terms"]:
+        return ""
+    lost = 100 * finding["completenessLost"]
+    return f"{', '.join(finding['terms'])}: {lost:.0f} % of completeness"
