@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from threading import RLock
+from typing import Final
 
 from healthd.store import leasing, problems
 from healthd.store.errors import StoreError
+from healthd.store.ledger_memory import MemoryLedger
 from healthd.store.records import (
     AuditRecord,
     EntryKind,
@@ -44,6 +46,7 @@ class MemoryStore:
         self._tokens: dict[str, int] = {}
         self._audit: list[AuditRecord] = []
         self._snapshots: dict[str, StoredSnapshot] = {}
+        self.ledger: Final = MemoryLedger(self._lock, self._may_write, self._audit)
 
     def create_wave(self, record: WaveRecord, *, audit: tuple[AuditRecord, ...] = ()) -> None:
         """Store a new wave."""

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+from healthd.store.ledger import Ledger
 from healthd.store.records import (
     AuditRecord,
     Fence,
@@ -27,6 +28,11 @@ class Store(Protocol):
     then `append` (or `finish_effect`) what came of them. After a crash `effects_open` names what
     may or may not have been done.
     """
+
+    @property
+    def ledger(self) -> Ledger:
+        """Documents and events."""
+        ...
 
     def create_wave(self, record: WaveRecord, *, audit: tuple[AuditRecord, ...] = ()) -> None:
         """Store a new wave at version 1.

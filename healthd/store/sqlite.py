@@ -12,6 +12,7 @@ from healthd.store import leasing, problems, rows
 from healthd.store.connection import open_engine, transaction
 from healthd.store.errors import StoreFull, StoreLocked, StoreUnusable
 from healthd.store.files import StateFiles, create_private, prepare_folder
+from healthd.store.ledger_sqlite import SqliteLedger
 from healthd.store.migrate import migrate
 from healthd.store.records import (
     ENDED_STATUSES,
@@ -53,6 +54,7 @@ class SqliteStore:
         # Threads of this process queue here, where the wait is fair; SQLite's own busy handler
         # polls and can starve one of them.
         self._writer = Lock()
+        self.ledger: Final = SqliteLedger(self)
 
     @classmethod
     def open(cls, folder: Path, *, busy_timeout_seconds: float = 5.0) -> Self:
@@ -102,18 +104,18 @@ class SqliteStore:
             for entry in audit:
                 rows.add_audit(connection, entry)
 
-        self._write(work, may_use_reserve=False)
+        self.write(work, may_use_reserve=False)
 
     def wave(self, wave_id: str) -> WaveRecord | None:
         """The wave, or None."""
-        return self._read(lambda connection: rows.read_wave(connection, wave_id))
+        return self.read(lambda connection: rows.read_wave(connection, wave_id))
 
     def waves(self, *, active_only: bool = False) -> tuple[WaveRecord, ...]:
         """All waves, or the active ones."""
         query = select(WAVES).order_by(WAVES.c.created_at, WAVES.c.id)
         if active_only:
             query = query.where(WAVES.c.status.not_in(ENDED_STATUSES))
-        return self._read(
+        return self.read(
             lambda connection: tuple(
                 rows.wave_of(row) for row in connection.execute(query).mappings()
             )
@@ -155,17 +157,17 @@ class SqliteStore:
             assert written is not None, "the wave was updated in this transaction"
             return written
 
-        return self._write(work)
+        return self.write(work)
 
     def journal(self, wave_id: str, *, after_seq: int = 0) -> tuple[JournalRow, ...]:
         """The wave's journal."""
-        return self._read(
+        return self.read(
             lambda connection: rows.read_journal(connection, wave_id, after_seq=after_seq)
         )
 
     def effects_open(self, wave_id: str) -> tuple[OpenEffect, ...]:
         """Effects intended and not finished."""
-        return self._read(lambda connection: rows.read_open_effects(connection, wave_id))
+        return self.read(lambda connection: rows.read_open_effects(connection, wave_id))
 
     def finish_effect(
         self, wave_id: str, effect_id: str, *, outcome: str, at: float, fence: Fence
@@ -178,7 +180,7 @@ class SqliteStore:
             finished = FinishedEffect(effect_id=effect_id, outcome=outcome)
             return rows.finish(connection, wave_id, at, finished)
 
-        return self._write(work)
+        return self.write(work)
 
     def acquire(
         self,
@@ -209,7 +211,7 @@ class SqliteStore:
             return answer
 
         # A restarted daemon needs its lease back to start the broker that it had stopped.
-        return self._write(work)
+        return self.write(work)
 
     def renew(self, fence: Fence, *, now: float, ttl_seconds: float) -> Lease:
         """Prolong the lease."""
@@ -226,18 +228,18 @@ class SqliteStore:
             assert renewed is not None, "the lease was held in this transaction"
             return renewed
 
-        return self._write(work)
+        return self.write(work)
 
     def release(self, fence: Fence) -> bool:
         """Give the lease back."""
-        return self._write(
+        return self.write(
             lambda connection: rows.release_lease(connection, fence.cluster, fence.token)
         )
 
     def leases(self) -> tuple[Lease, ...]:
         """The leases that were not released."""
         query = select(LEASES).where(LEASES.c.released.is_(False)).order_by(LEASES.c.cluster)
-        return self._read(
+        return self.read(
             lambda connection: tuple(
                 rows.lease_of(row) for row in connection.execute(query).mappings()
             )
@@ -245,7 +247,7 @@ class SqliteStore:
 
     def audit(self, record: AuditRecord) -> None:
         """Add a record."""
-        self._write(lambda connection: rows.add_audit(connection, record))
+        self.write(lambda connection: rows.add_audit(connection, record))
 
     def audit_records(self, *, limit: int = 100) -> tuple[AuditRecord, ...]:
         """The newest records first."""
@@ -254,7 +256,7 @@ class SqliteStore:
             .order_by(AUDIT.c.seq.desc())
             .limit(limit)
         )
-        return self._read(
+        return self.read(
             lambda connection: tuple(
                 AuditRecord(**row) for row in connection.execute(query).mappings()
             )
@@ -275,12 +277,12 @@ class SqliteStore:
                 insert(SNAPSHOTS).values(cluster=snapshot.cluster, at=snapshot.at, body=body)
             )
 
-        self._write(work, may_use_reserve=False)
+        self.write(work, may_use_reserve=False)
 
     def load_snapshots(self) -> tuple[StoredSnapshot, ...]:
         """The last snapshots."""
         query = select(SNAPSHOTS).order_by(SNAPSHOTS.c.cluster)
-        return self._read(
+        return self.read(
             lambda connection: tuple(
                 StoredSnapshot(
                     cluster=row.cluster, at=row.at, body=zlib.decompress(row.body).decode()
@@ -295,7 +297,7 @@ class SqliteStore:
         def work(connection: Connection) -> None:
             connection.execute(delete(SNAPSHOTS).where(SNAPSHOTS.c.cluster == cluster))
 
-        self._write(work, may_use_reserve=False)
+        self.write(work, may_use_reserve=False)
 
     def reserve_space(self, size_bytes: int = RESERVE_BYTES) -> None:
         """Keep that much space allocated."""
@@ -308,18 +310,20 @@ class SqliteStore:
     def restored_at(self) -> float | None:
         """When the state was last restored from a backup."""
         query = select(META.c.value).where(META.c.key == RESTORED_AT)
-        value = self._read(lambda connection: connection.execute(query).scalar_one_or_none())
+        value = self.read(lambda connection: connection.execute(query).scalar_one_or_none())
         return None if value is None else float(value)
 
     def close(self) -> None:
         """Close all connections; the last one folds the write-ahead log into the file."""
         self._engine.dispose()
 
-    def _read(self, work: Callable[[Connection], T]) -> T:
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """The result of reading in one transaction; for the store's own parts."""
         with transaction(self._engine, self._database, writes=False) as connection:
             return work(connection)
 
-    def _write(self, work: Callable[[Connection], T], *, may_use_reserve: bool = True) -> T:
+    def write(self, work: Callable[[Connection], T], *, may_use_reserve: bool = True) -> T:
+        """The result of one transaction on disk; for the store's own parts."""
         if not self._writer.acquire(timeout=self._busy_timeout_seconds):
             raise StoreLocked(
                 "another write has held the state file for too long",

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from healthd.cli.state import state
 from healthd.store.files import StateFiles
 from healthd.store.lock import DaemonLock
+from healthd.store.migrate import newest_schema
 from healthd.store.records import EntryKind, JournalEntry, JournalStep, Lease, WaveRecord
 from healthd.store.sqlite import SqliteStore
 
@@ -70,8 +71,8 @@ def report(folder: Path) -> dict[str, Any]:
 def test_a_sound_state_is_told_with_what_is_open_in_it(folder: Path) -> None:
     assert report(folder) == {
         "file": str(folder / "healthd.db"),
-        "schema": 1,
-        "newestSchema": 1,
+        "schema": newest_schema(),
+        "newestSchema": newest_schema(),
         "heldBy": None,
         "waves": 1,
         "activeWaves": ["w1"],

@@ -196,16 +196,14 @@ def test_before_an_upgrade_a_copy_of_the_file_is_kept(
     store.close()
     newer = tmp_path / "migrations"
     shutil.copytree(migrate._MIGRATIONS, newer)
-    (newer / "versions" / "v0002_next.py").write_text(
-        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
-        "def upgrade():\n    op.execute('CREATE TABLE added (id INTEGER)')\n"
-    )
+    number = migrate.newest_schema()
+    add_migration(newer, "op.execute('CREATE TABLE added (id INTEGER)')")
     monkeypatch.setattr(migrate, "_MIGRATIONS", newer)
     upgraded = SqliteStore.open(folder)
     assert upgraded.wave("w1") == WAVE
     upgraded.close()
-    assert tables(folder / "healthd.db") - tables(folder / "healthd.db.v1.bak") == {"added"}
-    assert stat.S_IMODE((folder / "healthd.db.v1.bak").stat().st_mode) == 0o600
+    assert tables(folder / "healthd.db") - tables(folder / f"healthd.db.v{number}.bak") == {"added"}
+    assert stat.S_IMODE((folder / f"healthd.db.v{number}.bak").stat().st_mode) == 0o600
 
 
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
@@ -214,10 +212,8 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
     SqliteStore.open(folder).close()
     newer = tmp_path / "migrations"
     shutil.copytree(migrate._MIGRATIONS, newer)
-    (newer / "versions" / "v0002_next.py").write_text(
-        "from alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
-        "def upgrade():\n    op.execute('CREATE TABLE added (id INTEGER)')\n"
-        "    raise RuntimeError('half-way')\n"
+    add_migration(
+        newer, "op.execute('CREATE TABLE added (id INTEGER)'); raise RuntimeError('half-way')"
     )
     before = tables(folder / "healthd.db")
     with monkeypatch.context() as patched:
@@ -226,6 +222,15 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
             SqliteStore.open(folder)
     assert tables(folder / "healthd.db") == before
     SqliteStore.open(folder).close()
+
+
+def add_migration(folder: Path, work: str) -> None:
+    """A schema newer than the newest one that ships."""
+    newest = migrate.newest_schema()
+    (folder / "versions" / f"v{newest + 1:04}_next.py").write_text(
+        f"from alembic import op\nrevision = '{newest + 1:04}'\n"
+        f"down_revision = '{newest:04}'\ndef upgrade():\n    {work}\n"
+    )
 
 
 def tables(database: Path) -> set[str]:
