@@ -72,9 +72,9 @@ class MirrorSource:
             if mirror.origin is not None and mirror.connect is not None
         }
         self._memory: dict[str, FlowMemory] | None = None
-        # Heartbeats: metadata, end offsets and records of each topic, one topic after the other;
+        # Heartbeats: metadata, then end offsets and records, one topic after the other;
         # then offsets from Connect and from the source.
-        self.timeout_seconds = (6 + len(mirrors)) * limit + 2
+        self.timeout_seconds = (6 + 2 * len(mirrors)) * limit + 2
 
     async def read(self, context: SideContext) -> SideSeen:
         """See `SideSource.read`."""
