@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from healthd.collect.scan import Sample, Scanner
+from healthd.collect.scan import Labels, Sample, Scanner
 
 _PREFIXES: Final = (
     "kafka_connect_mirror_mirrorsourceconnector_",
@@ -20,12 +20,14 @@ _TASK_PREFIXES: Final = (
     "kafka_connect_connect_worker_metrics_",
 )
 LATENCY: Final = "replication_latency_ms_avg"
+LAST_LATENCY: Final = "replication_latency_ms"
 RECORD_AGE: Final = "record_age_ms_avg"
 RECORDS: Final = "record_count"
 FAILED_TASKS: Final = "connector_failed_task_count"
+_NAMES: Final = (LATENCY, LAST_LATENCY, RECORD_AGE, RECORDS)
 FAMILIES: Final = frozenset(
     {
-        *(prefix + name for prefix in _PREFIXES for name in (LATENCY, RECORD_AGE, RECORDS)),
+        *(prefix + name for prefix in _PREFIXES for name in _NAMES),
         *(prefix + FAILED_TASKS for prefix in _TASK_PREFIXES),
     }
 )
@@ -37,7 +39,8 @@ class FlowPage:
     """What one page says of one flow. None: it says nothing of that."""
 
     latency_seconds: float | None = None
-    """Of the slowest partition, on average over Kafka's last metric windows."""
+    """Of the slowest partition that had records within Kafka's last metric windows (a minute):
+    its last one, else their average."""
     record_age_seconds: float | None = None
     records: float | None = None
     """Counter: replicated records, over all partitions of this worker."""
@@ -47,7 +50,8 @@ class FlowPage:
 
 def flow_page(samples: Mapping[Sample, float], *, source: str, target: str) -> FlowPage:
     """One flow on one page."""
-    latency: list[float] = []
+    average: dict[Labels, float] = {}
+    last: dict[Labels, float] = {}
     ages: list[float] = []
     records: list[float] = []
     failed: list[float] = []
@@ -61,11 +65,16 @@ def flow_page(samples: Mapping[Sample, float], *, source: str, target: str) -> F
         elif not _is_of(labels, source, target):
             continue
         elif name.endswith(LATENCY):
-            latency.append(value / 1000)
+            average[pairs] = value / 1000
+        elif name.endswith(LAST_LATENCY):
+            last[pairs] = value / 1000
         elif name.endswith(RECORD_AGE):
             ages.append(value / 1000)
         else:
             records.append(value)
+    # The last value alone stays for ever where nothing goes through, and the average alone goes on
+    # telling of a backlog for a minute after it is gone.
+    latency = [last.get(partition, seconds) for partition, seconds in average.items()]
     return FlowPage(
         latency_seconds=max(0.0, *latency) if latency else None,
         record_age_seconds=max(0.0, *ages) if ages else None,

@@ -51,6 +51,21 @@ def test_nothing_replicated_is_not_zero_latency() -> None:
     assert math.isfinite(found.records or 0.0)
 
 
+def last_latency(partition: int, milliseconds: str) -> str:
+    labels = f'partition="{partition}",source="east",target="west",topic="east.a"'
+    return f"{PREFIX}_replication_latency_ms{{{labels}}} {milliseconds}\n"
+
+
+def test_a_backlog_that_is_gone_is_gone_at_once() -> None:
+    page = SCANNER.scan((OURS + last_latency(0, "20.0")).encode())
+    assert flow_page(page, source="east", target="west").latency_seconds == 0.02
+
+
+def test_the_last_latency_of_a_partition_without_traffic_tells_nothing() -> None:
+    page = SCANNER.scan((OURS + last_latency(0, "20.0") + last_latency(1, "90000.0")).encode())
+    assert flow_page(page, source="east", target="west").latency_seconds == 0.02
+
+
 def test_failed_tasks_of_all_connectors_are_added_up() -> None:
     page = SCANNER.scan(
         b'kafka_connect_worker_connector_failed_task_count{connector="a"} 1.0\n'
