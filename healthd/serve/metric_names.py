@@ -214,7 +214,7 @@ class Families:
 
     def __init__(self) -> None:
         self._specs = {spec.name: spec for spec in METRICS}
-        self._families: dict[str, Any] = {spec.name: _family(spec) for spec in METRICS}
+        self._families: dict[str, Any] = {spec.name: family_of(spec) for spec in METRICS}
 
     def add(self, name: str, value: float, *labels: str) -> None:
         """One sample, with its label values in the order of the table."""
@@ -235,7 +235,8 @@ class Families:
         return iter(self._families.values())
 
 
-def _family(spec: MetricSpec) -> Metric:
+def family_of(spec: MetricSpec) -> Metric:
+    """The library's family of a metric, without samples."""
     if spec.kind == "info":
         return InfoMetricFamily(spec.name.removesuffix("_info"), spec.help)
     if spec.kind == "counter":

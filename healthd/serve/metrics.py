@@ -15,6 +15,7 @@ from healthd import __version__
 from healthd.engine.view import ClusterView, Daemon, WaveView
 from healthd.serve.cluster_metrics import add_cluster, add_profile
 from healthd.serve.metric_names import Families
+from healthd.serve.metric_text import ClusterTexts, Lines, page_of
 from healthd.serve.wave_json import is_gate_open, node_counts
 from healthd.waves.state import WaveStatus
 
@@ -71,7 +72,7 @@ def observe(daemon: Daemon) -> Observed:
 
 
 class FleetCollector:
-    """A prometheus_client collector over one observation."""
+    """A prometheus_client collector over one observation: the oracle of `Exposition`."""
 
     def __init__(self, observed: Observed) -> None:
         self._observed = observed
@@ -79,31 +80,40 @@ class FleetCollector:
     def collect(self) -> Iterator[Metric]:
         """The families of docs/reference/metrics.md."""
         families = Families()
-        observed = self._observed
-        families.add("healthd_build_info", 1, __version__, platform.python_version())
-        for name, view in observed.clusters.items():
+        for name, view in self._observed.clusters.items():
             add_cluster(families, name, view)
-        add_profile(families, observed.clusters.values())
-        for wave in observed.waves:
-            _add_wave(families, wave)
-        _add_totals(families, observed)
+        _add_others(families, self._observed)
         yield from families
 
 
 class Exposition:
-    """Renders observations; nothing of one scrape is kept for the next."""
+    """Renders observations; the lines of a cluster are kept until something newer is published."""
 
     def __init__(self) -> None:
         # A registry of our own: the library's global one belongs to whoever embeds healthd.
-        self._process = ProcessCollector(registry=None)
+        self._process = CollectorRegistry()
+        self._process.register(ProcessCollector(registry=None))
+        self._clusters = ClusterTexts()
 
     def render(self, observed: Observed, accept: str) -> tuple[bytes, str]:
         """The page and its content type, in the format that `accept` prefers."""
         encode, content_type = choose_encoder(accept)
-        registry = CollectorRegistry()
-        registry.register(FleetCollector(observed))
-        registry.register(self._process)
-        return encode(registry), content_type
+        others = Lines()
+        _add_others(others, observed)
+        page = page_of(
+            [*self._clusters.of(observed.clusters), others.texts()],
+            openmetrics=content_type.startswith("application/openmetrics-text"),
+        )
+        return page + encode(self._process), content_type
+
+
+def _add_others(families: Families, observed: Observed) -> None:
+    """What belongs to no cluster alone."""
+    families.add("healthd_build_info", 1, __version__, platform.python_version())
+    add_profile(families, observed.clusters.values())
+    for wave in observed.waves:
+        _add_wave(families, wave)
+    _add_totals(families, observed)
 
 
 def _add_wave(families: Families, view: WaveView) -> None:
