@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from support.probe_topic import delete_probe_topic
 
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.logdirs import LogDirsSource
@@ -18,8 +16,6 @@ from healthd.collect.protocol import Collected
 from healthd.collect.target import ClusterTarget, NodeTarget
 from healthd.config.source_probe import PROBE_TOPIC
 from healthd.demo.fleet import DemoFleet
-from healthd.demo.service import wait_until
-from healthd.demo.topics import quiet_client
 from healthd.health.index import HealthReport, evaluate
 from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot, Topic
@@ -50,23 +46,7 @@ async def collector(fleet: DemoFleet) -> AsyncIterator[ClusterCollector]:
     collector = ClusterCollector(target, sides=sides, settle=True)
     yield collector
     await collector.aclose()
-    await asyncio.to_thread(delete_probe_topic, fleet)
-
-
-def delete_probe_topic(fleet: DemoFleet) -> None:
-    """The topic is gone from every broker's metadata, as other tests expect."""
-    admin = AdminClient(quiet_client(fleet.bootstrap))
-
-    def is_gone() -> bool:
-        try:
-            return PROBE_TOPIC not in admin.list_topics(timeout=5).topics
-        except KafkaException:
-            return False
-
-    with contextlib.suppress(KafkaException):
-        # Deleted by the test itself, and not made again yet.
-        admin.delete_topics([PROBE_TOPIC])[PROBE_TOPIC].result()
-    wait_until(is_gone, "the probe's topic is deleted", 30)
+    await asyncio.to_thread(delete_probe_topic, fleet.bootstrap)
 
 
 def probe_topic(snapshot: ClusterSnapshot) -> Topic | None:
@@ -157,7 +137,7 @@ async def test_a_deleted_topic_is_made_again_and_its_loss_is_no_failure_of_the_c
     fleet: DemoFleet, collector: ClusterCollector
 ) -> None:
     await until(collector, leads_everywhere)
-    await asyncio.to_thread(delete_probe_topic, fleet)
+    await asyncio.to_thread(delete_probe_topic, fleet.bootstrap)
     collected = await until(
         collector,
         lambda seen: bool(seen.extra and state_of(seen) == "missing") or has_changed(seen),
