@@ -3,6 +3,7 @@
 import string
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from healthd.collect import dialects
 from healthd.collect.scan import ContradictionError, Sample, Scanner, samples_of
 
-PAGE = Path(__file__).parents[1] / "data" / "broker_page.txt"
+DATA = Path(__file__).parents[1] / "data"
+PAGE = DATA / "broker_page.txt"
+DIALECT_PAGES = sorted((DATA / "pages").glob("*.txt"))
 NAMES = ("kafka_up", "kafka_up_total", "lag", "lag_max")
 WANTED = frozenset({"kafka_up", "lag"})
 
@@ -71,8 +74,9 @@ def test_a_page_in_pieces_says_the_same_or_is_refused_as_a_contradiction(
     assert found == oracle(page.decode(), WANTED)
 
 
-def test_scan_agrees_with_the_oracle_on_a_real_page() -> None:
-    page = PAGE.read_bytes()
+@pytest.mark.parametrize("path", [PAGE, *DIALECT_PAGES], ids=lambda path: path.stem)
+def test_scan_agrees_with_the_oracle_on_real_pages(path: Path) -> None:
+    page = path.read_bytes()
     wanted = frozenset(dialects.FAMILIES)
     found = Scanner(wanted).scan(page)
     assert len(found) >= 10
