@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from healthd.config.addresses import join_address
 from healthd.config.oauth import OAuthConfig
+from healthd.config.profiles import ClientsConfig, ProfileConfig
 from healthd.config.secrets import SecretRef
 from healthd.config.source_connect import ConnectConfig
 from healthd.config.source_mirrors import MirrorConfig
@@ -139,6 +140,8 @@ class ClusterConfig:
     zookeeper: ZookeeperConfig | None = None
     """Its ensemble; None: it is on KRaft."""
     scoring: ScoringProfile = DEFAULT
+    clients: ClientsConfig | None = None
+    """How clients connect; None: as healthd does."""
     tenants: tuple[TenantConfig, ...] = ()
     wave_policy: WavePolicy = field(default_factory=WavePolicy)
     """What a wave on this cluster uses where its file says nothing."""
@@ -185,6 +188,12 @@ class Fleet:
     clusters: tuple[ClusterConfig, ...]
     canary: tuple[str, ...] = ()
     """`host:port` that answer when our own network is well (health-index.md, UNREACHABLE)."""
+    scoring: ScoringProfile = DEFAULT
+    """Of clusters that name none, and of the fleet's guards."""
+    profiles: tuple[ProfileConfig, ...] = ()
+    """Connection profiles that clients resolve."""
+    is_routing_dry_run: bool = False
+    """Verdicts are shown and take nobody out."""
 
     def cluster(self, name: str) -> ClusterConfig | None:
         """The cluster of that name, or None."""

@@ -21,6 +21,7 @@ from healthd.config.fleet_rules import cluster_problems, fleet_problems
 from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, SecurityModel
 from healthd.config.oauth import oauth_of
 from healthd.config.problems import ConfigError, Problem, in_order
+from healthd.config.profiles import ClientsConfig, as_labels, profile_of, profile_problems
 from healthd.config.schema import validate
 from healthd.config.scoring_file import ScoringFiles
 from healthd.config.secrets import SecretRef, secrets_in_clear
@@ -116,6 +117,9 @@ def parse_fleet(
             found.extend(prometheus.use_problems(model.prometheus, item, location))
             clusters.append(cluster)
     found.extend(fleet_problems(document))
+    if top is not None:
+        labels = as_labels(document.data.get("clusters"))
+        found.extend(profile_problems(document, top.profiles, labels))
     # A secret in clear under a key that is also unknown is one mistake, not two.
     problems.extend(
         problem
@@ -124,7 +128,14 @@ def parse_fleet(
     )
     if problems or top is None:
         return None, list(in_order(problems))
-    return Fleet(clusters=tuple(with_origins(clusters)), canary=tuple(top.canary)), []
+    fleet = Fleet(
+        clusters=tuple(with_origins(clusters)),
+        canary=tuple(top.canary),
+        scoring=default or DEFAULT,
+        profiles=tuple(profile_of(model) for model in top.profiles),
+        is_routing_dry_run=top.routing.dry_run,
+    )
+    return fleet, []
 
 
 def _clusters(data: dict[str, Any]) -> list[Any]:
@@ -184,6 +195,7 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         log_dirs=model.log_dirs,
         probe=probe_config(model.probe),
         hosts=tuple(_hosts(model.hosts, exporter)),
+        clients=_clients(model),
         tenants=tuple(
             TenantConfig(name=tenant.name, topics=tuple(tenant.topics)) for tenant in model.tenants
         ),
@@ -191,6 +203,15 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         mirrors=mirrors_of(model.mirrors, model.name),
         schema_registry=registry_of(model.schema_registry, folder),
         zookeeper=None if model.zookeeper is None else model.zookeeper.converted(),
+    )
+
+
+def _clients(model: ClusterModel) -> ClientsConfig | None:
+    if model.clients is None:
+        return None
+    return ClientsConfig(
+        bootstrap_servers=tuple(model.clients.bootstrap_servers),
+        security_protocol=model.clients.security_protocol or model.security.protocol,
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from healthd.config.fields import Address, Host, Name, Port, Text, Variable
 from healthd.config.oauth import OAuthModel
+from healthd.config.profiles import MAX_PROFILES, ClientsModel, ProfileModel, RoutingModel
 from healthd.config.schema import FileModel, refusal
 from healthd.config.source_connect import ConnectModel
 from healthd.config.source_mirrors import MirrorModel
@@ -145,6 +146,7 @@ class ClusterModel(FileModel):
     prometheus: PrometheusUseModel | None = None
     zookeeper: ZookeeperModel | None = None
     scoring_profile: Text | None = None
+    clients: ClientsModel | None = None
     tenants: list[TenantModel] = Field(default_factory=list, max_length=MAX_TENANTS)
     wave: WaveModel = Field(default_factory=WaveModel)
 
@@ -156,5 +158,7 @@ class FleetModel(FileModel):
     kind: Literal["Fleet"]
     clusters: list[Any] | None = None
     scoring_profile: Text | None = None
+    profiles: list[ProfileModel] = Field(default_factory=list, max_length=MAX_PROFILES)
+    routing: RoutingModel = Field(default_factory=RoutingModel)
     canary: list[Address] = Field(default_factory=list)
     prometheus: list[PrometheusModel] = Field(default_factory=list)

@@ -20,6 +20,8 @@ class ReloadResult:
     changed: tuple[str, ...] = field(default=())
     """Clusters of both fleets that are not described alike."""
     canary_changed: bool = False
+    routing_changed: bool = False
+    """Profiles, the fleet's own scoring, or whether routing is a dry run."""
 
     @property
     def is_successful(self) -> bool:
@@ -29,7 +31,13 @@ class ReloadResult:
     @property
     def is_unchanged(self) -> bool:
         """Whether there is nothing to act on."""
-        return not (self.added or self.removed or self.changed or self.canary_changed)
+        return not (
+            self.added
+            or self.removed
+            or self.changed
+            or self.canary_changed
+            or self.routing_changed
+        )
 
 
 def compare(old: Fleet, new: Fleet) -> ReloadResult:
@@ -44,6 +52,8 @@ def compare(old: Fleet, new: Fleet) -> ReloadResult:
             name for name, cluster in after.items() if name in before and before[name] != cluster
         ),
         canary_changed=old.canary != new.canary,
+        routing_changed=(old.profiles, old.scoring, old.is_routing_dry_run)
+        != (new.profiles, new.scoring, new.is_routing_dry_run),
     )
 
 

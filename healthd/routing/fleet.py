@@ -99,6 +99,7 @@ def step(  # Everything that a verdict depends on.
     step_seconds: float,
     groups: Iterable[Collection[str]],
     numbers: RoutingScoring,
+    guards: RoutingScoring | None = None,
     is_break: bool = False,
 ) -> Step:
     """The fleet after one reading of one of its clusters.
@@ -110,16 +111,18 @@ def step(  # Everything that a verdict depends on.
         at: Seconds on a clock that never jumps, the same one for the whole fleet.
         step_seconds: Since this cluster's last reading.
         groups: The failover groups: the members of each connection profile.
-        numbers: When to move.
+        numbers: When this cluster moves.
+        guards: When the fleet's guards hold; the cluster's own numbers when None.
         is_break: Readings of this cluster are missing in between.
     """
-    fleet = _with_darkness(fleet, cluster, seen, at, numbers)
+    guards = guards or numbers
+    fleet = _with_darkness(fleet, cluster, seen, at, guards)
     routing, reading = fleet.routing(cluster), seen.reading
     if fleet.is_suspect:
         reading = replace(reading, is_known=False)
     wanted = wants_out(routing, reading, numbers)
     is_last = wanted and _is_last(fleet, cluster, groups)
-    is_too_many = wanted and not _has_room(fleet, cluster, numbers)
+    is_too_many = wanted and not _has_room(fleet, cluster, guards)
     after, transition = read(
         routing,
         reading,
