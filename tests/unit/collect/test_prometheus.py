@@ -21,6 +21,7 @@ from healthd.collect.page import Pages
 from healthd.collect.prometheus_pages import PrometheusPages, PrometheusReaders
 from healthd.collect.promql import QUERIES
 from healthd.collect.target import ClusterTarget, NodeTarget
+from healthd.config.fleet_file import load_fleet
 from healthd.config.secrets import SecretRef
 from healthd.config.source_prometheus import PrometheusServer, PrometheusUse
 from healthd.config.source_rest import RestConfig
@@ -458,6 +459,28 @@ class TestUnknown:
         api.warnings = {'"up"': "store b is not reachable"}
         only = await failure(target(api.url))
         assert only.reason is FailureReason.PARTIAL
+
+
+async def test_a_cluster_of_the_fleet_file_is_read_from_its_server(
+    api: FakeApi, tmp_path: Path
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    file.write_text(
+        "apiVersion: healthd/v1\nkind: Fleet\n"
+        f"prometheus: [{{name: eu, url: '{api.url}'}}]\n"
+        "clusters:\n- name: payments\n  bootstrapServers: ['b1:9092']\n"
+        "  exporter: {port: 9404}\n"
+        "  hosts: [{broker: 1, address: b1}, {broker: 2, address: b2}]\n"
+        "  prometheus: {server: eu, matchers: {kafka_cluster: payments}}\n"
+    )
+    api.add(broker(2), RUNNING)
+    found = ClusterTarget.of(load_fleet(file).clusters[0])
+    assert found.has_metrics
+    assert not found.exporter_urls
+    pages = await read(found)
+    assert list(pages.seen) == [2]
+    assert [one.reason for one in pages.failures] == [FailureReason.NO_DATA]
+    assert "instance=b1:9404" in pages.failures[0].detail
 
 
 def says(body: Any = "", **options: Any) -> Callable[[str], Awaitable[web.StreamResponse]]:
