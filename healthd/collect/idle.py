@@ -63,7 +63,7 @@ def _has_no_rate(page: PageSeen, before: PageSeen | None) -> bool:
     new = page.signals
     if new.idle_nanoseconds is None:
         return True
-    if before is None:
+    if before is None or page.at - before.at < SHORTEST_SECONDS:
         return False
     old = before.signals
     moving = (new.idle_ratio, new.idle_mean)

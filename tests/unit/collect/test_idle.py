@@ -73,6 +73,12 @@ def test_a_page_that_stands_still_without_a_gauge_tells_nothing() -> None:
     assert idle_ratio(page(20, 4e9, mean=0.69), before, combined=False) == 0
 
 
+def test_the_same_look_again_tells_nothing() -> None:
+    # A Prometheus server that is asked more often than it scrapes.
+    seen_before = page(10, 4e9, 0.7)
+    assert idle_ratio(seen_before, seen_before, combined=False) is None
+
+
 def test_a_counter_that_was_reset_tells_nothing() -> None:
     assert idle_ratio(page(20, 1e9, 0.9), page(10, 4e9), combined=False) is None
 
