@@ -78,7 +78,7 @@ class FailureReason(StrEnum):
     CONTRADICTION = "contradiction"
     """It says two different things of one and the same."""
     NOT_FINITE = "not_finite"
-    """A value that is no number; the rest counts."""
+    """A value that is no number."""
     TARGET_DOWN = "target_down"
     """Prometheus could not scrape it."""
     NO_DATA = "no_data"

@@ -4,7 +4,7 @@ A page is the same whether we read it or a Prometheus server did.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -59,7 +59,7 @@ class PageProblem(Exception):  # noqa: N818  # A value on its way to becoming a 
 
 
 def signals_of_page(samples: Mapping[Sample, float]) -> BrokerSignals:
-    """What one page says of its node; values that are no numbers are left out: unknown.
+    """What one page says of its node; what it does not say of Kafka is unknown.
 
     Args:
         samples: The samples of `FAMILIES`, in any dialect.
@@ -77,13 +77,28 @@ def signals_of_page(samples: Mapping[Sample, float]) -> BrokerSignals:
             FailureReason.NO_KAFKA_METRICS,
             "gave a page without Kafka's metrics: still starting, or another rule file",
         )
+    # A page has one age. With a hole in it, the last value would pass for one of now.
+    telling = [key for key in _not_finite(samples) if has_kafka([key])]
+    if telling:
+        raise PageProblem(
+            FailureReason.NOT_FINITE,
+            f"gave no finite number for {_names(telling)}: the page does not count",
+        )
     return signals_of(samples)
 
 
 def not_finite(samples: Mapping[Sample, float]) -> str | None:
-    """What to say of values that are no numbers; None when all are."""
-    names = sorted({name for (name, _), value in samples.items() if not math.isfinite(value)})
-    if not names:
+    """What to say of values that are no numbers on a page that counts; None when all are."""
+    found = _not_finite(samples)
+    if not found:
         return None
-    shown = ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")
-    return f"gave no finite number for {shown}: that is unknown, the rest counts"
+    return f"gave no finite number for {_names(found)}: that is unknown, the rest counts"
+
+
+def _not_finite(samples: Mapping[Sample, float]) -> list[Sample]:
+    return [key for key, value in samples.items() if not math.isfinite(value)]
+
+
+def _names(samples: Iterable[Sample]) -> str:
+    names = sorted({name for name, _ in samples})
+    return ", ".join(names[:NAMES_SHOWN]) + (", ..." if len(names) > NAMES_SHOWN else "")

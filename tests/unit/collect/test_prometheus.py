@@ -30,7 +30,6 @@ from healthd.model.words import BrokerState
 NOW = 1_750_000_000.0
 STATE = "kafka_server_kafkaserver_brokerstate"
 IDLE = "kafka_server_kafkarequesthandlerpool_requesthandleravgidle_nanoseconds_total"
-CONTROLLERS = "kafka_controller_kafkacontroller_activecontrollercount"
 
 NO_VALUES: Mapping[str, str] = MappingProxyType({})
 RUNNING = {STATE: "3"}
@@ -388,13 +387,14 @@ class TestNodes:
         api.add(broker(1), RUNNING, age=31)
         assert (await read(target(api.url))).up == {}
 
-    async def test_values_that_are_no_numbers_are_unknown(self, api: FakeApi) -> None:
-        api.add(broker(1), {STATE: "3", IDLE: "NaN", CONTROLLERS: "+Inf"})
+    @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
+    async def test_values_that_are_no_numbers_make_no_page(self, api: FakeApi, value: str) -> None:
+        api.add(broker(1), {STATE: "3", IDLE: value})
         found = await read(target(api.url))
-        signals = found.seen[1].signals
-        assert (signals.state, signals.idle_nanoseconds) == (BrokerState.RUNNING, None)
-        assert signals.active_controllers is None
-        assert [one.reason for one in found.failures] == [FailureReason.NOT_FINITE]
+        assert not found.seen
+        (only,) = found.failures
+        assert (only.reason, only.node) == (FailureReason.NOT_FINITE, 1)
+        assert IDLE in only.detail
 
 
 class TestUnknown:
