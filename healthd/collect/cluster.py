@@ -31,7 +31,7 @@ from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
 from healthd.collect.reachability import Reach, judged, reach_of
 from healthd.collect.releases import ReleaseReader
-from healthd.collect.side import SideContext, SideSource
+from healthd.collect.side import FURTHER_SOURCES, SideContext, SideSource
 from healthd.collect.side_reads import SideReads, SideRound
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
@@ -43,6 +43,9 @@ from healthd.model.words import EvidenceGroup
 
 CONFIGS_INTERVAL_SECONDS: Final = 150.0
 """All topic configs are read again so often; they are fresh for 20 intervals."""
+
+_ROOM_FOR_RELEASES: Final = 1.5
+"""Attempts that must still fit into a round before brokers are asked for their release."""
 
 ResultT = TypeVar("ResultT")
 
@@ -92,7 +95,8 @@ class ClusterCollector:
         self._configs_interval = configs_interval_seconds
         self._clock = monotonic
         now = monotonic()
-        self._last = LastValues() if known is None else LastValues.from_snapshot(known, 0.0, now)
+        sides = tuple(sides)
+        self._last = _remembered(known, now, read=frozenset(side.source for side in sides))
         self._metadata = MetadataReader(target)
         self._wire = WireClient(target)
         self._quorum = QuorumReader(self._wire, target.attempt_seconds)
@@ -239,7 +243,9 @@ class ClusterCollector:
         pages = observed.pages
         due = self._releases.due(pages, metadata.brokers)
         # It is never worth a late snapshot: what is not known yet is asked for in the next round.
-        if due and this.until - self._clock() > self._target.attempt_seconds:
+        has_time = this.until - self._clock() > _ROOM_FOR_RELEASES * self._target.attempt_seconds
+        hanging = self._in_flight.get("wire")
+        if due and has_time and (hanging is None or hanging.done()):
             await self._on_thread(
                 Source.METRICS, self._wire_thread, lambda: self._releases.read(due, pages), this
             )
@@ -366,6 +372,19 @@ class ClusterCollector:
             return future.result()
         this.failures.append(_late(source, FailureReason.TIMEOUT, "gave nothing in time"))
         return None
+
+
+def _remembered(
+    known: ClusterSnapshot | None, now: float, *, read: frozenset[Source]
+) -> LastValues:
+    """What is kept of before a restart: not what a source said that nobody reads any more."""
+    if known is None:
+        return LastValues()
+    last = LastValues.from_snapshot(known, 0.0, now)
+    gone = {source.value for source in FURTHER_SOURCES - read}
+    return replace(
+        last, sections={name: last.sections[name] for name in last.sections if name not in gone}
+    )
 
 
 async def _timed(

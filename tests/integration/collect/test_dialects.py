@@ -215,8 +215,18 @@ def newer_kafka(_folder: Path) -> tuple[Path, None]:
     return jars_folder("kafka-next"), None
 
 
+def older_kafka(_folder: Path) -> tuple[Path, None]:
+    """Kafka 3.9, the last of its line; here without ZooKeeper."""
+    ensure(("zookeeper",))
+    return jars_folder("zookeeper"), None
+
+
 @pytest.mark.prove
-@pytest.mark.parametrize("parts", [older_agent, newer_kafka], ids=["agent-0.20", "kafka-4.2"])
+@pytest.mark.parametrize(
+    "parts",
+    [older_agent, older_kafka, newer_kafka],
+    ids=["agent-0.20", "kafka-3.9", "kafka-4.2"],
+)
 async def test_other_agents_and_other_kafkas_agree_too(parts: Parts, tmp_path: Path) -> None:
     found = parts(tmp_path)
     agents = Agents(tmp_path, found[1])
