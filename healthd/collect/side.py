@@ -3,10 +3,22 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from healthd.collect.observation import Address, LogDirsSeen, Source, SourceFailure
 from healthd.model.snapshot import NOTHING, ClusterSnapshot, Probe
+
+FURTHER_SOURCES: Final = frozenset(
+    {
+        Source.LOG_DIRS,
+        Source.PROBE,
+        Source.CERTIFICATES,
+        Source.CONNECT,
+        Source.MIRRORS,
+        Source.REGISTRY,
+    }
+)
+"""Every kind that there is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from support.snapshots import a_snapshot
 
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_bootstrap
@@ -77,3 +78,15 @@ async def test_a_collection_that_is_cancelled_leaves_the_source_usable(
 async def test_an_address_that_cannot_be_read_is_named() -> None:
     with pytest.raises(ConfigError, match="port"):
         await snapshot_of_bootstrap("localhost")
+
+
+async def test_what_a_source_said_that_is_no_longer_configured_is_forgotten(
+    target: ClusterTarget,
+) -> None:
+    extra = {name: {"ageSeconds": 1.0} for name in ("mirrors", "connectors", "zookeeper")}
+    collector = ClusterCollector(target, known=a_snapshot(extra=extra))
+    collected = await collector.collect()
+    await collector.aclose()
+    assert collected.snapshot.extra is not None
+    # What the cluster itself is read for is no matter of configuration.
+    assert collected.snapshot.extra.keys() == {"zookeeper", "collector"}

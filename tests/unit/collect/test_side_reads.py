@@ -58,9 +58,9 @@ async def test_a_source_that_never_told_anything_is_waited_for() -> None:
     reads = SideReads([source], clock=clock)
     reads.begin(_context(clock))
     found = await reads.take(until=clock.now + 5)
-    assert found.sections["connect"].body == {"n": 1}
-    assert found.sections["connect"].at == 100.0
-    assert list(found.durations) == ["connect"]
+    assert found.sections["connectors"].body == {"n": 1}
+    assert found.sections["connectors"].at == 100.0
+    assert list(found.durations) == ["connectors"]
 
 
 async def test_a_slow_source_is_taken_in_a_later_round_and_read_once() -> None:
@@ -79,7 +79,30 @@ async def test_a_slow_source_is_taken_in_a_later_round_and_read_once() -> None:
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     found = await reads.take(until=clock.now)
-    assert found.sections["connect"].at == 100.0, "as old as its question"
+    assert found.sections["connectors"].at == 100.0, "as old as its question"
+    await reads.aclose()
+
+
+async def test_a_source_that_is_a_little_slower_than_its_round_is_read_in_every_round() -> None:
+    clock, source = _Clock(), _quick()
+    reads = SideReads([source], clock=clock)
+    reads.begin(_context(clock))
+    await reads.take(until=clock.now + 5)
+    source.may_answer.clear()
+    ages = []
+    for _ in range(4):
+        clock.now += 15.0
+        reads.begin(_context(clock))
+        # The round ends first.
+        found = await reads.take(until=clock.now)
+        ages += [clock.now - section.at for section in found.sections.values()]
+        source.may_answer.set()
+        clock.now += 0.5
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        source.may_answer.clear()
+    assert ages == [15.5] * 3, "fresh evidence is at most two intervals old"
+    assert source.reads == 5
     await reads.aclose()
 
 
@@ -130,7 +153,7 @@ async def test_a_source_that_breaks_costs_nothing_but_its_own_values() -> None:
     assert found.probe is not None
     assert found.probe.probe.succeeded == 19
     assert found.log_dirs[1].used_ratio == 0.5
-    assert [f.detail for f in found.failures] == ["Reading connect broke: ValueError."]
+    assert [f.detail for f in found.failures] == ["Reading connectors broke: ValueError."]
 
 
 async def test_settling_waits_for_every_source_however_long() -> None:
@@ -138,7 +161,7 @@ async def test_settling_waits_for_every_source_however_long() -> None:
     reads = SideReads([source], clock=clock, settle=True)
     for _ in range(2):
         reads.begin(_context(clock))
-        assert (await reads.take(until=0.0)).sections["connect"].body == {"n": 1}
+        assert (await reads.take(until=0.0)).sections["connectors"].body == {"n": 1}
 
 
 async def test_closing_abandons_what_is_in_flight() -> None:
