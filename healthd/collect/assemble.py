@@ -70,7 +70,7 @@ def assemble(
         observed=observed,
         metadata=metadata,
         last=last,
-        topics=topics.topics,
+        topics=topics.rows,
         quorum=quorum.quorum,
         metrics_at=metrics_at_now(target, page_at, log_dirs_at),
         now=at,
@@ -99,6 +99,8 @@ def assemble(
         failures=failures,
         last=LastValues(
             topics=topics.topics,
+            rows=topics.rows,
+            seen_topics=last.seen_topics if metadata is None else metadata.topics,
             missing_once=topics.missing_once,
             leaderless_since=topics.leaderless_since,
             reassigning=reassigning,

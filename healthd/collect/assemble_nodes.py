@@ -16,7 +16,7 @@ from healthd.collect.observation import (
 )
 from healthd.collect.state import DAY_SECONDS, LastValues
 from healthd.collect.target import ClusterTarget
-from healthd.model.snapshot import NO_LEADER, Broker, Quorum, Topic, Voter, holders
+from healthd.model.snapshot import NO_LEADER, Broker, Quorum, Topics, Voter, holders
 from healthd.model.words import Excluded, QuorumMode, Role
 
 
@@ -115,7 +115,7 @@ def brokers_now(  # Everything that a node is made of, by keyword.
     observed: Observations,
     metadata: MetadataSeen | None,
     last: LastValues,
-    topics: Mapping[str, Topic],
+    topics: Topics,
     quorum: Quorum | None,
     metrics_at: Mapping[int, float],
     now: float,
@@ -123,8 +123,10 @@ def brokers_now(  # Everything that a node is made of, by keyword.
     """All expected nodes by id: configured, alive, holding a replica, or voting."""
     listed = last.listed if metadata is None else frozenset(metadata.brokers)
     # healthd's own topic makes nobody expected: a broker that was emptied may go for good.
-    replica_holders = holders(
-        topic for topic in topics.values() if topic.excluded is not Excluded.PROBE
+    replica_holders = topics.remembered(
+        "holders but of the probe",
+        None,
+        lambda: holders(topic for topic in topics if topic.excluded is not Excluded.PROBE),
     )
     seen = observed.quorum
     facts = _Facts(

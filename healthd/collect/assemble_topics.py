@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from healthd.collect.observation import MetadataSeen, PartitionKey, Reassigning
 from healthd.collect.state import LastValues
-from healthd.model.snapshot import NO_LEADER, Topic
+from healthd.model.snapshot import NO_LEADER, Topic, Topics
 from healthd.model.words import Excluded
 
 
@@ -14,6 +14,8 @@ class TopicsNow:
     """The topics after a round."""
 
     topics: Mapping[str, Topic]
+    rows: Topics
+    """The same in their order; the very object of the round before when nothing has changed."""
     missing_once: frozenset[str]
     leaderless_since: Mapping[PartitionKey, float]
 
@@ -32,9 +34,12 @@ def topics_now(
     moment: such a one is gone when it is missing in two rounds in a row. healthd's own topic is
     marked: it is left out of the index.
     """
-    if metadata is None:
+    if metadata is None or (metadata.topics is last.seen_topics and not last.missing_once):
+        # What is missing once is gone when the same is seen again.
+        topics = _with_min_isr(last.topics, min_insync_replicas)
         return TopicsNow(
-            topics=_with_min_isr(last.topics, min_insync_replicas),
+            topics=topics,
+            rows=last.rows if topics is last.topics else Topics(topics.values()),
             missing_once=last.missing_once,
             leaderless_since=last.leaderless_since,
         )
@@ -58,6 +63,7 @@ def topics_now(
     topics = _with_min_isr(found, min_insync_replicas)
     return TopicsNow(
         topics=topics,
+        rows=Topics(topics.values()),
         missing_once=frozenset(missing),
         leaderless_since=_leaderless_since(topics.values(), last.leaderless_since, now),
     )
@@ -104,8 +110,8 @@ def shown_topics(
         name for name, _ in reassigning
     }
     if not concerned:
-        return tuple(now_topics.topics.values())
-    return tuple(
+        return now_topics.rows
+    return Topics(
         _shown(topic, now_topics.leaderless_since, reassigning, now) if name in concerned else topic
         for name, topic in now_topics.topics.items()
     )

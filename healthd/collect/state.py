@@ -14,10 +14,12 @@ from healthd.model.snapshot import (
     Probe,
     Quorum,
     Topic,
+    Topics,
 )
 from healthd.model.words import EvidenceGroup
 
 DAY_SECONDS: Final = 86_400.0
+_NO_TOPICS: Final = Topics()
 
 
 def _nothing() -> Mapping[Any, Any]:
@@ -40,6 +42,10 @@ class LastValues:
 
     topics: Mapping[str, Topic] = field(default_factory=_nothing)
     """As metadata showed them, with min.insync.replicas; without what is added to them later."""
+    rows: Topics = _NO_TOPICS
+    """The same in their order; they remember what was made of them."""
+    seen_topics: tuple[Topic, ...] | None = None
+    """As the last metadata that counted gave them."""
     missing_once: frozenset[str] = frozenset()
     """Topics that the last metadata did not have, or had with fewer partitions."""
     leaderless_since: Mapping[PartitionKey, float] = field(default_factory=_nothing)
@@ -87,8 +93,10 @@ class LastValues:
         quorum = snapshot.quorum
         absent = None if quorum is None else quorum.controller_absent_seconds
         count = snapshot.unclean_elections_24h
+        topics = {topic.name: plain(topic) for topic in snapshot.topics}
         return cls(
-            topics={topic.name: plain(topic) for topic in snapshot.topics},
+            topics=topics,
+            rows=Topics(topics.values()),
             leaderless_since=_leaderless_since(snapshot, then),
             reassigning=_reassigning(snapshot),
             reassignments=snapshot.reassignments,

@@ -1,6 +1,6 @@
 """What one snapshot shows besides the numbers of the index (health-index.md section 3)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from healthd.health.checks import Finding, Objects, named, partitions_at
 from healthd.health.freshness import TermAge
@@ -13,7 +13,7 @@ from healthd.health.track_findings import track_findings
 from healthd.health.versions import versions_in_use
 from healthd.health.words import PartitionState, Term
 from healthd.model.codes import CheckCode, Severity
-from healthd.model.snapshot import Broker, ClusterSnapshot
+from healthd.model.snapshot import Broker, ClusterSnapshot, Topic, remembered
 from healthd.model.words import BrokerState, QuorumMode
 from healthd.safety.quorum import unjudgeable, voters_behind
 
@@ -148,17 +148,9 @@ def _alive(snapshot: ClusterSnapshot) -> list[Broker]:
 
 def _topics(snapshot: ClusterSnapshot, scoring: ScoringProfile) -> Iterator[Finding]:
     shown = scoring.checks.objects_shown
-    rf_one, too_few, unknown = [], [], []
-    for topic in snapshot.topics:
-        if topic.excluded is not None:
-            continue
-        factors = [factor for factor in replica_counts(topic) if factor > 0]
-        if 1 in factors:
-            rf_one.append(topic.name)
-        if topic.min_insync_replicas is None:
-            unknown.append(topic.name)
-        elif factors and min(factors) < topic.min_insync_replicas:
-            too_few.append(topic.name)
+    rf_one, unknown, too_few = remembered(
+        snapshot.topics, "odd topics", None, lambda: _odd_topics(snapshot.topics)
+    )
     if rf_one:
         yield Finding(
             code=CheckCode.RF_ONE, severity=Severity.INFO, objects=named("topic", rf_one, shown)
@@ -178,6 +170,22 @@ def _topics(snapshot: ClusterSnapshot, scoring: ScoringProfile) -> Iterator[Find
             objects=named("topic", too_few, shown),
             detail=": acks=all always fails on these brokers" if is_older else "",
         )
+
+
+def _odd_topics(topics: Iterable[Topic]) -> tuple[list[str], list[str], list[str]]:
+    """The topics with RF 1, of unknown min.insync.replicas, and with RF below it."""
+    rf_one, unknown, too_few = [], [], []
+    for topic in topics:
+        if topic.excluded is not None:
+            continue
+        factors = [factor for factor in replica_counts(topic) if factor > 0]
+        if 1 in factors:
+            rf_one.append(topic.name)
+        if topic.min_insync_replicas is None:
+            unknown.append(topic.name)
+        elif factors and min(factors) < topic.min_insync_replicas:
+            too_few.append(topic.name)
+    return rf_one, unknown, too_few
 
 
 def _quorum(

@@ -12,11 +12,12 @@ from typing import Any, Final
 
 from healthd.health.racks import rack_codes
 from healthd.model.codes import ReasonCode
-from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.snapshot import ClusterSnapshot, remembered
 from healthd.model.words import EvidenceGroup
 from healthd.safety.acknowledgements import NONE
 from healthd.safety.partitions import BrokerSets, breaking_counts
 from healthd.safety.quorum import quorum_blockers
+from healthd.safety.replication import serving_brokers
 
 _BREAKS: Final = frozenset({
     ReasonCode.RF_ONE, ReasonCode.RF_LE_MIN_ISR, ReasonCode.WOULD_GO_UNDER_MIN_ISR,
@@ -84,7 +85,12 @@ def losses(snapshot: ClusterSnapshot) -> tuple[Loss, ...]:
 def _brokers(snapshot: ClusterSnapshot) -> Iterable[Loss]:
     up = [node.id for node in snapshot.brokers if not node.is_down and not node.is_pure_controller]
     sets = BrokerSets.of(snapshot, [frozenset({node}) for node in up])
-    counts = breaking_counts(snapshot, sets, _BREAKS | _UNKNOWN)
+    counts = remembered(
+        snapshot.topics,
+        "partitions that the loss of a broker breaks",
+        (tuple(up), sets, serving_brokers(snapshot)),
+        lambda: breaking_counts(snapshot, sets, _BREAKS | _UNKNOWN),
+    )
     for at, node in enumerate(up):
         found: Mapping[ReasonCode, int] = counts.get(at, {})
         yield Loss(
@@ -96,9 +102,14 @@ def _brokers(snapshot: ClusterSnapshot) -> Iterable[Loss]:
 
 
 def _racks(snapshot: ClusterSnapshot) -> Iterable[Loss]:
-    is_unknown = any(
-        topic.min_insync_replicas is None and len(topic) and topic.excluded is None
-        for topic in snapshot.topics
+    is_unknown = remembered(
+        snapshot.topics,
+        "whether a min.insync.replicas is unknown",
+        None,
+        lambda: any(
+            topic.min_insync_replicas is None and len(topic) and topic.excluded is None
+            for topic in snapshot.topics
+        ),
     )
     for rack, codes in rack_codes(snapshot).items():
         found = [*codes, ReasonCode.MIN_ISR_UNKNOWN] if is_unknown else list(codes)

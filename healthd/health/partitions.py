@@ -12,7 +12,7 @@ from typing import Final
 from healthd.health.history import NO_HISTORY, History
 from healthd.health.scoring import PartitionRisk
 from healthd.health.words import PartitionState
-from healthd.model.snapshot import Topic
+from healthd.model.snapshot import Topic, remembered
 from healthd.model.words import INTERNAL_TOPICS, REMOTE_LOG_METADATA_TOPIC
 
 Places = tuple[tuple[Topic, tuple[int, ...]], ...]
@@ -145,10 +145,7 @@ class _Reading:
         self.uncertain_internal = 0
 
     def add(self, topic: Topic) -> None:
-        """Take one topic in."""
-        self.total += len(topic.ids)
-        if is_untroubled(topic):
-            return
+        """Take in one topic that is not untroubled."""
         found: dict[PartitionState, list[int]] = {}
         for at in _troubled(topic):
             state, is_uncertain = self._state(topic, at)
@@ -227,10 +224,19 @@ def read_partitions(
 ) -> PartitionFacts:
     """The states of all partitions of these topics, excluded topics left out."""
     reading = _Reading(grace_seconds, history)
-    for topic in topics:
-        if topic.excluded is None:
-            reading.add(topic)
+    reading.total, troubled = remembered(
+        topics, "troubled topics", None, lambda: _total_and_troubled(topics)
+    )
+    for topic in troubled:
+        reading.add(topic)
     return reading.facts()
+
+
+def _total_and_troubled(topics: Iterable[Topic]) -> tuple[int, tuple[Topic, ...]]:
+    """How many partitions there are, and the topics that have to be looked into."""
+    counted = [topic for topic in topics if topic.excluded is None]
+    troubled = tuple(topic for topic in counted if not is_untroubled(topic))
+    return sum(map(len, counted)), troubled
 
 
 def is_untroubled(topic: Topic) -> bool:

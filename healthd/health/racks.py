@@ -13,7 +13,7 @@ from typing import Final
 from healthd.health.partitions import is_untroubled
 from healthd.model.codes import ReasonCode
 from healthd.model.order import natural_key
-from healthd.model.snapshot import ClusterSnapshot, Partition, Topic
+from healthd.model.snapshot import ClusterSnapshot, Partition, Topic, remembered
 from healthd.safety.ok_to_stop import rack_blockers
 from healthd.safety.replication import serving_brokers
 
@@ -66,9 +66,18 @@ def _examples(snapshot: ClusterSnapshot) -> tuple[Topic, ...]:
     places = _Places(
         (broker.id, broker.rack) for broker in snapshot.brokers if broker.id in serving
     )
+    return remembered(
+        snapshot.topics,
+        "examples of how partitions lie over the racks",
+        frozenset(places.items()),
+        lambda: _examples_of(snapshot.topics, places),
+    )
+
+
+def _examples_of(topics: Iterable[Topic], places: _Places) -> tuple[Topic, ...]:
     in_sync: dict[int, dict[object, _Ids]] = {}
     others: _Others = {}
-    for topic in snapshot.topics:
+    for topic in topics:
         minimum = topic.min_insync_replicas
         # Without min.insync.replicas ok-to-stop says that it is unknown, and nothing more.
         if topic.excluded is not None or minimum is None:

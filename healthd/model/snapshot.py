@@ -6,14 +6,16 @@ replicas shares one tuple for both, so that "in sync" is an identity check (`Top
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from healthd.model.words import BrokerState, EvidenceGroup, Excluded, QuorumMode, Role
+
+ValueT = TypeVar("ValueT")
 
 NO_LEADER: Final = -1
 DEFAULT_INTERVAL_SECONDS: Final = 15.0
@@ -188,6 +190,39 @@ class Topic:
         return f"{self.name}-{self.ids[at]}"
 
 
+class Topics(tuple[Topic, ...]):  # noqa: SLOT001  # A tuple can have no slots of its own.
+    """The topics of a snapshot, which remember what was made of them.
+
+    From one sweep to the next they nearly always are the very same object; then nobody looks at
+    each of them again. A plain tuple does everywhere, too, and remembers nothing.
+    """
+
+    def __init__(self, _topics: Iterable[Topic] = ()) -> None:
+        self._memory: dict[str, tuple[Hashable, Any]] = {}
+
+    def remembered(self, about: str, key: Hashable, make: Callable[[], ValueT]) -> ValueT:
+        """What ``make`` gave for the same key, the last one for each subject; made when new."""
+        kept = self._memory.get(about)
+        if kept is None or kept[0] != key:
+            kept = self._memory[about] = (key, make())
+        found: ValueT = kept[1]
+        return found
+
+
+def remembered(
+    topics: Iterable[Topic], about: str, key: Hashable, make: Callable[[], ValueT]
+) -> ValueT:
+    """What ``make`` gives; made once for the very same `Topics` and key.
+
+    Args:
+        topics: What it is made of.
+        about: What it is; unique in the program.
+        key: All else that it depends on, as a value.
+        make: A pure function of the topics and the key.
+    """
+    return topics.remembered(about, key, make) if isinstance(topics, Topics) else make()
+
+
 def shared_isr(replicas: tuple[int, ...], isr: tuple[int, ...]) -> tuple[int, ...]:
     """The ISR, as the very tuple of the replicas when it holds the same brokers."""
     if isr == replicas or (len(isr) == len(replicas) and set(isr) == set(replicas)):
@@ -260,7 +295,13 @@ class ClusterSnapshot:
     @cached_property
     def replica_holders(self) -> frozenset[int]:
         """Every id that stands in a replica list, excluded topics left out."""
-        return holders(topic for topic in self.topics if topic.excluded is None)
+        topics = self.topics
+        return remembered(
+            topics,
+            "holders of what counts",
+            None,
+            lambda: _holders(topic for topic in topics if topic.excluded is None),
+        )
 
     @cached_property
     def unlisted_holders(self) -> frozenset[int]:
@@ -275,6 +316,10 @@ class ClusterSnapshot:
 
 def holders(topics: Iterable[Topic]) -> frozenset[int]:
     """Every id in a replica list of these topics."""
+    return remembered(topics, "holders", None, lambda: _holders(topics))
+
+
+def _holders(topics: Iterable[Topic]) -> frozenset[int]:
     found: set[int] = set()
     for topic in topics:
         found.update(*topic.replicas)

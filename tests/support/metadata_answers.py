@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from confluent_kafka import KafkaError
@@ -14,6 +14,7 @@ from confluent_kafka.admin._metadata import (
     PartitionMetadata,
     TopicMetadata,
 )
+from hypothesis import strategies as st
 
 from healthd.collect.raw_request import MetadataResponse, RawMetadata
 
@@ -106,4 +107,72 @@ def as_objects(state: State, answered_by: int) -> Any:
             row.error = KafkaError(each.error) if each.error else None
             topic.partitions[each.id] = row
         found.topics[name] = topic
+    return found
+
+
+# --- Strategies ----------------------------------------------------------------------------------
+
+NAMES = ("a", "orders", "__consumer_offsets", "z.ü", "n" * 249)
+MANY_REPLICAS = tuple(range(200))
+IDS = st.lists(st.integers(0, 5), unique=True, max_size=4).map(tuple)
+
+
+@st.composite
+def rows(draw: st.DrawFn, number: int) -> Row:
+    """A partition in any state."""
+    replicas = draw(st.one_of(st.just((1, 2, 3)), IDS, st.just(MANY_REPLICAS)))
+    isr = draw(st.one_of(st.just(replicas), st.just(replicas[:1]), st.permutations(replicas)))
+    return Row(
+        id=number,
+        leader=draw(st.sampled_from([-1, 1, 1, 2])),
+        replicas=replicas,
+        isr=tuple(isr),
+        offline=draw(st.sampled_from([(), (), (), (2,)])),
+        error=draw(st.sampled_from([0, 0, 0, 0, 5, 9, 72])),
+        epoch=draw(st.integers(0, 3)),
+    )
+
+
+@st.composite
+def topics(draw: st.DrawFn) -> tuple[Row, ...]:
+    """The partitions of one topic, in any order."""
+    count = draw(st.integers(0, 4))
+    if draw(st.booleans()):
+        # As it nearly always is: all alike and in sync.
+        return tuple(Row(id=at, leader=1, replicas=(1, 2, 3), isr=(1, 2, 3)) for at in range(count))
+    order = draw(st.permutations(range(count)))
+    return tuple(draw(rows(at + draw(st.sampled_from([0, 0, 7])) * count)) for at in order)
+
+
+@st.composite
+def states(draw: st.DrawFn) -> State:
+    """A cluster in any state."""
+    names = draw(st.lists(st.sampled_from(NAMES), unique=True))
+    return State(
+        topics={name: draw(topics()) for name in names},
+        brokers=tuple(draw(st.lists(st.integers(0, 5), unique=True, max_size=4))),
+        controller=draw(st.integers(-1, 3)),
+        throttle_ms=draw(st.sampled_from([0, 0, 50])),
+    )
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[State]:
+    """States one after the other, of which most share topics with the one before."""
+    found = [draw(states())]
+    for _ in range(draw(st.integers(0, 4))):
+        last = found[-1]
+        match draw(st.integers(0, 4)):
+            case 0:
+                found.append(draw(states()))
+            case 1:
+                found.append(replace(last, controller=draw(st.integers(-1, 3))))
+            case 2:
+                name = draw(st.sampled_from(NAMES))
+                found.append(replace(last, topics={**last.topics, name: draw(topics())}))
+            case 3:
+                order = draw(st.permutations(list(last.topics)))
+                found.append(replace(last, topics={name: last.topics[name] for name in order}))
+            case 4:
+                found.append(replace(last, topics=dict(list(last.topics.items())[1:])))
     return found
