@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
@@ -38,9 +39,20 @@ class _Reading:
 
     source: SideSource
     task: asyncio.Task[SideSeen] | None = None
-    began: float | None = None
+    began: float = float("-inf")
+    ended: float = 0.0
     has_told: bool = False
     failures: tuple[SourceFailure, ...] = ()
+
+
+@dataclass(slots=True)
+class _Ready:
+    """What has been read and not yet been taken."""
+
+    sections: dict[str, SectionSeen] = field(default_factory=dict)
+    log_dirs: dict[int, LogDirsSeen] = field(default_factory=dict)
+    durations: dict[str, float] = field(default_factory=dict)
+    probe: ProbeSeen | None = None
 
 
 class SideReads:
@@ -59,13 +71,20 @@ class SideReads:
         self._all = [_Reading(source=source) for source in sources]
         self._clock = clock
         self._settle = settle
+        self._ready = _Ready()
 
     def begin(self, context: SideContext) -> None:
-        """Start the reads that are due."""
+        """Start the reads that are due.
+
+        A read that has ended since the last round makes room for the next at once: one that is
+        slower than a round would be read in every second round otherwise, and stale in between.
+        """
+        self._set_aside_finished()
         for one in self._all:
             if one.task is None and self._is_due(one):
                 one.began = self._clock()
                 one.task = asyncio.create_task(_read(one.source, context))
+                one.task.add_done_callback(partial(self._note_end, one))
 
     async def take(self, until: float) -> SideRound:
         """What is finished; a source that has never told anything is waited for.
@@ -81,29 +100,32 @@ class SideReads:
         limit = max(0.0, until - self._clock())
         if awaited and (self._settle or limit > 0):
             await asyncio.wait(awaited, timeout=None if self._settle else limit)
-        sections: dict[str, SectionSeen] = {}
-        log_dirs: dict[int, LogDirsSeen] = {}
-        durations: dict[str, float] = {}
-        probe: ProbeSeen | None = None
+        self._set_aside_finished()
+        ready, self._ready = self._ready, _Ready()
+        return SideRound(
+            sections=ready.sections,
+            probe=ready.probe,
+            log_dirs=ready.log_dirs,
+            failures=tuple(failure for one in self._all for failure in one.failures),
+            durations=ready.durations,
+        )
+
+    def _note_end(self, one: _Reading, _task: object) -> None:
+        one.ended = self._clock()
+
+    def _set_aside_finished(self) -> None:
         for one in self._all:
-            if one.task is None or not one.task.done() or one.began is None:
+            if one.task is None or not one.task.done():
                 continue
             seen, one.task, one.has_told = one.task.result(), None, True
             one.failures = seen.failures
             name = one.source.source.value
-            durations[name] = self._clock() - one.began
+            self._ready.durations[name] = max(0.0, one.ended - one.began)
             if seen.section is not None:
-                sections[name] = SectionSeen(body=seen.section, at=one.began)
+                self._ready.sections[name] = SectionSeen(body=seen.section, at=one.began)
             if seen.probe is not None:
-                probe = ProbeSeen(probe=seen.probe, at=one.began)
-            log_dirs.update(seen.log_dirs or {})
-        return SideRound(
-            sections=sections,
-            probe=probe,
-            log_dirs=log_dirs,
-            failures=tuple(failure for one in self._all for failure in one.failures),
-            durations=durations,
-        )
+                self._ready.probe = ProbeSeen(probe=seen.probe, at=one.began)
+            self._ready.log_dirs.update(seen.log_dirs or {})
 
     async def aclose(self) -> None:
         """Abandon what is in flight and let go of every source; may be called twice."""
@@ -117,7 +139,7 @@ class SideReads:
 
     def _is_due(self, one: _Reading) -> bool:
         every = one.source.interval_seconds
-        return one.began is None or every is None or self._clock() - one.began >= every
+        return every is None or self._clock() - one.began >= every
 
 
 async def _read(source: SideSource, context: SideContext) -> SideSeen:
