@@ -95,6 +95,7 @@ class ProbeClient:
         self._producer: Any = None
         self._consumer: Any = None
         self._errors: dict[int, str] = {}
+        self._written: list[TopicPartition] = []
 
     @property
     def limit_seconds(self) -> float:
@@ -130,12 +131,15 @@ class ProbeClient:
         """One message to each partition and back; two limits long, and a look. Never raises."""
         self._round += 1
         self._errors.clear()
+        self._written.clear()
         sent = {row.id: self._send(row) for row in partitions}
         try:
             self._await_all(sent)
         except KafkaException as error:
             return ProbeRound(failures=(_of_error(error.args[0], self._topic),))
         finally:
+            # Nothing is fetched between rounds.
+            self._consumer.unassign()
             self._producer.poll(0)
         return self._outcome(tuple(sent.values()))
 
@@ -179,8 +183,9 @@ class ProbeClient:
                 return
             one.error = error
             if error is None:
-                one.offset = message.offset()
+                one.offset = int(message.offset())
                 one.written_ms = 1000 * (self._clock() - one.began)
+                self._written.append(TopicPartition(self._topic, one.partition, one.offset))
 
         body = {"healthd": self._run, "round": self._round, "partition": row.id}
         try:
@@ -196,36 +201,34 @@ class ProbeClient:
         return one
 
     def _await_all(self, sent: Mapping[int, _Sent]) -> None:
-        reading: set[int] = set()
+        waiting = set(sent)
+        is_reading = False
         until = self._clock() + 2 * self.limit_seconds
-        while not all(one.is_over for one in sent.values()) and self._clock() < until:
-            self._producer.poll(POLL_SECONDS if reading else FIRST_POLL_SECONDS)
-            begun = [
-                TopicPartition(self._topic, at, one.offset)
-                for at, one in sent.items()
-                if one.offset is not None and at not in reading
-            ]
-            if begun:
-                self._consumer.incremental_assign(begun)
-                reading.update(row.partition for row in begun)
-            message = self._consumer.poll(POLL_SECONDS if reading else 0)
-            if message is not None:
-                self._received(message, sent)
-        if reading:
-            self._consumer.incremental_unassign(
-                [TopicPartition(self._topic, at) for at in sorted(reading)]
-            )
+        while waiting and self._clock() < until:
+            self._producer.poll(POLL_SECONDS if is_reading else FIRST_POLL_SECONDS)
+            if self._written:
+                self._consumer.incremental_assign(self._written)
+                self._written = []
+                is_reading = True
+            message = self._consumer.poll(POLL_SECONDS if is_reading else 0)
+            if message is None:
+                # Those that could not be written are over without a message.
+                waiting = {at for at in waiting if not sent[at].is_over}
+            elif self._received(message, sent):
+                waiting.discard(message.partition())
 
-    def _received(self, message: Any, sent: Mapping[int, _Sent]) -> None:
+    def _received(self, message: Any, sent: Mapping[int, _Sent]) -> bool:
+        """Whether it is the one that was waited for."""
         error = message.error()
         if error is not None:
             self._on_error(error)
-            return
+            return False
         one = sent.get(message.partition())
         # Another healthd may probe the same cluster, and write to the same topic.
         is_ours = one is not None and message.offset() == one.offset
         if one is not None and is_ours and not one.is_over:
             one.latency_ms = 1000 * (self._clock() - one.began)
+        return is_ours
 
     def _outcome(self, sent: Sequence[_Sent]) -> ProbeRound:
         failed = [one for one in sent if one.latency_ms is None]

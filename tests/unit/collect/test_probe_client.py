@@ -90,9 +90,8 @@ class Reader:
                 if self.kafka.answers.get(one.partition) != "silent":
                     self.messages.append(message_of(one.partition, offset))
 
-    def incremental_unassign(self, partitions: Any) -> None:
-        for one in partitions:
-            self.kafka.assigned.remove(one.partition)
+    def unassign(self) -> None:
+        self.kafka.assigned.clear()
 
 
 def message_of(partition: int, offset: int) -> SimpleNamespace:
