@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 from healthd.config.fleet import ClusterConfig
@@ -43,9 +44,15 @@ class Examiner:
         if task is None:
             task = asyncio.create_task(self._one(config))
             self._running[config.name] = task
-            task.add_done_callback(lambda _: self._running.pop(config.name, None))
+            task.add_done_callback(partial(self._ended, config.name))
         # Shielded: others may wait for it when the one who asked first goes away.
         return await asyncio.shield(task)
+
+    def _ended(self, name: str, task: asyncio.Task[Mapping[str, Any]]) -> None:
+        self._running.pop(name, None)
+        if not task.cancelled():
+            # Those who asked may all have gone away: then nobody else looks at it.
+            task.exception()
 
     async def aclose(self) -> None:
         """Abandon what is under way."""

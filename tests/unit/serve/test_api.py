@@ -315,3 +315,14 @@ async def test_a_node_that_waits_for_its_repair_is_marked(
 def test_the_twins_healthy_cluster_is_healthy() -> None:
     assert cluster_view().report is not None
     assert snapshot_json()["brokers"][0]["alive"]
+
+
+async def test_an_examination_is_what_the_daemon_finds_now(
+    anybody: httpx2.AsyncClient, daemon: InMemoryDaemon
+) -> None:
+    daemon.examinations["payments"] = {"cluster": "payments", "problems": 0}
+    assert await read(anybody, "/api/v1/clusters/payments/doctor") == {
+        "cluster": "payments",
+        "problems": 0,
+    }
+    assert (await anybody.get("/api/v1/clusters/nowhere/doctor")).status_code == 404

@@ -1,0 +1,129 @@
+"""`healthd doctor`: what a person reads, exit codes, and where it looks from."""
+
+import json
+from typing import Any
+
+import pytest
+
+import healthd.main
+from healthd.cli.exits import Exit
+from healthd.config.problems import ConfigError, Problem
+
+GRANT = (
+    "kafka-acls.sh --bootstrap-server b1:9092 --command-config admin.properties --add "
+    "--allow-principal User:healthd --operation Describe --cluster"
+)
+
+
+def finding(subject: str, outcome: str = "allowed", **more: Any) -> dict[str, Any]:
+    parts = {"detail": "", "terms": [], "completenessLost": 0.0, "grants": []}
+    return {"source": "quorum", "subject": subject, "outcome": outcome, **parts, **more}
+
+
+def examined(*findings: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return {
+        "cluster": "payments",
+        "principal": "User:healthd",
+        "authorizer": "on",
+        "class": "OK",
+        "completeness": 1.0,
+        "problems": sum(each["outcome"] == "denied" for each in findings),
+        "findings": list(findings),
+        "grants": [command for each in findings for command in each["grants"]],
+        **changes,
+    }
+
+
+WELL = examined(finding("DescribeQuorum"))
+ILL = examined(
+    finding("ListPartitionReassignments"),
+    finding(
+        "DescribeQuorum",
+        "denied",
+        detail="Needs Describe on Cluster:kafka-cluster.",
+        terms=["controller"],
+        completenessLost=0.2,
+        grants=[GRANT],
+    ),
+    **{"class": "UNKNOWN", "completeness": 0.8},
+)
+
+
+def test_the_daemon_looks_and_all_is_well(served: Any) -> None:
+    served.daemon.examinations["payments"] = WELL
+    result = served.run("doctor", "payments")
+    assert result.exit_code == Exit.OK
+    assert "brokers take healthd for User:healthd" in result.output
+    assert "no problems" in result.output
+
+
+def test_a_problem_says_what_it_costs_and_what_would_grant_it(served: Any) -> None:
+    served.daemon.examinations["payments"] = ILL
+    result = served.run("doctor", "payments")
+    assert result.exit_code == Exit.PROBLEMS
+    assert "controller: 20 % of completeness" in result.output
+    assert "Needs Describe on Cluster:kafka-cluster." in result.output
+    assert "Class UNKNOWN, completeness 80 %; 1 problem." in result.output
+    assert f"  {GRANT}\n" in result.output
+
+
+def test_json_is_the_document_as_it_is(served: Any) -> None:
+    served.daemon.examinations["payments"] = ILL
+    result = served.run("doctor", "payments", "-o", "json")
+    assert result.exit_code == Exit.PROBLEMS
+    assert json.loads(result.output) == ILL
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "words"),
+    [("off", "No authorizer is on"), ("unknown", "is not known")],
+)
+def test_whether_anybody_asks_for_rights_is_said(served: Any, authorizer: str, words: str) -> None:
+    served.daemon.examinations["payments"] = {**WELL, "authorizer": authorizer, "principal": None}
+    assert words in served.run("doctor", "payments").output
+
+
+def test_without_a_daemon_it_exits_8(served: Any, unused_tcp_port: int) -> None:
+    served.address = f"http://127.0.0.1:{unused_tcp_port}"
+    assert served.run("doctor", "payments").exit_code == Exit.UNREACHABLE
+
+
+def test_a_cluster_that_is_not_there_is_a_usage_error(served: Any) -> None:
+    assert served.run("doctor", "nowhere").exit_code == Exit.USAGE
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["payments", "--direct", "--bootstrap", "b1:9092"]], ids=["none", "both"]
+)
+def test_what_is_meant_must_be_said_once(served: Any, words: list[str]) -> None:
+    assert served.run("doctor", *words).exit_code == Exit.USAGE
+
+
+def test_from_here_no_daemon_is_asked(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def looked(**words: Any) -> dict[str, Any]:
+        asked.append(words)
+        return ILL
+
+    monkeypatch.setattr(healthd.main, "direct_examination", looked)
+    served.address = "http://127.0.0.1:1"
+    result = served.run("doctor", "payments", "--direct", "--fleet", "fleet.yaml")
+    assert result.exit_code == Exit.PROBLEMS
+    assert served.run("doctor", "--bootstrap", "b1:9092").exit_code == Exit.PROBLEMS
+    assert [(words["cluster"], words["bootstrap"]) for words in asked] == [
+        ("payments", None),
+        (None, "b1:9092"),
+    ]
+
+
+def test_a_fleet_file_with_mistakes_is_told_by_line(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(**_words: Any) -> dict[str, Any]:
+        raise ConfigError([Problem(file="fleet.yaml", line=3, message="no", action="do")])
+
+    monkeypatch.setattr(healthd.main, "direct_examination", broken)
+    result = served.run("doctor", "payments", "--direct")
+    assert result.exit_code == Exit.USAGE
+    assert "fleet.yaml:3" in result.stderr
