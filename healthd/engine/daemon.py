@@ -21,6 +21,7 @@ from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import ElectorFactory, Tools
 from healthd.engine.late import LateSource
 from healthd.engine.pace import Pace
+from healthd.engine.routing import Router
 from healthd.engine.saving import SnapshotSaver
 from healthd.engine.schedule import Schedule
 from healthd.engine.totals import Totals
@@ -76,6 +77,9 @@ class HealthDaemon:
         self._reloading = asyncio.Lock()
         self._examiner = Examiner(parts.examine, parts.clock)
         self._saver = SnapshotSaver(parts.store, parts.clock)
+        self.router = Router(
+            fleet, parts.store, parts.clock, interval_seconds=parts.interval_seconds
+        )
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
         tools = Tools(
             store=parts.store,
@@ -94,6 +98,7 @@ class HealthDaemon:
 
     async def start(self) -> None:
         """Restore what was known, take waves up again, and begin to collect at once."""
+        await self.router.load()
         known = await self._stored_snapshots()
         for config in self.fleet.clusters:
             await self._add_at_start(config, known.get(config.name))
@@ -128,6 +133,7 @@ class HealthDaemon:
             clock=self._clock,
             totals=self._totals,
             listener=self._published,
+            standing=self.router.findings,
         )
         self._loops[config.name] = loop
         self._schedule.add(config.name, loop.sweep)
@@ -145,7 +151,8 @@ class HealthDaemon:
 
     def _published(self, cluster: str, published: Published) -> None:
         self._waves.published(cluster, published)
-        self._saver.offer(published.snapshot, published.history)
+        self._saver.offer(published.snapshot, published.history, published.report)
+        self.router.read(cluster, published)
 
     async def stop(self) -> bool:
         """Nothing new is taken, what is half-way is brought back; false when time ran out."""
@@ -156,6 +163,7 @@ class HealthDaemon:
             await self._closed(name, loop.close())
         await self._closed("examinations", self._examiner.aclose())
         await self._closed("last values", self._saver.close())
+        await self._closed("routing", self.router.close())
         await self._closed("executor", self._parts.executor.aclose())
         await asyncio.to_thread(self._parts.store.close)
         log.info("daemon_stopped", clean=is_clean)
@@ -284,6 +292,7 @@ class HealthDaemon:
         old = {name: self._drop(name) for name in (*result.removed, *result.changed)}
         new = {name: self._add(configs[name], source) for name, source in sources.items()}
         self.fleet = result.fleet
+        self.router.reload(result.fleet)
         for name in result.changed:
             new[name].inherit(old[name])
         for name, loop in old.items():

@@ -1,13 +1,14 @@
 """The small parts of the engine, each by itself."""
 
 import asyncio
+import json
 from collections.abc import MutableMapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from support.snapshots import a_broker, a_snapshot, a_topic
+from support.snapshots import a_broker, a_quorum, a_snapshot, a_topic, topic_of_states
 from support.virtual_time import in_virtual_time
 
 from healthd.engine import saving
@@ -20,6 +21,8 @@ from healthd.engine.schedule import Schedule
 from healthd.engine.tasks import Background
 from healthd.engine.totals import Totals
 from healthd.health.history import NO_HISTORY
+from healthd.health.index import evaluate
+from healthd.model.snapshot import Probe
 from healthd.model.words import EvidenceGroup
 from healthd.store.errors import StoreFull
 from healthd.store.memory import MemoryStore
@@ -120,6 +123,49 @@ async def test_a_large_cluster_is_saved_once_a_minute(monkeypatch: pytest.Monkey
         saver.offer(a_snapshot(a_topic()), NO_HISTORY)
         await asyncio.sleep(15)
     assert len(store.saved) == 3
+
+
+@in_virtual_time
+async def test_a_cluster_that_tells_the_same_is_saved_once_a_minute_and_at_the_end() -> None:
+    store = SlowStore()
+    loop = asyncio.get_running_loop()
+    saver = SnapshotSaver(StoreThread(store), Clock(monotonic=loop.time))
+    first = a_snapshot(a_topic())
+    for at in range(9):
+        # Its topics are the very same object, as they are in a collector's steady state.
+        later = replace(first, observed_at=first.observed_at + timedelta(seconds=15 * at))
+        saver.offer(later, NO_HISTORY, evaluate(later))
+        await asyncio.sleep(15)
+    assert len(store.saved) == 3
+    later = replace(first, observed_at=first.observed_at + timedelta(seconds=135))
+    saver.offer(later, NO_HISTORY, evaluate(later))
+    assert len(store.saved) == 3
+    await saver.close()
+    (stored,) = store.load_snapshots()
+    assert json.loads(stored.body)["observedAt"] == "2026-01-01T12:02:15Z"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"brokers": (a_broker(1), a_broker(2), a_broker(3))}, id="broker-gone"),
+        pytest.param({"brokers": tuple(a_broker(n, disk_used_ratio=0.9) for n in (1, 2, 3, 4))},
+                     id="disk"),
+        pytest.param({"quorum": a_quorum(leader_id=2)}, id="leader"),
+        pytest.param({"probe": Probe(attempts=20, succeeded=19)}, id="probe"),
+        pytest.param({"topics": (topic_of_states(at_min_isr=1),)}, id="topics"),
+        pytest.param({"reassignments": 3}, id="reassignments"),
+    ],
+)  # fmt: skip
+@in_virtual_time
+async def test_what_has_changed_is_saved_at_once(change: dict[str, Any]) -> None:
+    store = SlowStore()
+    saver = SnapshotSaver(StoreThread(store), Clock(monotonic=asyncio.get_running_loop().time))
+    first = a_snapshot(a_topic())
+    for snapshot in (first, first, replace(first, **change)):
+        saver.offer(snapshot, NO_HISTORY, evaluate(snapshot))
+        await asyncio.sleep(1)
+    assert len(store.saved) == 2
 
 
 @in_virtual_time
