@@ -66,8 +66,9 @@ WORDS_SHOWN: Final = 200
 _KIND: Final = "healthd_sample"
 """The label that tells times from values; no target has it."""
 
-_MAX_ALTERNATIVES: Final = 1000
-"""A longer list of instances costs more than it saves: then more is answered than is wanted."""
+_MAX_ALTERNATIVES: Final = 200
+"""A query has each instance fifty times, once for each name of a value. A longer list costs more
+than it saves: then more is answered than is wanted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,7 +32,7 @@ MAX_LINE_BYTES: Final = 1_048_576
 MAX_SAMPLES: Final = 10_000
 """Samples of wanted families that are kept of one page: 5 MB; a broker's page has a hundred."""
 
-BLOCK_BYTES: Final = 131_072
+BLOCK_BYTES: Final = 65_536
 """Lines are scanned when so much has arrived: small pieces cost more in calls than in scanning."""
 
 

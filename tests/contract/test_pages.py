@@ -44,6 +44,8 @@ OLD = 4
 OLD_SECONDS = 100
 LOST = 9
 """A node whose exporter refuses."""
+CLUSTER = 'pay.ments+(eu)|"a\\b" {x}'
+"""Whatever means something in a regular expression or in quotes has to be itself."""
 UNKNOWN = 10
 """A node that Prometheus does not scrape."""
 
@@ -80,7 +82,7 @@ class World:
         """The cluster, read in one of three ways."""
         use = PrometheusUse(
             server=PrometheusServer(name="eu", rest=RestConfig(urls=(self.server.url,))),
-            matchers={"kafka_cluster": "payments"},
+            matchers={"kafka_cluster": CLUSTER},
             node_label="broker_id" if source == "label" else None,
         )
         by_label = source == "label"
@@ -120,7 +122,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         unknown.address = "127.0.0.1:1"
         exporters |= {LOST: lost, UNKNOWN: unknown}
         targets = {
-            exporter.address: {"kafka_cluster": "payments", "broker_id": str(node), "az": "1"}
+            exporter.address: {"kafka_cluster": CLUSTER, "broker_id": str(node), "az": "1"}
             for node, exporter in exporters.items()
             if node != UNKNOWN
         }
