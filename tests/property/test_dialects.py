@@ -1,8 +1,11 @@
 """One state of a cluster, told in any dialect, gives the same signals and the same index."""
 
+import contextlib
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
@@ -15,7 +18,7 @@ from support.exporter_pages import (
     page,
 )
 
-from healthd.collect.assemble import assemble
+from healthd.collect.assemble import Assembled, assemble
 from healthd.collect.dialects import FAMILIES
 from healthd.collect.observation import (
     Address,
@@ -26,7 +29,7 @@ from healthd.collect.observation import (
     PageSeen,
     QuorumSeen,
 )
-from healthd.collect.page import signals_of_page
+from healthd.collect.page import PageProblem, signals_of_page
 from healthd.collect.scan import Scanner, samples_of
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget, NodeTarget
@@ -99,9 +102,22 @@ def signals(dialect: str, node: NodeState) -> BrokerSignals:
     return signals_of_page(SCANNER.scan(page(dialect, node).encode()))
 
 
-def observed(dialect: str, nodes: tuple[NodeState, ...], at: float) -> Observations:
+def observed(dialect: str, nodes: Sequence[NodeState], at: float) -> Observations:
     """A round of a cluster with one partition behind; every node is a broker and a controller."""
     told = dict(zip(NODES, nodes, strict=True))
+    return whole_round(
+        {node: PageSeen(signals=signals(dialect, state), at=at) for node, state in told.items()},
+        # What ReleaseReader adds where the page does not say.
+        {
+            node: ".".join(state.version.split(".")[:2])
+            for node, state in told.items()
+            if dialect not in VERSION_KNOWN
+        },
+    )
+
+
+def whole_round(pages: Mapping[int, PageSeen], releases: Mapping[int, str]) -> Observations:
+    """Everything but the pages is as it always is."""
     partitions = [
         Partition(id=0, leader=1, replicas=NODES, isr=NODES),
         Partition(id=1, leader=2, replicas=NODES, isr=(2, 3)),
@@ -124,15 +140,8 @@ def observed(dialect: str, nodes: tuple[NodeState, ...], at: float) -> Observati
         reassigning={},
         any_answered=True,
         cluster_nodes={node: ClusterNode(id=node, host=f"b{node}") for node in NODES},
-        pages={
-            node: PageSeen(signals=signals(dialect, state), at=at) for node, state in told.items()
-        },
-        # What ReleaseReader adds where the page does not say.
-        releases={
-            node: ".".join(state.version.split(".")[:2])
-            for node, state in told.items()
-            if dialect not in VERSION_KNOWN
-        },
+        pages=pages,
+        releases=releases,
     )
 
 
@@ -141,18 +150,16 @@ def reports(dialect: str, fleet: tuple[list[NodeState], ...]) -> list[HealthRepo
     last = LastValues()
     found = []
     for number in range(ROUNDS):
-        now = number * INTERVAL
-        nodes = tuple(life[number] for life in fleet)
-        done = assemble(
-            TARGET,
-            last,
-            observed(dialect, nodes, now),
-            began=now,
-            now=Moment(monotonic=now, wall=WALL),
-        )
+        at = number * INTERVAL
+        done = after(last, observed(dialect, [life[number] for life in fleet], at), at)
         last = done.last
         found.append(evaluate(done.snapshot))
     return found
+
+
+def after(last: LastValues, seen: Observations, at: float) -> Assembled:
+    moment = Moment(monotonic=at, wall=WALL)
+    return assemble(TARGET, last, seen, began=at, now=moment)
 
 
 @given(lives())
@@ -196,3 +203,56 @@ def test_the_scan_agrees_with_the_oracle_in_every_dialect(life: list[NodeState])
         oracle = samples_of(text_string_to_metric_families(text))
         expected = {key: value for key, value in oracle.items() if key[0] in SCANNER.families}
         assert SCANNER.scan(text.encode()) == expected
+
+
+@st.composite
+def steady(draw: st.DrawFn) -> list[NodeState]:
+    """One node at two moments between which nothing changes but what always grows."""
+    version = draw(st.sampled_from(["4.1.0", "4.2.0"]))
+    own = draw(st.integers(1, 100)) / 100
+    both = (1 + own) / (2 if version == "4.2.0" else 1)
+    began = 10**10
+    return [
+        NodeState(
+            idle_nanoseconds=began + round(both * number * INTERVAL * 1e9),
+            idle_one_minute=both,
+            idle_mean=both - number / 10_000,
+            own_idle_nanoseconds=None
+            if version == "4.1.0"
+            else began + round(own * number * INTERVAL * 1e9),
+            own_idle_one_minute=own,
+            own_idle_mean=own - number / 10_000,
+            version=version,
+        )
+        for number in range(3)
+    ]
+
+
+@given(
+    dialect=st.sampled_from(sorted(DIALECTS)),
+    fleet=st.tuples(*(steady() for _ in NODES)),
+    lost=st.sets(st.tuples(st.sampled_from(NODES), st.integers(0, 25))),
+)
+def test_lines_that_are_lost_change_what_is_known_and_not_how_it_is(
+    dialect: str, fleet: tuple[list[NodeState], ...], lost: set[tuple[int, int]]
+) -> None:
+    last = LastValues()
+    for number in range(2):
+        at = number * INTERVAL
+        done = after(last, observed(dialect, [life[number] for life in fleet], at), at)
+        last = done.last
+    before = evaluate(done.snapshot)
+    at = 2 * INTERVAL
+    whole = observed(dialect, [life[2] for life in fleet], at)
+    pages = {}
+    for node, life in zip(NODES, fleet, strict=True):
+        lines = page(dialect, life[2]).splitlines(keepends=True)
+        left = [line for place, line in enumerate(lines) if (node, place) not in lost]
+        with contextlib.suppress(PageProblem):
+            found = signals_of_page(SCANNER.scan("".join(left).encode()))
+            pages[node] = PageSeen(signals=found, at=at)
+    report = evaluate(after(last, whole_round(pages, whole.releases), at).snapshot)
+    assert report.health_index == pytest.approx(before.health_index, abs=1e-6)
+    assert report.health_index <= report.upper + 1e-9
+    assert report.completeness <= before.completeness
+    assert {check.code for check in report.checks} >= {check.code for check in before.checks}
