@@ -9,7 +9,7 @@ from healthd.serve import problems
 from healthd.serve.auth import TokenAuth
 from healthd.serve.guard import Guard
 from healthd.serve.metrics import Exposition
-from healthd.serve.routes import audit, clusters, operations, waves
+from healthd.serve.routes import audit, clusters, discovery, operations, waves
 
 
 def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  # noqa: FBT001 - named at its one call.
@@ -32,7 +32,13 @@ def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  #
     )
     app.state.daemon = daemon
     app.state.exposition = Exposition()
-    for router in (operations.router, clusters.router, waves.router, audit.router):
+    for router in (
+        operations.router,
+        clusters.router,
+        waves.router,
+        audit.router,
+        discovery.router,
+    ):
         app.include_router(router)
     problems.install(app)
     app.add_middleware(Guard, auth=auth, open_reads=open_reads)

@@ -19,11 +19,18 @@ _ALWAYS_CONFIGURED: Final = (
     EvidenceGroup.QUORUM,
 )
 
+ROUTING_LABELS: Final = ("env", "team")
+"""Labels of the fleet file that alerts are routed by; empty when a cluster has none."""
+
 _ANSWERS: Final = {True: "yes", False: "no", None: "unknown"}
 
 
 def add_cluster(families: Families, name: str, view: ClusterView) -> None:
     """Every series of a cluster; those that would claim to know what nobody saw are left out."""
+    labels = view.config.labels
+    families.add(
+        "healthd_cluster_info", 1, name, *(labels.get(label, "") for label in ROUTING_LABELS)
+    )
     report = view.report
     health_class = HealthClass.UNKNOWN if report is None else report.health_class
     for each in HealthClass:
@@ -33,8 +40,7 @@ def add_cluster(families: Families, name: str, view: ClusterView) -> None:
         families.add("healthd_snapshot_timestamp_seconds", at, name, source)
     for source, seconds in view.durations.items():
         families.add("healthd_collect_duration_seconds", seconds, name, source)
-    if view.snapshot is not None:
-        add_sources(families, name, view.snapshot)
+    add_sources(families, view.config, view.snapshot)
     if report is None:
         return
     _add_findings(families, name, report)

@@ -42,6 +42,13 @@ def _info(name: str, text: str, *labels: str) -> MetricSpec:
 
 METRICS: Final[tuple[MetricSpec, ...]] = (
     _info("healthd_build_info", "The version that runs; always 1.", "version", "python"),
+    _info(
+        "healthd_cluster_info",
+        "The labels env and team of a cluster in the fleet file, to route alerts by; always 1.",
+        CLUSTER,
+        "env",
+        "team",
+    ),
     _gauge("healthd_health_index", "Health Index of a cluster, 0 to 100.", CLUSTER),
     _gauge("healthd_health_index_lower", "Lowest value that the index may really have.", CLUSTER),
     _gauge("healthd_health_index_upper", "Highest value that the index may really have.", CLUSTER),

@@ -21,6 +21,7 @@ from support.daemon import (
     wave_state,
 )
 
+from healthd.config.source_rest import RestConfig
 from healthd.serve.metric_names import METRICS
 from healthd.serve.metrics import Exposition, FleetCollector, observe
 from healthd.waves.state import WaveStatus
@@ -121,6 +122,14 @@ def test_mirrors_connectors_and_registries_have_series(full: InMemoryDaemon) -> 
     assert seen.count("mirrors") == 1
 
 
+def test_a_source_that_never_told_anything_has_the_timestamp_0(daemon: InMemoryDaemon) -> None:
+    view = cluster_view("payments")
+    config = replace(view.config, schema_registry=RestConfig(urls=("http://r1:8081",)))
+    daemon.views["payments"] = replace(view, config=config)
+    labels = {"kafka_cluster": "payments", "source": "schemaRegistry"}
+    assert (labels, 0.0) in series(daemon, "healthd_snapshot_timestamp_seconds")
+
+
 def test_every_metric_of_the_table_has_a_series(full: InMemoryDaemon) -> None:
     seen = {family.name for family in FleetCollector(observe(full)).collect() if family.samples}
     assert seen == {family_name(spec.name, spec.kind) for spec in METRICS}
@@ -205,9 +214,13 @@ def test_before_metadata_was_seen_there_is_no_number_but_what_is_known(
     daemon.views = {"dark": unseen_view(), "began": cluster_view("began", unseen)}
     for name in daemon.views:
         assert names_of_cluster(daemon, name) - {"healthd_collect_duration_seconds"} == {
+            "healthd_cluster_info",
             "healthd_health_class",
             "healthd_completeness_ratio",
             "healthd_snapshot_timestamp_seconds",
+            "healthd_routing_verdict",
+            "healthd_routing_weight_percent",
+            "healthd_routing_transitions_total",
         }
     assert (
         {"kafka_cluster": "dark", "source": "metadata"}, 0.0,
@@ -349,3 +362,13 @@ def test_a_tenant_has_an_index_and_one_series_a_class(full: InMemoryDaemon) -> N
         if labels["kafka_cluster"] == "payments"
     }
     assert classes == {"OK": 1.0, "WARN": 0.0, "CRIT": 0.0, "UNKNOWN": 0.0}
+
+
+def test_a_cluster_tells_the_labels_that_alerts_are_routed_by(daemon: InMemoryDaemon) -> None:
+    view = cluster_view()
+    config = replace(view.config, labels={"env": "prod", "team": "orders", "tier": "1"})
+    daemon.views = {"payments": replace(view, config=config), "dark": unseen_view()}
+    assert series(daemon, "healthd_cluster_info") == [
+        ({"kafka_cluster": "payments", "env": "prod", "team": "orders"}, 1.0),
+        ({"kafka_cluster": "dark", "env": "test", "team": ""}, 1.0),
+    ]
