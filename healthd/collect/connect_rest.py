@@ -5,8 +5,9 @@ for the states; so workers that are gone are seen, and a frozen one costs one ti
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from healthd.collect.connect_words import ConnectorSeen, TaskSeen
@@ -17,11 +18,13 @@ from healthd.config.source_connect import ConnectConfig
 STATES_ATTEMPTS: Final = 2
 """One worker may go just after its name card."""
 STATUS: Final = "connectors?expand=status"
-STATUS_AND_INFO: Final = "connectors?expand=status&expand=info"
-_ALIASES: Final = {
-    "source.cluster.alias": "source",
-    "target.cluster.alias": "target",
-}
+INFO: Final = "connectors?expand=info"
+ALIASES_SECONDS: Final = 600.0
+"""Aliases are read again so often, and whenever there is a connector of another name."""
+_ALIAS_KEYS: Final = ("source.cluster.alias", "target.cluster.alias")
+
+Aliases = tuple[str | None, str | None]
+"""MirrorMaker's aliases of source and target; None for connectors that have none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,13 @@ class ConnectSeen:
 class ConnectRest:
     """One Connect cluster, with one HTTP client for its life."""
 
-    def __init__(self, config: ConnectConfig, *, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        config: ConnectConfig,
+        *,
+        timeout_seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         """Ask nothing yet.
 
         Raises:
@@ -55,7 +64,10 @@ class ConnectRest:
         """
         self.config = config
         self._client = RestClient(RestAccess.of(config.rest), timeout_seconds=timeout_seconds)
+        self._clock = clock
         self._last_url: str | None = None
+        self._aliases: dict[str, Aliases] = {}
+        self._aliases_at: float | None = None
 
     async def read(self, *, with_aliases: bool = False) -> ConnectSeen:
         """Who is there and what runs. Never raises.
@@ -72,10 +84,9 @@ class ConnectRest:
         error: RestError | None = None
         for url in there[:STATES_ATTEMPTS]:
             try:
-                answer = await self._client.json(
-                    f"{url}/{STATUS_AND_INFO if with_aliases else STATUS}"
-                )
-                connectors = tuple(connectors_of(answer))
+                connectors = tuple(connectors_of(await self._client.json(f"{url}/{STATUS}")))
+                if with_aliases:
+                    connectors = await self._with_aliases(url, connectors)
             except RestError as problem:
                 error = problem
                 continue
@@ -95,6 +106,25 @@ class ConnectRest:
     async def aclose(self) -> None:
         """Let go of the connections; may be called twice."""
         await self._client.aclose()
+
+    async def _with_aliases(
+        self, url: str, connectors: tuple[ConnectorSeen, ...]
+    ) -> tuple[ConnectorSeen, ...]:
+        names, now = {one.name for one in connectors}, self._clock()
+        at = self._aliases_at
+        if at is None or now - at >= ALIASES_SECONDS or not names <= self._aliases.keys():
+            # Configurations may be large: they are not asked for with every look.
+            found = aliases_of(await self._client.json(f"{url}/{INFO}"))
+            self._aliases = {name: found.get(name, (None, None)) for name in names}
+            self._aliases_at = now
+        return tuple(
+            replace(
+                one,
+                source_alias=self._aliases[one.name][0],
+                target_alias=self._aliases[one.name][1],
+            )
+            for one in connectors
+        )
 
     async def _worker(self, url: str) -> WorkerSeen:
         try:
@@ -120,19 +150,28 @@ def connectors_of(answer: Any) -> Iterator[ConnectorSeen]:
         status = entry.get("status") if isinstance(entry, dict) else None
         # A connector that was made or deleted a moment ago has no status yet, or no more.
         if isinstance(status, dict):
-            yield _connector(name, status, entry.get("info"))
+            yield _connector(name, status)
 
 
-def _connector(name: str, status: Mapping[str, Any], info: Any) -> ConnectorSeen:
+def aliases_of(answer: Any) -> dict[str, Aliases]:
+    """MirrorMaker's aliases in an answer to `GET /connectors?expand=info`, by connector.
+
+    Nothing else of a configuration is looked at.
+    """
+    found: dict[str, Aliases] = {}
+    for name, entry in answer.items() if isinstance(answer, dict) else ():
+        info = entry.get("info") if isinstance(entry, dict) else None
+        config = info.get("config") if isinstance(info, dict) else None
+        if isinstance(config, dict):
+            source, target = (_text(config.get(key)) for key in _ALIAS_KEYS)
+            found[name] = source, target
+    return found
+
+
+def _connector(name: str, status: Mapping[str, Any]) -> ConnectorSeen:
     own = status.get("connector")
     own = own if isinstance(own, dict) else {}
     tasks = status.get("tasks")
-    config = info.get("config") if isinstance(info, dict) else None
-    aliases = (
-        {word: str(config[key]) for key, word in _ALIASES.items() if key in config}
-        if isinstance(config, dict)
-        else {}
-    )
     return ConnectorSeen(
         name=name,
         kind=_text(status.get("type")) or "unknown",
@@ -149,8 +188,6 @@ def _connector(name: str, status: Mapping[str, Any], info: Any) -> ConnectorSeen
             for task in (tasks if isinstance(tasks, list) else [])
             if isinstance(task, dict) and type(task.get("id")) is int
         ),
-        source_alias=aliases.get("source"),
-        target_alias=aliases.get("target"),
     )
 
 

@@ -62,6 +62,8 @@ class MirrorSource:
             for one in connects
             if one.name in used
         }
+        # Where the fleet file names all connectors, no configuration is ever asked for.
+        self._by_alias = {mirror.connect for mirror in mirrors if not mirror.connectors}
         self._pages = RestClient(timeout_seconds=limit, max_bytes=MAX_PAGE_BYTES)
         self._heartbeats = HeartbeatReader(target)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"healthd-mirrors-{target.name}")
@@ -136,7 +138,10 @@ class MirrorSource:
 
     async def _read_connectors(self) -> Mapping[str, tuple[ConnectorSeen, ...] | None]:
         seen = await asyncio.gather(
-            *(connect.read(with_aliases=True) for connect in self._connects.values())
+            *(
+                connect.read(with_aliases=name in self._by_alias)
+                for name, connect in self._connects.items()
+            )
         )
         return {name: one.connectors for name, one in zip(self._connects, seen, strict=True)}
 

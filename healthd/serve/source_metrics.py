@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from healthd.config.fleet import ClusterConfig
 from healthd.health.side.sections import number_in, objects_in, text_in
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
@@ -12,9 +13,21 @@ _NO_TIME: Final = 0.0
 """Never seen, so that an alert on the age fires."""
 
 
-def add_sources(families: Families, name: str, snapshot: ClusterSnapshot) -> None:
-    """The series of every further source that has told anything."""
-    extra = snapshot.extra or {}
+def add_sources(
+    families: Families, config: ClusterConfig, snapshot: ClusterSnapshot | None
+) -> None:
+    """The series of every further source; of one that never told anything, that it never did."""
+    name = config.name
+    extra = {} if snapshot is None else snapshot.extra or {}
+    for source, is_configured in (
+        ("connectors", bool(config.connect)),
+        ("mirrors", bool(config.mirrors)),
+        ("schemaRegistry", config.schema_registry is not None),
+    ):
+        if is_configured and source not in extra:
+            families.add("healthd_snapshot_timestamp_seconds", _NO_TIME, name, source)
+    if snapshot is None:
+        return
     for source, section in extra.items():
         age = number_in(section, "ageSeconds")
         # The probe is a group of evidence too, and told as such.

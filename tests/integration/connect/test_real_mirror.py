@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import urllib.request
+
 import pytest
 from support.connect_worker import FILE_SINK
 from support.mirrored import MAX_BEHIND_SECONDS, Look, Mirror, Seen, until
 
+from healthd.collect.dialect_mirror import FAMILIES
 from healthd.model.codes import Severity
 
 
@@ -27,6 +30,19 @@ async def test_a_flow_that_keeps_up_is_ready_and_says_how_far_it_is_behind(
     assert seen.connect["down"] is False
     assert seen.connect["workers"][0]["version"] == "4.1.0"
     assert seen.connect["connectorStates"]["RUNNING"] >= 3
+
+
+def test_the_shipped_rules_yield_what_is_read_and_nothing_more(mirror: Mirror) -> None:
+    with urllib.request.urlopen(mirror.worker.page) as page:
+        lines = page.read().decode().splitlines()
+    names = {line.partition("{")[0] for line in lines if line.startswith("kafka_")}
+    assert names == {
+        *(family for family in FAMILIES if "mirror_mirrorsource" in family),
+        *(
+            f"kafka_connect_worker_connector_{state}_task_count"
+            for state in ("failed", "paused", "running", "total", "unassigned")
+        ),
+    }
 
 
 async def test_a_failed_task_is_named_with_its_error_until_it_is_restarted(

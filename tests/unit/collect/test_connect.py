@@ -112,16 +112,30 @@ async def test_aliases_are_all_that_is_kept_of_a_configuration() -> None:
         "target.cluster.alias": "west",
         "source.cluster.sasl.jaas.config": "password=hunter2",
     }
-    answer = {"mm": {**status("RUNNING"), "info": {"config": config}}}
-    async with serving(worker(answer)) as url:
+    answer = {"mm": {**status("RUNNING"), "info": {"config": config}}, "x": status("RUNNING")}
+    asked: list[str] = []
+    now = 0.0
+    async with serving(worker(answer, asked)) as url:
         rest = ConnectRest(
-            ConnectConfig(name="etl", rest=RestConfig(urls=(url,))), timeout_seconds=5
+            ConnectConfig(name="etl", rest=RestConfig(urls=(url,))),
+            timeout_seconds=5,
+            clock=lambda: now,
         )
-        seen = await rest.read(with_aliases=True)
+        seen = [await rest.read(with_aliases=True), await rest.read(with_aliases=True)]
+        # Large as they may be, configurations are asked for again only now and then.
+        assert asked.count("/connectors?expand=info") == 1
+        now = 600.0
+        seen.append(await rest.read(with_aliases=True))
+        answer["new"] = status("RUNNING")
+        seen.append(await rest.read(with_aliases=True))
+        assert asked.count("/connectors?expand=info") == 3
         await rest.aclose()
-    assert seen.connectors is not None
-    assert (seen.connectors[0].source_alias, seen.connectors[0].target_alias) == ("east", "west")
+    for one in seen:
+        assert one.connectors is not None
+        aliases = {each.name: (each.source_alias, each.target_alias) for each in one.connectors}
+        assert (aliases["mm"], aliases["x"]) == (("east", "west"), (None, None))
     assert "hunter2" not in repr(seen)
+    assert "hunter2" not in repr(vars(rest))
 
 
 async def test_any_worker_answers_for_all(unused_tcp_port: int) -> None:
