@@ -1,8 +1,8 @@
 """kafka-python's client, made to say why it cannot connect.
 
 Its bootstrap tries again until its limit and then says only that it ran out of time; what each
-attempt died of is in its log. Here the last reason is kept, and a refusal of our credentials ends
-the bootstrap at once: to try a wrong password again and again locks accounts.
+attempt died of is in its log. Here the last reason is kept, and who has refused our credentials is
+not tried again: wrong passwords lock accounts.
 
 With `wire` this is all that touches kafka-python's connection manager, which has no public name.
 """
@@ -77,12 +77,25 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # As above.
     telling_error: Exception | None = None
     """The last TLS error or refusal that a connection died of; silence tells nothing."""
 
+    def __init__(self, net: Any, **configs: Any) -> None:
+        super().__init__(net, **configs)
+        self._refused_by: set[Any] = set()
+
     def get_connection(self, node_id: Any, **options: Any) -> Any:
-        if not self.bootstrapped and isinstance(self.telling_error, REFUSALS):
-            raise self.telling_error
+        if not self.bootstrapped:
+            self._give_up(node_id)
         connection = super().get_connection(node_id, **options)
-        connection.init_future.add_errback(self._note)
+        connection.init_future.add_errback(lambda error: self._note(node_id, error))
         return connection
+
+    def _give_up(self, node_id: Any) -> None:
+        """Raise when nobody is left to try, or when this one has refused us already."""
+        everybody = {server.node_id for server in self.cluster.bootstrap_brokers()}
+        has_none = isinstance(self.telling_error, AccessError)
+        if self.telling_error is not None and (has_none or everybody <= self._refused_by):
+            raise self.telling_error
+        if node_id in self._refused_by:
+            raise kafka_errors.NodeNotReadyError(node_id)
 
     async def _build_transport(self, node: Any, timeout_at: Any = None) -> Any:
         try:
@@ -93,10 +106,12 @@ class _Manager(KafkaConnectionManager):  # type: ignore[misc]  # As above.
                 raise error.__context__ from None
             raise
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, node_id: Any, error: Exception) -> None:
         found = tls_error(error) or error
         if isinstance(found, (ssl.SSLError, *REFUSALS)):
             self.telling_error = found
+        if isinstance(found, REFUSALS):
+            self._refused_by.add(node_id)
 
 
 class _NetClient(KafkaNetClient):  # type: ignore[misc]  # As above.
@@ -135,6 +150,11 @@ class Client(KafkaAdminClient):  # type: ignore[misc]  # As above.
     def manager(self) -> Any:
         """The connection manager."""
         return self._manager
+
+    @property
+    def broker_count(self) -> int:
+        """How many brokers it knows of, one at least."""
+        return max(1, len(self._manager.cluster.brokers()))
 
 
 def connected(target: ClusterTarget, *, bootstrap_seconds: float) -> Client:

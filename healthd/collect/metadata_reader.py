@@ -76,7 +76,7 @@ class MetadataReader:
             if error.reason in RENEWABLE:
                 return _refused(error)
             return self._through_librdkafka(previous, ATTEMPTS - 1)
-        problems: list[str] = []
+        problems: dict[int, WireError] = {}
         for node in nodes:
             if self._clock() - began > (ATTEMPTS - 1) * limit + limit / 2:
                 break
@@ -87,9 +87,7 @@ class MetadataReader:
             except DecodeError as error:
                 return self._unreadable(previous, node, error)
             except WireError as error:
-                if error.reason in RENEWABLE:
-                    return _refused(error)
-                problems.append(f"broker {node} {error.detail}")
+                problems[node] = error
                 continue
             self._good = node
             self._let_go_of_librdkafka()
@@ -140,20 +138,24 @@ class MetadataReader:
         return self._resting(previous, detail, ATTEMPTS - 1)
 
     def _nobody(
-        self, previous: Mapping[str, Topic], problems: list[str], spent: float
+        self, previous: Mapping[str, Topic], problems: Mapping[int, WireError], spent: float
     ) -> MetadataSeen | SourceFailure:
         """No known broker answered: perhaps they have other addresses now."""
+        shut_out = [error for error in problems.values() if error.reason in RENEWABLE]
+        if shut_out:
+            return _refused(shut_out[0])
         if spent < self._target.attempt_seconds * ATTEMPTS * 0.9:
             found = self._through_librdkafka(previous, ATTEMPTS - 1)
             if isinstance(found, MetadataSeen):
                 self._wire.close()
             return found
         self._wire.refresh()
+        told = "; ".join(f"broker {node} {error.detail}" for node, error in problems.items())
         return SourceFailure(
             source=Source.METADATA,
             origin=Origin.OURS,
             reason=FailureReason.TIMEOUT,
-            detail=f"No metadata: {'; '.join(problems)}.",
+            detail=f"No metadata: {told}.",
         )
 
     def _through_librdkafka(

@@ -68,6 +68,8 @@ class WireClient:
         self._target = target
         self._bootstrap_seconds = bootstrap_seconds or 2 * target.attempt_seconds
         self._client: Any = None
+        self._shut_out = 0
+        """How often in a row we were not let in."""
 
     def brokers(self) -> tuple[int, ...]:
         """The ids of the brokers that the client knows of, in order."""
@@ -87,7 +89,13 @@ class WireClient:
             # The request's own limit does not run while the connection is being made.
             return await manager.wait_for(future, round(limit * 1000) + 100)
 
-        return self._run(ask())
+        try:
+            answer = self._run(ask())
+        except WireError as error:
+            self._count([error])
+            raise
+        self._count([answer])
+        return answer
 
     def send_all(self, requests: Mapping[KeyT, tuple[int, Any]]) -> dict[KeyT, Any]:
         """The answer, or the `WireError`, to each (broker, request), all asked at one time."""
@@ -108,7 +116,9 @@ class WireClient:
             }
             return {key: await future for key, future in asked.items()}
 
-        return dict(self._run(ask()))
+        answers: dict[KeyT, Any] = self._run(ask())
+        self._count(answers.values())
+        return answers
 
     def refresh(self) -> None:
         """Ask the client to look again at which brokers there are."""
@@ -121,8 +131,19 @@ class WireClient:
         if client is not None:
             client.close()
 
+    def _count(self, answers: Iterable[Any]) -> None:
+        for answer in answers:
+            if not isinstance(answer, WireError):
+                self._shut_out = 0
+            elif answer.reason in RENEWABLE:
+                self._shut_out += 1
+
     def _manager(self) -> Any:
+        if self._client is not None and self._shut_out >= self._client.broker_count:
+            # Nobody lets us in any more: what was renewed on disk counts for a new client only.
+            self.close()
         if self._client is None:
+            self._shut_out = 0
             try:
                 self._client = connected(self._target, bootstrap_seconds=self._bootstrap_seconds)
             except _TROUBLE as error:
@@ -138,11 +159,7 @@ class WireClient:
         try:
             return manager.run(once)
         except _TROUBLE as error:
-            found = self._meaning(error)
-            if found.reason in RENEWABLE:
-                # Whatever is renewed on disk counts from the next connection on.
-                self.close()
-            raise found from None
+            raise self._meaning(error) from None
 
     def _meaning(self, error: Exception) -> WireError:
         """The error with what only those know who know how we connect."""
@@ -162,7 +179,7 @@ class WireClient:
 
 _TROUBLE: Final = (kafka_errors.KafkaError, AccessError, OSError, ValueError)
 RENEWABLE: Final = frozenset({FailureReason.AUTHENTICATION, FailureReason.TLS})
-"""What others say no more of: no client gets in with these credentials or certificates."""
+"""Not let in: with these credentials, certificates and files it stays so."""
 
 _KINDS: Final = (
     (kafka_errors.SaslAuthenticationFailedError, FailureReason.AUTHENTICATION, Origin.OURS),

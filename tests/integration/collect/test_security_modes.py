@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -335,6 +336,58 @@ async def test_not_getting_in_has_the_right_reason(
     codes = {check.code for check in evaluate(collected.snapshot).checks}
     assert not codes & {CheckCode.BROKER_DOWN, CheckCode.UNREACHABLE}
     assert_no_secret(caplog, collected, config)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize(
+    ("listeners", "security"),
+    [
+        pytest.param(("EXPIRED", "TLS"), TLS, id="an expired certificate"),
+        pytest.param(("SCRAM256", "PLAINTLS"), of("plain").security, id="another mechanism"),
+    ],
+)
+async def test_one_listener_that_does_not_let_us_in_is_passed_over(
+    kafka: SecureKafka, config_of: ConfigOf, listeners: tuple[str, str], security: str
+) -> None:
+    bad, good = listeners
+    config = config_of(Mode(name="both", listener=good, security=security))
+    servers = (kafka.bootstrap(bad), *config.bootstrap_servers)
+    for _ in range(4):
+        assert_whole(await snapshot_of_cluster(replace(config, bootstrap_servers=servers)))
+
+
+@pytest.mark.prove
+async def test_a_certificate_that_was_renewed_on_disk_counts_in_the_next_round(
+    kafka: SecureKafka, config_of: ConfigOf
+) -> None:
+    def renew(name: str) -> None:
+        for kind in ("pem", "key"):
+            shutil.copy(kafka.folder / f"{name}.{kind}", kafka.folder / f"own.{kind}")
+
+    renew("expired-client")
+    security = f"{TLS}, certFile: DIR/own.pem, keyFile: DIR/own.key"
+    config = config_of(Mode(name="own", listener="MTLS", security=security))
+    collector = ClusterCollector(ClusterTarget.of(config, interval_seconds=4))
+    try:
+        assert (await collector.collect()).failures
+        renew("client")
+        collected = await collector.collect()
+    finally:
+        await collector.aclose()
+    assert collected.failures == ()
+    assert_whole(collected.snapshot)
+
+
+@pytest.mark.prove
+async def test_a_wrong_password_is_tried_once_by_each_client_in_a_round(
+    kafka: SecureKafka, config_of: ConfigOf
+) -> None:
+    config = config_of(replace(of("scram-sha-512"), security=wrong(of("scram-sha-512").security)))
+    before = kafka.cluster.logs.count("Failed authentication with")
+    await rounds(config, await known_snapshot(kafka), 3)
+    tried = kafka.cluster.logs.count("Failed authentication with") - before
+    # Metadata, and everything else: two clients, whatever librdkafka would have done.
+    assert 1 <= tried <= 2 * 3
 
 
 async def known_snapshot(kafka: SecureKafka) -> ClusterSnapshot:

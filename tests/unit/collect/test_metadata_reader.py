@@ -26,6 +26,7 @@ STATE = State(topics={"orders": (Row(id=0, leader=1, replicas=(1, 2), isr=(1, 2)
 GOOD = as_bytes(STATE, 13)
 TIMED_OUT = WireError(FailureReason.TIMEOUT, Origin.OURS, "timed out")
 REFUSED = WireError(FailureReason.REFUSED, Origin.THEIRS, "refused")
+EXPIRED = WireError(FailureReason.TLS, Origin.THEIRS, "the certificate has expired")
 THROUGH_LIBRDKAFKA = MetadataSeen(answered_by=9, brokers={}, topics=(), partition_count=0)
 
 
@@ -124,6 +125,20 @@ def test_two_frozen_brokers_are_a_round_without_metadata() -> None:
 def test_brokers_that_refuse_at_once_cost_no_attempt() -> None:
     scene = Scene({1: REFUSED, 2: REFUSED, 3: REFUSED, 4: GOOD})
     assert seen(scene.reader().read({})).answered_by == 4
+
+
+def test_a_broker_that_does_not_let_us_in_is_passed_over() -> None:
+    scene = Scene({1: EXPIRED, 2: GOOD})
+    assert seen(scene.reader().read({})).answered_by == 2
+
+
+def test_when_nobody_lets_us_in_librdkafka_is_not_asked_for_it_knows_less() -> None:
+    for scene in (Scene({1: REFUSED, 2: EXPIRED}), Scene(bootstrap=EXPIRED)):
+        found = scene.reader().read({})
+        assert isinstance(found, SourceFailure)
+        assert (found.reason, found.origin) == (FailureReason.TLS, Origin.THEIRS)
+        assert found.detail == "No metadata: the certificate has expired."
+        assert scene.others == []
 
 
 def test_a_broker_that_was_not_believed_is_left_for_the_next_going_round() -> None:
