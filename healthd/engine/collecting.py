@@ -1,7 +1,7 @@
 """Collecting and judging one cluster: one loop each, so that a slow one delays nobody."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import structlog
@@ -13,6 +13,7 @@ from healthd.engine.clock import Clock
 from healthd.engine.judging import Judge, Judged
 from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView
+from healthd.health.checks import Finding
 from healthd.health.history import NO_HISTORY, History
 from healthd.health.history_json import taken_out
 from healthd.health.index import HealthReport
@@ -32,9 +33,17 @@ class Published:
     """What the snapshots so far leave for the next one."""
     began: float
     """Monotonic time at which the collection began."""
+    is_news: bool = True
+    """Something was collected; else these are old values, as old as they are now."""
 
 
 Listener = Callable[[str, Published], None]
+
+
+def no_findings(cluster: str) -> Iterable[Finding]:
+    """Nobody has anything to say of a cluster."""
+    del cluster
+    return ()
 
 
 class ClusterLoop:
@@ -49,6 +58,7 @@ class ClusterLoop:
         clock: Clock,
         totals: Totals,
         listener: Listener,
+        standing: Callable[[str], Iterable[Finding]] = no_findings,
     ) -> None:
         self.config = config
         self.source = source
@@ -58,6 +68,7 @@ class ClusterLoop:
         self._clock = clock
         self._totals = totals
         self._listener = listener
+        self._standing = standing
         self._lock = asyncio.Lock()
         self._limit: asyncio.Timeout | None = None
         self._is_sweeping = False
@@ -153,7 +164,7 @@ class ClusterLoop:
         began = self._clock.monotonic()
         snapshot, self._history = taken_out(snapshot)
         judged = await asyncio.to_thread(self._judge_of.judge, snapshot, self._history, self._away)
-        self._publish(snapshot, judged, began, {})
+        self._publish(snapshot, judged, began, {}, is_news=False)
 
     def set_away(self, away: frozenset[int]) -> None:
         """Say which brokers a wave has in flight: the index without them is published, too."""
@@ -170,12 +181,17 @@ class ClusterLoop:
             return
         try:
             judged = await asyncio.to_thread(
-                self._judge_of.judge, older, self._history, self._away, is_news=False
+                self._judge_of.judge,
+                older,
+                self._history,
+                self._away,
+                standing=tuple(self._standing(self.config.name)),
+                is_news=False,
             )
         except Exception:
             log.exception("judging_broke", cluster=self.config.name)
             return
-        self._publish(older, judged, began, {})
+        self._publish(older, judged, began, {}, is_news=False)
 
     async def _judge(self, collected: Collected, began: float) -> bool:
         """Judge and publish; false when that broke, which is counted like a lost collection."""
@@ -188,6 +204,7 @@ class ClusterLoop:
                 self._history,
                 self._away,
                 collected.failures,
+                standing=tuple(self._standing(self.config.name)),
             )
         except Exception as error:
             log.exception("judging_broke", cluster=self.config.name)
@@ -218,6 +235,8 @@ class ClusterLoop:
         judged: Judged,
         began: float,
         durations: dict[str, float],
+        *,
+        is_news: bool = True,
     ) -> None:
         if self._has_closed():
             return
@@ -249,6 +268,7 @@ class ClusterLoop:
                     report=judged.report,
                     history=judged.history,
                     began=began,
+                    is_news=is_news,
                 ),
             )
         except Exception:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from healthd.collect.observation import SourceFailure
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.collector_checks import further_checks
+from healthd.health.checks import Finding, check_of
 from healthd.health.counterfactual import index_without
 from healthd.health.history import History
 from healthd.health.index import HealthReport, evaluate
@@ -49,6 +50,7 @@ class Judge:
         away: frozenset[int],
         failures: Iterable[SourceFailure] = (),
         *,
+        standing: Iterable[Finding] = (),
         is_news: bool = True,
     ) -> Judged:
         """The judgement of the next snapshot.
@@ -58,6 +60,7 @@ class Judge:
             history: What the snapshots before left.
             away: The nodes that a wave has in flight.
             failures: What could not be read.
+            standing: What the fleet's guards tell of this cluster.
             is_news: Something was collected; else the values are old ones, a little older.
         """
         scoring = self._config.scoring
@@ -66,7 +69,10 @@ class Judge:
             snapshot,
             scoring,
             history=history,
-            further=further_checks(snapshot, failures, scoring),
+            further=(
+                *further_checks(snapshot, failures, scoring),
+                *(check_of(finding, scoring.bands) for finding in standing),
+            ),
             rack_loss=Severity.WARN if self._config.tolerate == "rack" else Severity.INFO,
         )
         without = report.health_index

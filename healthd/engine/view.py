@@ -10,10 +10,14 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from healthd.config.fleet import ClusterConfig
+from healthd.engine.route_table import Answer
 from healthd.health.index import HealthReport
 from healthd.health.losses import Loss
+from healthd.health.scoring import RoutingScoring
 from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.routing.fleet import FleetRouting
+from healthd.routing.verdict import Forced
 from healthd.waves.state import WaveState
 
 
@@ -110,6 +114,43 @@ class Counters(Protocol):
         """Ended waves by outcome."""
 
 
+class RoutingView(Protocol):
+    """The routing as HTTP sees it; reads answer from memory."""
+
+    @property
+    def fleet(self) -> FleetRouting:
+        """The verdicts as they stand."""
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether verdicts take nobody out."""
+
+    @property
+    def answers(self) -> Mapping[str, Answer]:
+        """What every profile resolves to now, by its name."""
+
+    @property
+    def transitions(self) -> Mapping[tuple[str, str], int]:
+        """How often clusters moved, by cluster and state."""
+
+    @property
+    def lost_events(self) -> int:
+        """Transitions that were never written."""
+
+    def numbers(self, cluster: str) -> RoutingScoring:
+        """The routing numbers of a cluster."""
+
+    async def wait(self, profile: str, etag: str, seconds: float) -> Answer | None:
+        """The profile's answer once it is another one, or when time is up; None: no such one."""
+
+    async def force(self, cluster: str, forced: Forced | None, *, by: str, reason: str) -> None:
+        """Set or take back an operator's word; it is on disk when this returns.
+
+        Raises:
+            StoreError: it could not be written; nothing has changed.
+        """
+
+
 class Daemon(Protocol):
     """The running daemon as HTTP sees it. Every method may be called on the event loop.
 
@@ -135,6 +176,10 @@ class Daemon(Protocol):
 
     def clusters(self) -> Mapping[str, ClusterView]:
         """Every cluster of the fleet file by name."""
+
+    @property
+    def router(self) -> RoutingView:
+        """Verdicts, and what profiles resolve to."""
 
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What `healthd doctor` prints of it, looked at now: this one waits for Kafka."""

@@ -249,6 +249,18 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         action="Look at its disk, its garbage collection, its request queue and its network. Move "
         "its leaders away if it stays so.",
     ),
+    CheckCode.FLEET_PANIC: _of_cluster(
+        "it would be taken out of routing, but is the last member of {detail}",
+        "Clients of these profiles are still sent to it, though it serves them badly: there is "
+        "nowhere better.",
+        "Bring back another member of the profile, or this cluster, first of all.",
+    ),
+    CheckCode.MONITOR_SUSPECT: _of_cluster(
+        "{detail} clusters turned unknown or unreachable at once",
+        "So many clusters rarely fail together: healthd's own network is in doubt, and every "
+        "routing verdict is frozen.",
+        "Look at healthd's host, network and DNS before you look at the clusters.",
+    ),
     CheckCode.COLLECTOR_AUTH: _of_cluster(
         "healthd may not read everything{detail}",
         "What it may not read is not known: completeness falls and the gate is closed.",

@@ -177,6 +177,29 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         "instance",
     ),
     _gauge(
+        "healthd_routing_verdict",
+        "1 for the routing verdict of a cluster, 0 for the others.",
+        CLUSTER,
+        "verdict",
+    ),
+    _gauge(
+        "healthd_routing_weight_percent",
+        "Share of its load that a cluster is advised to get, 0 to 100.",
+        CLUSTER,
+    ),
+    _counter(
+        "healthd_routing_transitions_total",
+        "Moves of a cluster's routing state, by where it went.",
+        CLUSTER,
+        "to",
+    ),
+    _gauge("healthd_routing_dry_run", "1 when verdicts are shown and take nobody out."),
+    _gauge(
+        "healthd_monitor_suspect",
+        "1 when so many clusters turned unknown at once that every verdict is frozen.",
+    ),
+    _counter("healthd_events_lost_total", "Routing transitions that could never be written."),
+    _gauge(
         "healthd_wave_state",
         "1 for the state that a wave is in, 0 for the others.",
         "wave",

@@ -12,7 +12,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 
 from healthd import __version__
-from healthd.engine.view import ClusterView, Daemon, WaveView
+from healthd.engine.view import ClusterView, Daemon, RoutingView, WaveView
+from healthd.routing.verdict import RoutingState, Verdict
 from healthd.serve.cluster_metrics import add_cluster, add_profile
 from healthd.serve.metric_names import Families
 from healthd.serve.metric_text import ClusterTexts, Lines, page_of
@@ -21,6 +22,17 @@ from healthd.waves.state import WaveStatus
 
 BUCKETS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 """A phase of a restart takes from a second to the recovery time-out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterRouting:
+    """One cluster's verdict as it stands."""
+
+    cluster: str
+    verdict: Verdict
+    weight_percent: float
+    transitions: Mapping[str, int]
+    """By the state that it moved to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +47,10 @@ class Observed:
     restart_seconds: Mapping[str, tuple[float, ...]]
     loop_ticks: Mapping[str, float]
     deployments: Mapping[str, int]
+    routing: tuple["ClusterRouting", ...]
+    is_routing_dry_run: bool
+    is_monitor_suspect: bool
+    lost_events: int
     is_config_good: bool
     config_read_at: float
 
@@ -66,8 +82,24 @@ def observe(daemon: Daemon) -> Observed:
         restart_seconds={phase: tuple(all_) for phase, all_ in counters.restart_seconds.items()},
         loop_ticks=dict(counters.loop_ticks),
         deployments=dict(counters.deployments),
+        routing=tuple(_routing(daemon.router, name) for name in clusters),
+        is_routing_dry_run=daemon.router.is_dry_run,
+        is_monitor_suspect=daemon.router.fleet.is_suspect,
+        lost_events=daemon.router.lost_events,
         is_config_good=is_config_good,
         config_read_at=config_read_at,
+    )
+
+
+def _routing(router: RoutingView, cluster: str) -> ClusterRouting:
+    routing = router.fleet.routing(cluster)
+    return ClusterRouting(
+        cluster=cluster,
+        verdict=routing.verdict,
+        weight_percent=routing.weight_percent(router.numbers(cluster)),
+        transitions={
+            state.value: router.transitions.get((cluster, state.value), 0) for state in RoutingState
+        },
     )
 
 
@@ -111,9 +143,24 @@ def _add_others(families: Families, observed: Observed) -> None:
     """What belongs to no cluster alone."""
     families.add("healthd_build_info", 1, __version__, platform.python_version())
     add_profile(families, observed.clusters.values())
+    _add_routing(families, observed)
     for wave in observed.waves:
         _add_wave(families, wave)
     _add_totals(families, observed)
+
+
+def _add_routing(families: Families, observed: Observed) -> None:
+    for found in observed.routing:
+        for verdict in Verdict:
+            families.add(
+                "healthd_routing_verdict", verdict is found.verdict, found.cluster, verdict.value
+            )
+        families.add("healthd_routing_weight_percent", found.weight_percent, found.cluster)
+        for state, many in found.transitions.items():
+            families.add("healthd_routing_transitions_total", many, found.cluster, state)
+    families.add("healthd_routing_dry_run", observed.is_routing_dry_run)
+    families.add("healthd_monitor_suspect", observed.is_monitor_suspect)
+    families.add("healthd_events_lost_total", observed.lost_events)
 
 
 def _add_wave(families: Families, view: WaveView) -> None:

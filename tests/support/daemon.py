@@ -5,7 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from healthd.config.fleet import ClusterConfig, HostConfig, TenantConfig
+from healthd.config.fleet import ClusterConfig, Fleet, HostConfig, TenantConfig
+from healthd.config.profiles import ProfileConfig
+from healthd.engine.clock import Clock
+from healthd.engine.journal import StoreThread
+from healthd.engine.routing import Router
 from healthd.engine.view import (
     ClusterView,
     JournalEntry,
@@ -20,6 +24,7 @@ from healthd.model.parse import snapshot_of
 from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.clean_run import CleanRun
+from healthd.store.memory import MemoryStore
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec import WaveSpec, parse_wave
@@ -174,6 +179,16 @@ class InMemoryCounters:
     deployments: dict[str, int] = field(default_factory=dict)
 
 
+def a_router(
+    clusters: tuple[ClusterConfig, ...],
+    profiles: tuple[ProfileConfig, ...] = (ProfileConfig(name="NAD1700", members=("payments",)),),
+    **changes: Any,
+) -> Router:
+    """The daemon's own router over a store in memory."""
+    fleet = Fleet(clusters=clusters, profiles=profiles, **changes)
+    return Router(fleet, StoreThread(MemoryStore()), Clock(), interval_seconds=15.0)
+
+
 class InMemoryDaemon:
     """Keeps what it is given and does what it is told, at once."""
 
@@ -188,6 +203,7 @@ class InMemoryDaemon:
         self.records: list[dict[str, Any]] = []
         self.examinations: dict[str, dict[str, Any]] = {}
         """By cluster."""
+        self.router = a_router(tuple(view.config for view in self.views.values()))
         self.refusal: OrderRefused | None = None
         """What the next order is refused with."""
 

@@ -144,6 +144,7 @@ async def test_an_order_that_the_daemon_refuses_says_why(
     assert {key: problem[key] for key in facts} == facts
 
 
+OVERRIDES = ["/api/v1/overrides", "/api/v1/overrides/payments/lift"]
 WRITES = [
     "/-/reload",
     "/api/v1/waves",
@@ -156,7 +157,7 @@ WRITES = [
 ]
 
 
-@pytest.mark.parametrize("path", WRITES)
+@pytest.mark.parametrize("path", [*WRITES, *OVERRIDES])
 @pytest.mark.parametrize("header", [None, "Bearer wrong-token-of-length"])
 async def test_a_write_without_the_token_is_refused_before_anything_is_read(
     anybody: httpx2.AsyncClient, daemon: InMemoryDaemon, path: str, header: str | None
@@ -173,7 +174,8 @@ async def test_every_write_of_the_api_is_in_the_table_above(client: httpx2.Async
     document = (await client.get("/openapi.json")).json()
     writes = {path for path, methods in document["paths"].items() if set(methods) - {"get"}}
     verbs = {path.replace("w1", "{wave}").rpartition("/")[0] + "/{verb}" for path in WRITES[3:]}
-    assert writes == {*WRITES[:3], *verbs}
+    named = {path.replace("payments", "{cluster}") for path in OVERRIDES}
+    assert writes == {*WRITES[:3], *verbs, *named}
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/api/v1/clusters", "/openapi.json", "/nope"])
