@@ -26,6 +26,7 @@ from healthd.collect.oidc import fetch_token
 from healthd.collect.tokens import TokenSource
 from healthd.config.fleet import SecurityConfig
 from healthd.config.oauth import OAuthConfig
+from healthd.config.problems import ConfigError
 
 OAUTHBEARER: Final = "OAUTHBEARER"
 
@@ -44,6 +45,8 @@ class Access:
     password: str | None = field(default=None, repr=False)
     tokens: TokenSource | None = field(default=None, repr=False, compare=False)
     """Where OAUTHBEARER gets its tokens, for all clients of the cluster."""
+    security: SecurityConfig | None = field(default=None, repr=False, compare=False)
+    """Where passwords are read again for each new client: one that was changed counts at once."""
 
     @classmethod
     def of(cls, security: SecurityConfig) -> "Access":
@@ -62,6 +65,7 @@ class Access:
             username=security.username,
             password=None if security.password is None else security.password.read(),
             tokens=None if security.oauth is None else _tokens(security.oauth),
+            security=security,
         )
 
     @property
@@ -80,25 +84,30 @@ class Access:
         Raises:
             AccessError: It is not; says what, where and what to do.
         """
+        self._passwords()
         self.tls_context()
         if self.tokens is not None:
             self.tokens.token()
 
     def confluent_config(self) -> dict[str, Any]:
-        """What confluent-kafka's clients need to connect, callbacks included.
+        """What confluent-kafka's clients need to connect, callbacks included; never raises.
 
         A client with `oauth_cb` must be polled now and then, as any client with callbacks.
         """
+        try:
+            password, key_password = self._passwords()
+        except AccessError:
+            password, key_password = self.password, self.key_password
         found = _known(
             {
                 "security.protocol": self.protocol,
                 "ssl.ca.location": _text(self.ca_file),
                 "ssl.certificate.location": _text(self.cert_file),
                 "ssl.key.location": _text(self.key_file),
-                "ssl.key.password": self.key_password,
+                "ssl.key.password": key_password,
                 "sasl.mechanism": self.sasl_mechanism,
                 "sasl.username": self.username,
-                "sasl.password": self.password,
+                "sasl.password": password,
             }
         )
         if self.tokens is not None:
@@ -117,7 +126,7 @@ class Access:
                 "ssl_context": self.tls_context(),
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.username,
-                "sasl_plain_password": self.password,
+                "sasl_plain_password": self._passwords()[0],
             }
         )
 
@@ -143,16 +152,30 @@ class Access:
         return context
 
     def _load_own(self, context: ssl.SSLContext, cert_file: Path) -> None:
+        key_password = self._passwords()[1]
         try:
             # A function, for without a password OpenSSL would ask for one on the terminal.
-            context.load_cert_chain(cert_file, self.key_file, lambda: self.key_password or "")
+            context.load_cert_chain(cert_file, self.key_file, lambda: key_password or "")
         except OSError as error:
             wanted = (
                 "be the certificate in PEM, with the key of keyFile"
-                if self.key_password is None
+                if key_password is None
                 else "fit keyFile, and keyFile the key password"
             )
             raise _unusable("certFile", cert_file, error, wanted) from None
+
+    def _passwords(self) -> tuple[str | None, str | None]:
+        """The user's and the key's, as they are now where a file or the environment has them."""
+        security = self.security
+        if security is None:
+            return self.password, self.key_password
+        try:
+            return (
+                None if security.password is None else security.password.read(),
+                None if security.key_password is None else security.key_password.read(),
+            )
+        except ConfigError as error:
+            raise AccessError(FailureReason.AUTHENTICATION, str(error)) from None
 
     def probing_tls(self) -> ssl.SSLContext | None:
         """A context for asking only whether a listener answers; None for plain connections.

@@ -119,6 +119,9 @@ class MetadataClient:
     def _failure(self, error: KafkaError | None) -> SourceFailure:
         codes = {*self._errors, *([] if error is None else [error.code()])}
         reason, origin, what = self._judged(codes)
+        if reason in {FailureReason.AUTHENTICATION, FailureReason.TLS}:
+            # What was renewed on disk counts for a new client only.
+            self.close()
         servers = ", ".join(self._target.bootstrap_servers)
         told = "" if error is None else f" ({error.str()})"
         return SourceFailure(

@@ -69,6 +69,8 @@ class KafkaLeaderElector:
             future = self._client.elect_leaders(ElectionType.PREFERRED, wanted)
             results = future.result(timeout=timeout_seconds + 1)
         except KafkaException as error:
+            # The next election connects anew, with whatever was renewed meanwhile.
+            self._client = None
             return (str(error.args[0].str()),)
         return tuple(
             f"{each.topic}-{each.partition}: {_text(error)}"

@@ -23,7 +23,7 @@ from healthd.collect.access import Access
 from healthd.collect.admin import MetadataClient
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.direct import snapshot_of_cluster
-from healthd.collect.observation import FailureReason, MetadataSeen, Origin
+from healthd.collect.observation import FailureReason, MetadataSeen, Origin, SourceFailure
 from healthd.collect.protocol import Collected
 from healthd.collect.target import ClusterTarget
 from healthd.config.fleet import ClusterConfig
@@ -376,6 +376,31 @@ async def test_a_certificate_that_was_renewed_on_disk_counts_in_the_next_round(
         await collector.aclose()
     assert collected.failures == ()
     assert_whole(collected.snapshot)
+
+
+@pytest.mark.prove
+async def test_a_password_that_was_changed_in_its_file_counts_in_the_next_round(
+    kafka: SecureKafka, config_of: ConfigOf
+) -> None:
+    file = kafka.secret("rotated", WRONG)
+    mode = of("scram-sha-512")
+    config = config_of(replace(mode, security=mode.security.replace("DIR/password", "DIR/rotated")))
+    target = ClusterTarget.of(config, interval_seconds=4)
+    collector, other = ClusterCollector(target), MetadataClient(target)
+    try:
+        assert (await collector.collect()).failures
+        assert isinstance(await asyncio.to_thread(other.read, {}), SourceFailure)
+        file.write_text(kafka.password_file.read_text())
+        collected, seen = await asyncio.gather(
+            collector.collect(), asyncio.to_thread(other.read, {})
+        )
+        file.unlink()
+        assert (await collector.collect()).failures == (), "connections stay"
+    finally:
+        await collector.aclose()
+        other.close()
+    assert collected.failures == ()
+    assert isinstance(seen, MetadataSeen)
 
 
 @pytest.mark.prove
