@@ -21,12 +21,13 @@ from healthd.demo.provision import ensure, jars_folder
 from healthd.demo.topics import quiet_client
 from healthd.health.index import HealthReport, evaluate
 from healthd.model.codes import CheckCode
-from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.snapshot import Broker, ClusterSnapshot
 from healthd.model.words import BrokerState
 
 RATE_SECONDS = 0.7
 """Between the two pages that an idle rate is made of."""
 PATIENCE = 60.0
+AN_IDLE_BROKER = 0.5
 
 Parts = Callable[[Path], tuple[Path, Path | None]]
 """Provides the folder of Kafka's jars, and of the agent's where that is another one."""
@@ -55,16 +56,20 @@ class Spoken:
         )
 
     async def snapshot(self) -> ClusterSnapshot:
-        """What a healthd that has just begun sees in two rounds."""
+        """What a healthd that has just begun sees as soon as it sees all.
+
+        Nobody uses these brokers. One that looks busy was looked at while the machine was.
+        """
         target = self.target
         collector = ClusterCollector(target, sides=(LogDirsSource(target),), settle=True)
         try:
-            await collector.collect()
-            await asyncio.sleep(RATE_SECONDS)
-            collected = await collector.collect()
+            async with asyncio.timeout(PATIENCE):
+                collected = await collector.collect()
+                while collected.failures or not all(map(is_idle, collected.snapshot.brokers)):
+                    await asyncio.sleep(RATE_SECONDS)
+                    collected = await collector.collect()
         finally:
             await collector.aclose()
-        assert collected.failures == ()
         return collected.snapshot
 
     async def snapshots(self) -> dict[str, ClusterSnapshot]:
@@ -74,6 +79,10 @@ class Spoken:
             self.agents.speak(dialect)
             found[dialect] = await self.snapshot()
         return found
+
+
+def is_idle(broker: Broker) -> bool:
+    return broker.is_pure_controller or (broker.request_handler_idle or 0.0) > AN_IDLE_BROKER
 
 
 def second_of(node: KafkaNode) -> Path:
@@ -167,6 +176,8 @@ def test_every_dialect_shows_the_same_counters(combined: Spoken) -> None:
         # It grows all the time, so that only one and the same counter fits in between.
         assert before.idle_nanoseconds <= found.idle_nanoseconds <= after.idle_nanoseconds, dialect
         assert still(found, dialect) == still(before, dialect), dialect
+        # It is in `still` too; told by JMX or by the agent, it is the same process.
+        assert found.start_time_seconds is not None
 
 
 def still(signals: BrokerSignals, dialect: str) -> BrokerSignals:
@@ -183,9 +194,6 @@ async def test_a_healthy_broker_has_the_same_index_in_every_dialect(combined: Sp
         (broker,) = snapshot.brokers
         assert broker.state is BrokerState.RUNNING
         assert (broker.version or "").startswith("4.1"), dialect
-        # The sum of two pools is nearly 2; what is left is that of the broker.
-        assert broker.request_handler_idle is not None, dialect
-        assert 0.5 < broker.request_handler_idle <= 1, dialect
 
 
 async def test_a_broker_that_lost_a_directory_has_the_same_index_in_every_dialect(
@@ -236,10 +244,6 @@ async def test_other_agents_and_other_kafkas_agree_too(parts: Parts, tmp_path: P
         create_topics(cluster)
         snapshots = await Spoken(cluster=cluster, agents=agents).snapshots()
     assert_all_agree(snapshots)
-    for dialect, snapshot in snapshots.items():
-        for broker in snapshot.brokers:
-            if broker.is_pure_controller:
-                assert broker.request_handler_idle is None
-            else:
-                assert broker.request_handler_idle is not None, (dialect, broker.id)
-                assert 0.5 < broker.request_handler_idle <= 1, (dialect, broker.id)
+    for snapshot in snapshots.values():
+        pure = [broker for broker in snapshot.brokers if broker.is_pure_controller]
+        assert [(broker.id, broker.request_handler_idle) for broker in pure] == [(3, None)]
