@@ -27,7 +27,7 @@ from healthd.config.scoring_file import ScoringFiles
 from healthd.config.secrets import SecretRef, secrets_in_clear
 from healthd.config.source_connect import connect_of
 from healthd.config.source_mirrors import mirrors_of, with_origins
-from healthd.config.source_probe import probe_config
+from healthd.config.source_probe import probe_config, probe_problems
 from healthd.config.source_prometheus import PrometheusFile
 from healthd.config.source_registry import registry_of
 from healthd.config.yaml_source import Document, read_document
@@ -114,6 +114,7 @@ def parse_fleet(
                 prometheus=prometheus.use(model.prometheus),
             )
             found.extend(cluster_problems(cluster, model, document, location))
+            found.extend(probe_problems(cluster.probe, document, location, interval_seconds))
             found.extend(prometheus.use_problems(model.prometheus, item, location))
             clusters.append(cluster)
     found.extend(fleet_problems(document))

@@ -1,12 +1,16 @@
 """The probe of a cluster: healthd's own topic, written and read on a schedule."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from healthd.config.problems import Problem
 from healthd.config.schema import FileModel, refusal
+from healthd.config.yaml_source import Document
+from healthd.waves.policy import Location
 
 PROBE_TOPIC: Final = "__healthd_probe"
 
@@ -50,3 +54,25 @@ def probe_config(model: ProbeModel | None) -> ProbeConfig | None:
     if model is None:
         return None
     return ProbeConfig(topic=model.topic, interval_seconds=model.interval_seconds)
+
+
+def probe_problems(
+    probe: ProbeConfig | None, document: Document, location: Location, interval_seconds: float
+) -> Iterator[Problem]:
+    """A probe that is always stale before its next round: it would only close the gate.
+
+    Args:
+        probe: Of the cluster at that place.
+        document: The fleet file.
+        location: Of the cluster.
+        interval_seconds: The daemon's interval.
+    """
+    # Fresh is two intervals at most: the probe's own, and that in which its result is waited for.
+    own = None if probe is None else probe.interval_seconds
+    if own is not None and own > interval_seconds:
+        yield document.problem(
+            (*location, "probe", "intervalSeconds"),
+            f"is longer than the daemon's interval ({interval_seconds:g} s): the probe would be "
+            "stale between its rounds",
+            "remove it, or make it shorter",
+        )
