@@ -60,6 +60,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         target="healthd.cli.plan:plan_command",
         help="Show in which order, and how many at a time, brokers can be taken.",
     ),
+    "route": LazyCommand(
+        target="healthd.cli.route:route",
+        help="Show which clusters clients are sent to, and overrule it.",
+    ),
     "wave": LazyCommand(
         target="healthd.cli.wave:wave", help="Start, follow and steer rolling work on brokers."
     ),

@@ -145,7 +145,7 @@ def refusal(problem: Mapping[str, Any]) -> DaemonError:
             if problem.get(key)
         ]
         return DaemonError("\n  ".join([detail, *facts]), Exit.LEASE_HELD)
-    if kind in {"invalid-request", "unknown-cluster", "unknown-wave", "unknown"}:
+    if kind == "unknown" or kind.startswith(("invalid-", "unknown-")):
         rows = [_problem_line(row) for row in problem.get("problems", ())]
         rows = [row for row in rows if row != detail]
         return DaemonError("\n  ".join([detail, *rows]), Exit.USAGE)
