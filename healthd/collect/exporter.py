@@ -86,8 +86,8 @@ class ExporterPages:
                 self._slots,
                 asyncio.timeout(self._timeout),
             ):
-                samples = await self._samples(url)
-            page = PageSeen(signals=signals_of_page(samples), at=self._clock())
+                samples, at = await self._samples(url)
+            page = PageSeen(signals=signals_of_page(samples), at=at)
         except PageProblem as problem:
             return None, _failure(node, url, problem)
         except TimeoutError:
@@ -100,7 +100,7 @@ class ExporterPages:
             return page, None
         return page, _failure(node, url, PageProblem(FailureReason.NOT_FINITE, odd))
 
-    async def _samples(self, url: str) -> dict[Sample, float]:
+    async def _samples(self, url: str) -> tuple[dict[Sample, float], float]:
         if self._session is None:
             self._session = page_session(
                 {"Accept": "text/plain;version=0.0.4"},
@@ -108,6 +108,9 @@ class ExporterPages:
                 timeout_seconds=self._timeout,
             )
         async with self._session.get(url, allow_redirects=False) as response:
+            # An exporter has read all values by now; how long the page takes to arrive must not get
+            # into the rate that is made of two of them.
+            at = self._clock()
             check_status(response)
             if response.content_type == "text/html":
                 raise PageProblem(
@@ -117,7 +120,7 @@ class ExporterPages:
             try:
                 async for piece in pieces(response, self._max_bytes):
                     scan.feed(piece)
-                return scan.finish()
+                return scan.finish(), at
             except CutOffError as error:
                 raise PageProblem(FailureReason.INCOMPLETE, f"gave a page that {error}") from None
             except ContradictionError as error:

@@ -138,3 +138,24 @@ async def test_one_bad_page_spoils_no_other(serve: Serve, unused_tcp_port: int) 
     await pages.close()
     assert list(found.seen) == [1]
     assert [failure.node for failure in found.failures] == [2]
+
+
+async def test_a_page_is_as_old_as_its_first_byte(serve: Serve) -> None:
+    looked = asyncio.Event()
+
+    def clock() -> float:
+        looked.set()
+        return 42.0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/plain"})
+        await response.prepare(request)
+        # However long the rest takes, it says how things were before.
+        await looked.wait()
+        await response.write(PAGE.encode())
+        return response
+
+    pages = ExporterPages({7: await serve(handler)}, timeout_seconds=5, clock=clock)
+    found = await pages.read()
+    await pages.close()
+    assert found.seen[7].at == 42.0
