@@ -26,6 +26,7 @@ from healthd.collect.observation import (
 )
 from healthd.collect.outlook import Outlook
 from healthd.collect.page import PageReader, Pages
+from healthd.collect.principal import principal_of
 from healthd.collect.prometheus_pages import PrometheusReaders, pages_of
 from healthd.collect.protocol import Collected
 from healthd.collect.quorum import QuorumReader, QuorumRound
@@ -99,7 +100,9 @@ class ClusterCollector:
         self._last = _remembered(known, now, read=frozenset(side.source for side in sides))
         self._metadata = MetadataReader(target)
         self._wire = WireClient(target)
-        self._quorum = QuorumReader(self._wire, target.attempt_seconds)
+        self._quorum = QuorumReader(
+            self._wire, target.attempt_seconds, partial(principal_of, target.access)
+        )
         self._ensemble = ensemble_of(target)
         self._configs = ConfigReader(self._wire, monotonic)
         self._releases = ReleaseReader(self._wire, monotonic)

@@ -212,7 +212,8 @@ def _unproven(
         Origin.OURS,
         FailureReason.TOPICS_HIDDEN,
         f"Metadata shows {len(metadata.topics)} topics, and whether these are all is unknown: "
-        f"grant {DESCRIBE_TOPICS}, or configure exporters, whose controller counts them.",
+        f"grant {DESCRIBE_TOPICS} and remove rules that forbid it (healthd doctor names them), or "
+        "configure exporters, whose controller counts them.",
     )
 
 

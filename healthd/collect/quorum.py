@@ -8,11 +8,12 @@ requests of one connection in their order.
 """
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from healthd.collect import wire
+from healthd.collect.denials import deny_rules, forbidding
 from healthd.collect.observation import (
     ClusterNode,
     FailureReason,
@@ -27,6 +28,7 @@ from healthd.collect.observation import (
 from healthd.collect.rights import (
     DESCRIBE_CLUSTER,
     DESCRIBE_CLUSTER_CONFIGS,
+    DESCRIBE_TOPICS,
     Acl,
     describes_every_topic,
     told,
@@ -85,9 +87,22 @@ class _Round:
 class QuorumReader:
     """Reads quorum, reassignments and broker list of one cluster. Blocking, one thread."""
 
-    def __init__(self, client: WireClient, limit_seconds: float) -> None:
+    def __init__(
+        self,
+        client: WireClient,
+        limit_seconds: float,
+        principal: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """Ask nobody yet.
+
+        Args:
+            client: Asks; not closed here.
+            limit_seconds: Of one request.
+            principal: Whom brokers take us for, where that is known.
+        """
         self._client = client
         self._limit = limit_seconds
+        self._principal = principal
         self._good: int | None = None
         self._fetch_timeout_ms: int | None = None
         self._describes_every: bool | None = None
@@ -131,9 +146,15 @@ class QuorumReader:
             return True
         # What goes wrong here goes wrong with the other requests too, and is told there.
         with contextlib.suppress(WireError):
-            self._describes_every = describes_every_topic(self._client, self._good)
+            is_allowed = describes_every_topic(self._client, self._good)
+            self._describes_every = is_allowed and not self._hidden_by_rules()
             self._rounds_since_asked = 0
         return self._describes_every
+
+    def _hidden_by_rules(self) -> bool:
+        """Whether some rule hides topics from us although others are allowed."""
+        _, rules = deny_rules(self._client)
+        return bool(rules and forbidding(rules, DESCRIBE_TOPICS, self._principal()))
 
     def read_brokers(self, controller: int) -> QuorumRound:
         """What brokers say in ZooKeeper mode, where the controller is known already. Never raises.

@@ -7,42 +7,18 @@ from typing import Any, Final, TypeVar
 
 from healthd.collect import wire
 from healthd.collect.configs import MIN_ISR_KEY, TOPICS_A_REQUEST, denied_of
-from healthd.collect.doctor.findings import Authorizer
-from healthd.collect.doctor.grants import DenyRule
-from healthd.collect.rights import Operation, Resource, describes_every_topic, no_topic
+from healthd.collect.denials import OPERATIONS, Authorizer, DenyRule, deny_rules
+from healthd.collect.rights import Operation, describes_every_topic, no_topic
 from healthd.collect.wire import UnsupportedError, WireClient, WireError
 
 with warnings.catch_warnings():
     # See `wire`.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from kafka.protocol.admin import DescribeAclsRequest, DescribeClusterRequest
+    from kafka.protocol.admin import DescribeClusterRequest
     from kafka.protocol.metadata import MetadataRequest
 
 NOT_CONTROLLER: Final = 41
 """With ZooKeeper only the controller answers; others refuse first those who may not ask."""
-
-SECURITY_DISABLED: Final = 54
-"""Kafka's answer to DescribeAcls where no authorizer is configured."""
-
-OPERATIONS: Final[Mapping[int, Operation]] = {
-    3: Operation.READ,
-    4: Operation.WRITE,
-    5: Operation.CREATE,
-    7: Operation.ALTER,
-    8: Operation.DESCRIBE,
-    10: Operation.DESCRIBE_CONFIGS,
-    11: Operation.ALTER_CONFIGS,
-}
-"""Kafka's ``AclOperation`` codes; the others are of no use to healthd."""
-
-_NAMES: Final[Mapping[int, str]] = {
-    **{code: operation.value for code, operation in OPERATIONS.items()},
-    2: "All", 6: "Delete", 9: "ClusterAction", 12: "IdempotentWrite",
-}  # fmt: skip
-_RESOURCES: Final = {2: Resource.TOPIC, 3: Resource.GROUP, 4: Resource.CLUSTER}
-_PATTERNS: Final = {3: "literal", 4: "prefixed"}
-_ANY: Final = 1
-_DENY: Final = 2
 
 ResultT = TypeVar("ResultT")
 
@@ -95,7 +71,7 @@ def rights_seen(client: WireClient, *, probe_topic: str | None, limit_seconds: f
         names = _topics(client)
     except WireError as error:
         return RightsSeen(connection=error)
-    authorizer, denies = _rules(client)
+    authorizer, denies = deny_rules(client)
     return RightsSeen(
         authorizer=authorizer,
         denies=denies,
@@ -143,40 +119,6 @@ def _code_of_log_dirs(answer: Any) -> int:
     # Before version 3 an answer without any directory is what a refusal looks like.
     code = int(getattr(answer, "error_code", 0) or 0)
     return code or (0 if answer.results else 31)
-
-
-def _rules(client: WireClient) -> tuple[Authorizer, tuple[DenyRule, ...] | None]:
-    request = DescribeAclsRequest(
-        resource_type_filter=_ANY,
-        resource_name_filter=None,
-        pattern_type_filter=_ANY,
-        principal_filter=None,
-        host_filter=None,
-        operation=_ANY,
-        permission_type=_DENY,
-    )
-    try:
-        answer = client.send(request)
-    except WireError:
-        return Authorizer.UNKNOWN, None
-    if answer.error_code == SECURITY_DISABLED:
-        return Authorizer.OFF, ()
-    if answer.error_code:
-        return Authorizer.ON, None
-    return Authorizer.ON, tuple(
-        DenyRule(
-            principal=acl.principal,
-            host=acl.host,
-            operation=_NAMES[acl.operation],
-            resource=_RESOURCES[row.resource_type],
-            name=row.resource_name,
-            pattern=_PATTERNS.get(row.pattern_type, "literal"),
-        )
-        for row in answer.resources
-        if row.resource_type in _RESOURCES
-        for acl in row.acls
-        if acl.operation in _NAMES
-    )
 
 
 def _topics(client: WireClient) -> list[str]:

@@ -1,16 +1,11 @@
 """An examination of one cluster: one collection, and every door and every right tried by itself."""
 
 import asyncio
-import base64
-import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
-from cryptography import x509
-
-from healthd.collect.access import Access
 from healthd.collect.cluster import ClusterCollector
 from healthd.collect.doctor.asking import RightsSeen, rights_seen
 from healthd.collect.doctor.doors import kafka_doors, ssh_doors
@@ -19,6 +14,7 @@ from healthd.collect.doctor.findings import Examination
 from healthd.collect.doctor.judge import findings
 from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason, Origin, Source
+from healthd.collect.principal import principal_of
 from healthd.collect.protocol import Collected
 from healthd.collect.side import SideSource
 from healthd.collect.target import ClusterTarget
@@ -96,37 +92,6 @@ async def examine(
         weights=_weights(gathered, report, is_probed=probe_topic is not None),
         findings=findings(evidence),
     )
-
-
-def principal_of(access: Access) -> str | None:
-    """Whom brokers take us for by Kafka's default rules; None when that cannot be told.
-
-    A broker may have rules of its own (`ssl.principal.mapping.rules`).
-    """
-    if access.uses_sasl:
-        if access.username is not None:
-            return f"User:{access.username}"
-        return _subject_of_token(access)
-    if not access.uses_tls or access.cert_file is None:
-        return "User:ANONYMOUS"
-    try:
-        found = x509.load_pem_x509_certificates(access.cert_file.read_bytes())[0]
-    except (OSError, ValueError, IndexError):
-        return None
-    return f"User:{found.subject.rfc4514_string()}"
-
-
-def _subject_of_token(access: Access) -> str | None:
-    """The claim that Kafka takes the user's name from, unless a broker says otherwise."""
-    if access.tokens is None:
-        return None
-    try:
-        body = access.tokens.token().value.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        subject = claims["sub"]
-    except (AccessError, LookupError, TypeError, ValueError):
-        return None
-    return f"User:{subject}"
 
 
 async def _rights(target: ClusterTarget, probe_topic: str | None) -> RightsSeen:

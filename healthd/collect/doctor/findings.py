@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from healthd.collect.doctor.grants import DenyRule, commands
+from healthd.collect.denials import Authorizer, DenyRule
+from healthd.collect.doctor.grants import commands
 from healthd.collect.rights import Acl
 from healthd.health.words import Term
 
@@ -26,14 +27,6 @@ class Outcome(StrEnum):
 
 
 PROBLEMS: Final = frozenset({Outcome.DENIED, Outcome.UNREACHABLE, Outcome.FAILED, Outcome.UNKNOWN})
-
-
-class Authorizer(StrEnum):
-    """Whether the cluster asks who may do what."""
-
-    ON = "on"
-    OFF = "off"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,34 +2,15 @@
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final
 
+from healthd.collect.denials import DenyRule
 from healthd.collect.rights import EVERY, Acl, Operation, Resource
 
 PLACEHOLDER: Final = "User:WHO-HEALTHD-IS"
 """Where the configuration does not tell whom brokers take us for."""
 ADMIN: Final = "admin.properties"
 """The connection of somebody who may grant; healthd never holds it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DenyRule:
-    """One ACL that forbids something, whatever others allow."""
-
-    principal: str
-    host: str
-    operation: str
-    """As the tool writes it: `Describe`, `All`."""
-    resource: Resource
-    name: str
-    pattern: str
-    """`literal` or `prefixed`."""
-
-    def __str__(self) -> str:
-        """In words."""
-        kind = "" if self.pattern == "literal" else f" ({self.pattern})"
-        return f"{self.principal} may not {self.operation} {self.resource}:{self.name}{kind}"
 
 
 def commands(

@@ -1,13 +1,13 @@
 """Pure: what Kafka's own answers say of our rights."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
+from healthd.collect.denials import DenyRule, forbidding
 from healthd.collect.doctor.asking import BROKER_CONFIGS, LOG_DIRS, QUORUM, REASSIGNMENTS
 from healthd.collect.doctor.evidence import Evidence, outcome_of
 from healthd.collect.doctor.findings import DoctorFinding, Outcome
-from healthd.collect.doctor.grants import DenyRule
 from healthd.collect.observation import FailureReason, Source
 from healthd.collect.rights import (
     DESCRIBE_CLUSTER,
@@ -34,12 +34,6 @@ PROBE_OPERATIONS: Final = (
     Operation.ALTER_CONFIGS,
 )
 """On the probe's own topic: to use it, to make it, and to keep it in shape."""
-
-_IMPLIED_BY: Final[Mapping[Operation, frozenset[str]]] = {
-    # A rule that forbids Read hides nothing: only these take Describe, or DescribeConfigs, away.
-    Operation.DESCRIBE: frozenset({"Describe", "All"}),
-    Operation.DESCRIBE_CONFIGS: frozenset({"DescribeConfigs", "All"}),
-}
 
 
 def rights_findings(seen: Evidence) -> Iterator[DoctorFinding]:
@@ -170,13 +164,4 @@ def _probe(seen: Evidence) -> Iterator[DoctorFinding]:
 
 
 def _denies(seen: Evidence, acl: Acl) -> tuple[DenyRule, ...]:
-    """The rules that forbid us this operation on any such resource."""
-    us = {"User:*", seen.principal}
-    return tuple(
-        rule
-        for rule in seen.rights.denies or ()
-        if rule.principal in us
-        and rule.resource is acl.resource
-        and rule.operation
-        in _IMPLIED_BY.get(acl.operation, frozenset({acl.operation.value, "All"}))
-    )
+    return forbidding(seen.rights.denies or (), acl, seen.principal)

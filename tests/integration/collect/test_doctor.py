@@ -1,5 +1,6 @@
 """What healthd may not see of a real broker with an authorizer, and the commands that change it."""
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -162,6 +163,8 @@ def test_a_rule_that_forbids_is_found_and_the_command_removes_it(
     [finding] = [each for each in document["findings"] if each["outcome"] == "denied"]
     assert finding["subject"] == "Describe on Topic:*"
     assert "User:healthd may not Describe Topic:secret" in finding["detail"]
+    collected = asyncio.run(collected_as(kafka, "healthd"))
+    assert [each.reason.value for each in collected.failures] == ["topics_hidden"]
     [command] = document["grants"]
     assert "--remove" in command
     kafka.carry_out(command)

@@ -11,6 +11,8 @@ from healthd.collect.wire import UnsupportedError, WireError
 from healthd.model.snapshot import NO_LEADER
 
 LATE = WireError(FailureReason.TIMEOUT, Origin.OURS, "late")
+ALL, READ, DESCRIBE = 2, 3, 8
+"""Kafka's codes of operations."""
 DENIED = WireError(FailureReason.AUTHORIZATION, Origin.OURS, "denied")
 
 
@@ -39,6 +41,8 @@ class Wire:
         self.topic_codes = [3]
         """What asking for a topic that does not exist is answered with."""
         self.topic_asks = 0
+        self.rules: list[Any] = []
+        """Those that forbid something."""
 
     def brokers(self) -> tuple[int, ...]:
         return tuple(sorted(self.answers))
@@ -60,6 +64,8 @@ class Wire:
         if kind == "DescribeQuorumRequest":
             self.asked.append(node)
             return self.answers[node or 0]
+        if kind == "DescribeAclsRequest":
+            return SimpleNamespace(error_code=0, resources=self.rules)
         if kind == "MetadataRequest":
             self.topic_asks += 1
             assert request.allow_auto_topic_creation is False
@@ -85,7 +91,7 @@ class Wire:
 
 
 def reader(wire: Wire) -> QuorumReader:
-    return QuorumReader(wire, 1.0)  # type: ignore[arg-type]  # A stand-in.
+    return QuorumReader(wire, 1.0, lambda: "User:healthd")  # type: ignore[arg-type]  # A stand-in.
 
 
 def read(answers: dict[int, Any]) -> QuorumRound:
@@ -220,3 +226,23 @@ def test_in_zookeeper_mode_a_controller_that_does_not_answer_costs_one_request()
     found = reader(wire).read_brokers(2)
     assert (found.reassigning, found.nodes, wire.asked) == (None, None, [2])
     assert [failure.reason for failure in found.failures] == [FailureReason.TIMEOUT]
+
+
+@pytest.mark.parametrize(
+    ("principal", "operation", "sees_all"),
+    [
+        ("User:healthd", DESCRIBE, False),
+        ("User:*", ALL, False),
+        ("User:healthd", READ, True),
+        ("User:somebody", DESCRIBE, True),
+    ],
+)
+def test_a_rule_that_forbids_hides_topics_although_any_may_be_described(
+    principal: str, operation: int, *, sees_all: bool
+) -> None:
+    wire = Wire({1: says_leader(1)})
+    rule = SimpleNamespace(principal=principal, host="*", operation=operation)
+    wire.rules = [
+        SimpleNamespace(resource_type=2, resource_name="secret", pattern_type=3, acls=[rule])
+    ]
+    assert reader(wire).read().describes_every_topic is sees_all

@@ -2,7 +2,8 @@
 
 import shlex
 
-from healthd.collect.doctor.grants import PLACEHOLDER, DenyRule, commands
+from healthd.collect.denials import DenyRule
+from healthd.collect.doctor.grants import PLACEHOLDER, commands
 from healthd.collect.rights import (
     DESCRIBE_CLUSTER,
     DESCRIBE_TOPIC_CONFIGS,

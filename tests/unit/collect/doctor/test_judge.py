@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from support.snapshots import a_snapshot
 
+from healthd.collect.denials import Authorizer, DenyRule
 from healthd.collect.doctor.asking import (
     BROKER_CONFIGS,
     LOG_DIRS,
@@ -16,8 +17,7 @@ from healthd.collect.doctor.asking import (
 )
 from healthd.collect.doctor.doors import Door
 from healthd.collect.doctor.evidence import Evidence
-from healthd.collect.doctor.findings import Authorizer, DoctorFinding, Examination, Outcome
-from healthd.collect.doctor.grants import DenyRule
+from healthd.collect.doctor.findings import DoctorFinding, Examination, Outcome
 from healthd.collect.doctor.judge import findings
 from healthd.collect.doctor.judge_rights import PROBE_OPERATIONS
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure

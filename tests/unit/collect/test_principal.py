@@ -8,9 +8,9 @@ import pytest
 from support.short_lived import CertificateAuthority
 
 from healthd.collect.access import Access
-from healthd.collect.doctor.examine import principal_of
 from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason
+from healthd.collect.principal import principal_of
 from healthd.collect.tokens import TokenSource
 
 
