@@ -76,7 +76,7 @@ class DaemonProcess:
                 stderr=log,
                 # Out of reach of Ctrl-C in our terminal: whoever started it stops it in order.
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # One call of libc, no lock is taken.
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # One call of libc, no lock is taken.
             )
         if wait:
             try:
@@ -176,7 +176,8 @@ class DaemonProcess:
         self.kill()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Between fork and exec: the kernel kills this process when the thread that started it ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 

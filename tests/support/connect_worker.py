@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from support.kafka_cluster import HOST, free_port
 
-from healthd.demo.daemon import _die_with_parent
+from healthd.demo.daemon import die_with_parent
 from healthd.demo.files import JVM_FLAGS
 from healthd.demo.provision import ensure, find_program, jars_folder
 from healthd.demo.service import wait_until
@@ -89,7 +89,7 @@ class ConnectWorker:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # One call of libc, no lock is taken.
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # One call of libc, no lock is taken.
             )
         try:
             wait_until(self._is_up, "the Connect worker answers", START_SECONDS)

@@ -30,7 +30,7 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from healthd.demo.daemon import _die_with_parent
+from healthd.demo.daemon import die_with_parent
 from healthd.demo.files import JVM_FLAGS, new_cluster_id
 from healthd.demo.provision import ensure, find_program, jars_folder
 from healthd.demo.service import DemoTimeoutError, wait_until
@@ -150,7 +150,7 @@ class KafkaNode:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # One call of libc, no lock is taken.
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # One call of libc, no lock is taken.
             )
 
     def start(self) -> None:
