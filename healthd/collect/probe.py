@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
-from healthd.collect.probe_client import ProbeClient, ProbeRound, TopicSeen
+from healthd.collect.probe_client import LOOKS, ProbeClient, ProbeRound, TopicSeen
 from healthd.collect.probe_keeper import ProbeKeeper, words_of
 from healthd.collect.probe_stats import ProbeHistory
 from healthd.collect.probe_topic import CreateTopic, Places, Step, next_step
@@ -60,6 +60,7 @@ class ProbeSource:
             8 * target.attempt_seconds + ELECTION_WAIT_SECONDS + 2 * self._client.limit_seconds
         )
         self._history = ProbeHistory()
+        self._seen: TopicSeen | None = None
         self._no_step_before = float("-inf")
         self._last_step: tuple[str, float] | None = None
         self._step_failure: SourceFailure | None = None
@@ -89,15 +90,20 @@ class ProbeSource:
     def _read(self, snapshot: ClusterSnapshot | None) -> SideSeen:
         if self._history.is_empty and snapshot is not None and snapshot.probe is not None:
             self._history.resume(snapshot.probe)
-        seen = self._client.look()
-        if isinstance(seen, SourceFailure):
-            return SideSeen(failures=(seen,))
+        looked = self._client.look(1 if self._seen is not None else LOOKS)
+        seen = self._seen if isinstance(looked, SourceFailure) else looked
+        blind = (looked,) if isinstance(looked, SourceFailure) else ()
+        if seen is None:
+            return SideSeen(failures=blind)
         places = places_of(seen, snapshot, self._racks)
+        if not blind:
+            seen = self._keep(seen, places, snapshot)
+        # When a broker that hangs was asked, the others are probed as they were last seen.
+        self._seen = seen
         self._history.forget_all_but(places.expected)
-        seen = self._keep(seen, places, snapshot)
         round_ = self._client.attempt(seen.partitions) if seen.partitions else ProbeRound()
         self._history.record(round_.attempts)
-        failures = [*round_.failures]
+        failures = [*(round_.failures or (() if round_.attempts else blind))]
         if self._step_failure is not None:
             failures.append(self._step_failure)
         return SideSeen(

@@ -102,7 +102,7 @@ class ProbeClient:
         """Of writing one message, and once more of reading it: what an impatient client waits."""
         return max(1.0, 1.25 * self._target.attempt_seconds)
 
-    def look(self) -> TopicSeen | SourceFailure:
+    def look(self, tries: int = LOOKS) -> TopicSeen | SourceFailure:
         """The topic in the metadata of this client: it shows too that our way there is open."""
         try:
             producer = self._connected()
@@ -114,7 +114,7 @@ class ProbeClient:
             )
         self._errors.clear()
         last: KafkaError | None = None
-        for _ in range(LOOKS):
+        for _ in range(tries):
             try:
                 found = producer.list_topics(self._topic, timeout=self._target.attempt_seconds)
                 return self._seen(found)
@@ -235,8 +235,9 @@ class ProbeClient:
         if not failed:
             return ProbeRound(attempts=tuple(self._attempt(one) for one in sent))
         told = dict(self._errors)
-        seen = self.look()
-        if len(failed) == len(sent):
+        is_dark = len(failed) == len(sent)
+        seen = self.look(LOOKS if is_dark else 1)
+        if is_dark:
             ours = _ours(failed, told, seen, self._topic)
             if ours is not None:
                 return ProbeRound(failures=(ours,))

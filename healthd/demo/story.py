@@ -50,7 +50,7 @@ def tell(say: Say, *, keep: bool, wait_for_end: Callable[[], None]) -> int:
         DemoFleet.launch() as fleet,
     ):
         fleet.create_topics()
-        fleet_file = fleet.write_fleet_file(Path(folder) / "fleet.yaml")
+        fleet_file = fleet.write_fleet_file(Path(folder) / "fleet.yaml", probe=True)
         say(
             "Running: 5 brokers in 3 racks (2 + 2 + 1), controllers "
             f"{', '.join(map(str, fleet.controllers))}, RF 4, min.insync.replicas 3."

@@ -9,6 +9,8 @@ from typing import Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from healthd.collect import probe_topic
+from healthd.config.source_probe import PROBE_TOPIC
 from healthd.demo.topics import MIN_INSYNC_REPLICAS, quiet_client
 
 LOOK_SECONDS = 0.25
@@ -52,6 +54,9 @@ class MinIsrWatch:
                 continue
             self.looks += 1
             for name, topic in metadata.topics.items():
+                # healthd's own topic asks for one replica in sync.
+                is_own = name == PROBE_TOPIC
+                needed = probe_topic.MIN_INSYNC_REPLICAS if is_own else MIN_INSYNC_REPLICAS
                 for number, partition in topic.partitions.items():
-                    if partition.leader < 0 or len(partition.isrs) < MIN_INSYNC_REPLICAS:
+                    if partition.leader < 0 or len(partition.isrs) < needed:
                         self.under.add(f"{name}-{number}")

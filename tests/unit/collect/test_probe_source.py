@@ -53,7 +53,8 @@ class Client:
     is_closed: bool = False
     may_go_on: threading.Event = field(default_factory=threading.Event)
 
-    def look(self) -> TopicSeen | SourceFailure:
+    def look(self, tries: int = 2) -> TopicSeen | SourceFailure:
+        assert tries > 0
         return self.seen
 
     def attempt(self, rows: Sequence[Partition]) -> ProbeRound:
@@ -192,6 +193,20 @@ async def test_no_attempt_counts_is_nothing_new_and_the_last_value_ages() -> Non
         assert seen.failures == (OURS,)
 
 
+async def test_metadata_from_a_broker_that_hangs_does_not_keep_the_others_from_being_probed() -> (
+    None
+):
+    bench = Bench()
+    await bench.read(snapshot())
+    bench.client.seen = OURS
+    seen = await bench.read(snapshot(min_isr=2))
+    assert seen.probe == Probe(attempts=6, succeeded=6)
+    assert seen.failures == ()
+    assert bench.keeper.steps == [], "nothing is changed by what was seen before"
+    bench.client.failures = (OURS,)
+    assert (await bench.read(snapshot())).failures == (OURS,)
+
+
 async def test_after_a_restart_the_attempts_of_before_still_count() -> None:
     seen = await Bench().read(snapshot(probe=Probe(attempts=20, succeeded=10)))
     assert seen.probe == Probe(attempts=20, succeeded=10)
@@ -201,9 +216,9 @@ async def test_a_read_that_was_cancelled_leaves_a_source_that_says_busy_and_reco
     bench = Bench()
     look, gate = bench.client.look, threading.Event()
 
-    def hanging() -> TopicSeen | SourceFailure:
+    def hanging(tries: int = 2) -> TopicSeen | SourceFailure:
         gate.wait(10)
-        return look()
+        return look(tries)
 
     bench.client.look = hanging  # type: ignore[method-assign]
     task = asyncio.create_task(bench.read(snapshot()))
