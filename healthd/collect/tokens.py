@@ -66,6 +66,12 @@ class TokenSource:
         self._pending: Future[Token] | None = None
 
     @property
+    def last_failure(self) -> AccessError | None:
+        """Why the last attempt gave no token, though the one before may still serve."""
+        found = self._failure
+        return None if found is None else found[0]
+
+    @property
     def failure(self) -> AccessError | None:
         """Why there is no token now; None while there is one, or nobody has asked."""
         with self._lock:

@@ -172,9 +172,12 @@ class WireClient:
             return WireError(FailureReason.AUTHENTICATION, Origin.OURS, what)
         if isinstance(error, kafka_errors.SaslAuthenticationFailedError):
             return WireError(FailureReason.AUTHENTICATION, Origin.OURS, _refused(error, access))
-        without_token = None if access.tokens is None else access.tokens.failure
-        # Brokers end the connection of a token that is over; why there is no new one says more.
-        return wire_error(without_token or error)
+        found = wire_error(error)
+        no_token = None if access.tokens is None else access.tokens.last_failure
+        if found.reason is FailureReason.NETWORK and no_token is not None:
+            # Brokers hang up when a token is over: why there is no new one says more.
+            return WireError(no_token.reason, Origin.OURS, f"{found.detail}; {no_token.detail}")
+        return found
 
 
 _TROUBLE: Final = (kafka_errors.KafkaError, AccessError, OSError, ValueError)
