@@ -56,7 +56,7 @@ def rights_findings(seen: Evidence) -> Iterator[DoctorFinding]:
 
 def _topics(seen: Evidence) -> DoctorFinding:
     rights = seen.rights
-    shown = f"Metadata shows {rights.topics} topics"
+    shown = f"Metadata shows {rights.topics} topic{'' if rights.topics == 1 else 's'}"
     denies = _denies(seen, DESCRIBE_TOPICS)
     found = DoctorFinding(
         source="metadata",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from healthd.engine.logs import configure_logs, redact_secrets
+from healthd.engine.logs import configure_logs, logs_of_a_command, redact_secrets
 
 
 @pytest.fixture
@@ -68,3 +68,17 @@ def test_json_lines_are_one_object_an_event(
     assert [line["event"] for line in lines] == ["wave_held", "of a library"]
     assert lines[0]["level"] == "warning"
     assert lines[0]["timestamp"].endswith("Z")
+
+
+@pytest.mark.usefixtures("restored")
+def test_a_command_says_warnings_on_stderr_and_leaves_stdout_to_data(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    logs_of_a_command()
+    log = structlog.get_logger()
+    log.info("probe_topic_changed")
+    log.warning("source_broke")
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "source_broke" in written.err
+    assert "probe_topic_changed" not in written.err
