@@ -60,6 +60,9 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         target="healthd.cli.plan:plan_command",
         help="Show in which order, and how many at a time, brokers can be taken.",
     ),
+    "mute": LazyCommand(
+        target="healthd.cli.mute:mute", help="Silence a check for a while, or list what is."
+    ),
     "route": LazyCommand(
         target="healthd.cli.route:route",
         help="Show which clusters clients are sent to, and overrule it.",

@@ -120,7 +120,8 @@ def _check(check: dict[str, Any]) -> Iterator[str]:
     names = check["objects"][:_OBJECTS_IN_TABLE]
     more = check["count"] - len(names)
     tail = f" and {more} more" if more else ""
-    yield f"{_word(check['severity'])} {check['code']}: {printable(check['summary'])}"
+    quiet = " (muted)" if check.get("muted") else ""
+    yield f"{_word(check['severity'])} {check['code']}: {printable(check['summary'])}{quiet}"
     yield f"  where:  {printable(', '.join(names))}{tail}"
     if check.get("began"):
         yield f"  since:  {check['began'].removeprefix('since ')}"

@@ -89,7 +89,7 @@ def _index(found: dict[str, Any]) -> str:
 
 def _advice(found: dict[str, Any]) -> Iterator[str]:
     """What to do first, and what comes after it."""
-    checks = found["checks"]
+    checks = [check for check in found["checks"] if not check.get("muted")]
     if found["class"] == "OK":
         if found["failures"]:
             sources = dict.fromkeys(failure.get("source", "?") for failure in found["failures"])

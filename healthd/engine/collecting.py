@@ -1,7 +1,7 @@
 """Collecting and judging one cluster: one loop each, so that a slow one delays nobody."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -17,6 +17,7 @@ from healthd.health.checks import Finding
 from healthd.health.history import NO_HISTORY, History
 from healthd.health.history_json import taken_out
 from healthd.health.index import HealthReport
+from healthd.health.mutes import Mute
 from healthd.model.snapshot import ClusterSnapshot
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,12 @@ class Published:
 Listener = Callable[[str, Published], None]
 
 
+def no_mutes(cluster: str) -> Sequence[Mute]:
+    """Nothing is muted."""
+    del cluster
+    return ()
+
+
 def no_findings(cluster: str) -> Iterable[Finding]:
     """Nobody has anything to say of a cluster."""
     del cluster
@@ -59,6 +66,7 @@ class ClusterLoop:
         totals: Totals,
         listener: Listener,
         standing: Callable[[str], Iterable[Finding]] = no_findings,
+        mutes: Callable[[str], Sequence[Mute]] = no_mutes,
     ) -> None:
         self.config = config
         self.source = source
@@ -69,6 +77,7 @@ class ClusterLoop:
         self._totals = totals
         self._listener = listener
         self._standing = standing
+        self._mutes = mutes
         self._lock = asyncio.Lock()
         self._limit: asyncio.Timeout | None = None
         self._is_sweeping = False
@@ -186,6 +195,7 @@ class ClusterLoop:
                 self._history,
                 self._away,
                 standing=tuple(self._standing(self.config.name)),
+                mutes=self._mutes(self.config.name),
                 is_news=False,
             )
         except Exception:
@@ -205,6 +215,7 @@ class ClusterLoop:
                 self._away,
                 collected.failures,
                 standing=tuple(self._standing(self.config.name)),
+                mutes=self._mutes(self.config.name),
             )
         except Exception as error:
             log.exception("judging_broke", cluster=self.config.name)

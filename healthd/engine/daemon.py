@@ -20,6 +20,7 @@ from healthd.engine.examining import Examine, Examiner, not_offered
 from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import ElectorFactory, Tools
 from healthd.engine.late import LateSource
+from healthd.engine.muting import Muter
 from healthd.engine.pace import Pace
 from healthd.engine.routing import Router
 from healthd.engine.saving import SnapshotSaver
@@ -28,6 +29,7 @@ from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView, JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.engine.waves import Waves
 from healthd.execute.protocol import Executor
+from healthd.health.mutes import Mute
 from healthd.model.parse import parse_snapshot
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.store.errors import StoreError
@@ -80,6 +82,7 @@ class HealthDaemon:
         self.router = Router(
             fleet, parts.store, parts.clock, interval_seconds=parts.interval_seconds
         )
+        self.muter = Muter(parts.store, parts.clock)
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
         tools = Tools(
             store=parts.store,
@@ -99,6 +102,7 @@ class HealthDaemon:
     async def start(self) -> None:
         """Restore what was known, take waves up again, and begin to collect at once."""
         await self.router.load()
+        await self.muter.load()
         known = await self._stored_snapshots()
         for config in self.fleet.clusters:
             await self._add_at_start(config, known.get(config.name))
@@ -134,6 +138,7 @@ class HealthDaemon:
             totals=self._totals,
             listener=self._published,
             standing=self.router.findings,
+            mutes=self.muter.of,
         )
         self._loops[config.name] = loop
         self._schedule.add(config.name, loop.sweep)
@@ -153,6 +158,7 @@ class HealthDaemon:
         self._waves.published(cluster, published)
         self._saver.offer(published.snapshot, published.history, published.report)
         self.router.read(cluster, published)
+        self.muter.judged(cluster, published.report)
 
     async def stop(self) -> bool:
         """Nothing new is taken, what is half-way is brought back; false when time ran out."""
@@ -164,6 +170,7 @@ class HealthDaemon:
         await self._closed("examinations", self._examiner.aclose())
         await self._closed("last values", self._saver.close())
         await self._closed("routing", self.router.close())
+        await self._closed("mutes", self.muter.close())
         await self._closed("executor", self._parts.executor.aclose())
         await asyncio.to_thread(self._parts.store.close)
         log.info("daemon_stopped", clean=is_clean)
@@ -198,6 +205,23 @@ class HealthDaemon:
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What healthd may and may not see of a cluster, looked at now."""
         return await self._examiner.of(config)
+
+    def mutes(self) -> Sequence[Mute]:
+        """Every mute that counts."""
+        return self.muter.all()
+
+    async def mute(self, request: Mapping[str, Any], *, by: str) -> Mute:
+        """Silence a check of one cluster for a while."""
+        name = str(request["cluster"])
+        loop = self._loops.get(name)
+        if loop is None:
+            known = ", ".join(self._loops)
+            raise OrderRefused(Refusal.UNKNOWN, f"there is no cluster {name}; there are: {known}")
+        return await self.muter.add(request, loop.view, by=by)
+
+    async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
+        """Lift a mute."""
+        return await self.muter.lift(mute, by=by, reason=reason)
 
     def waves(self) -> Sequence[WaveView]:
         """Waves that run or ended not long ago."""
@@ -293,6 +317,7 @@ class HealthDaemon:
         new = {name: self._add(configs[name], source) for name, source in sources.items()}
         self.fleet = result.fleet
         self.router.reload(result.fleet)
+        self.muter.forget(lambda name: name in configs)
         for name in result.changed:
             new[name].inherit(old[name])
         for name, loop in old.items():

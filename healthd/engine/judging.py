@@ -1,7 +1,7 @@
 """Judging one snapshot: the report, and what else the daemon tells of a cluster."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from healthd.collect.observation import SourceFailure
@@ -12,6 +12,7 @@ from healthd.health.counterfactual import index_without
 from healthd.health.history import History
 from healthd.health.index import HealthReport, evaluate
 from healthd.health.losses import Loss, losses
+from healthd.health.mutes import Mute
 from healthd.health.racks import racks_not_tolerated
 from healthd.health.remember import look_back, remember
 from healthd.health.tenants import Tenant, TenantTopics, tenant_report
@@ -51,6 +52,7 @@ class Judge:
         failures: Iterable[SourceFailure] = (),
         *,
         standing: Iterable[Finding] = (),
+        mutes: Sequence[Mute] = (),
         is_news: bool = True,
     ) -> Judged:
         """The judgement of the next snapshot.
@@ -60,6 +62,7 @@ class Judge:
             history: What the snapshots before left.
             away: The nodes that a wave has in flight.
             failures: What could not be read.
+            mutes: What people do not want to hear of.
             standing: What the fleet's guards tell of this cluster.
             is_news: Something was collected; else the values are old ones, a little older.
         """
@@ -73,6 +76,7 @@ class Judge:
                 *further_checks(snapshot, failures, scoring),
                 *(check_of(finding, scoring.bands) for finding in standing),
             ),
+            mutes=mutes,
             rack_loss=Severity.WARN if self._config.tolerate == "rack" else Severity.INFO,
         )
         without = report.health_index

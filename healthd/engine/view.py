@@ -13,6 +13,7 @@ from healthd.config.fleet import ClusterConfig
 from healthd.engine.route_table import Answer
 from healthd.health.index import HealthReport
 from healthd.health.losses import Loss
+from healthd.health.mutes import Mute
 from healthd.health.scoring import RoutingScoring
 from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot
@@ -183,6 +184,15 @@ class Daemon(Protocol):
 
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What `healthd doctor` prints of it, looked at now: this one waits for Kafka."""
+
+    def mutes(self) -> Sequence[Mute]:
+        """Every mute that counts, the one that ends first in front."""
+
+    async def mute(self, request: Mapping[str, Any], *, by: str) -> Mute:
+        """Silence a check of one cluster; `request` as in docs/reference/http.md."""
+
+    async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
+        """Lift a mute."""
 
     def waves(self) -> Sequence[WaveView]:
         """Waves that run, and those that ended in the last 24 hours, newest first."""

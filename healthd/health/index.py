@@ -7,7 +7,7 @@ the penalty of the binding cap add up to 100 - index.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from healthd.health.bounds import Bounds, bounds_of
 from healthd.health.caps import Cap, active_caps
@@ -16,6 +16,7 @@ from healthd.health.details import term_detail
 from healthd.health.findings import capped_finding, findings
 from healthd.health.freshness import TermAge, clamp, limits_seconds, term_ages
 from healthd.health.history import NO_HISTORY, History
+from healthd.health.mutes import Mute, silenced, wholly_muted
 from healthd.health.scoring import DEFAULT, Bands, ScoringProfile
 from healthd.health.signals import Signals, read_signals
 from healthd.health.terms import TermScore, score_terms
@@ -55,6 +56,8 @@ class HealthReport:
     """All that are active, the lowest first, ties by code."""
     checks: tuple[Check, ...]
     """The worst first."""
+    muted: frozenset[CheckCode] = frozenset()
+    """Those of the checks that are wholly muted: they take no part in the class."""
     profile: ScoringProfile
     is_metadata_seen: bool
     """Until then the index and its bounds say nothing and are not exported."""
@@ -76,6 +79,7 @@ def evaluate(
     history: History | None = None,
     further: Iterable[Check] = (),
     rack_loss: Severity = Severity.INFO,
+    mutes: Sequence[Mute] = (),
 ) -> HealthReport:
     """The health of a cluster, from one snapshot.
 
@@ -85,6 +89,7 @@ def evaluate(
         history: what earlier snapshots add; None for a single snapshot.
         further: checks from other sources, which take part in the class.
         rack_loss: how bad it is that a rack cannot be lost; WARN where it is meant to be survived.
+        mutes: what people do not want to hear of; they change the class and never a number.
     """
     history = history or NO_HISTORY
     ages = term_ages(snapshot, scoring.freshness)
@@ -112,6 +117,10 @@ def evaluate(
             *further,
         ]
     )
+    muted = wholly_muted(checks, mutes)
+    told = _Told(index=index, bounds=bounds, terms=terms)
+    if muted:
+        told = _without(muted, told, snapshot=snapshot, signals=signals, ages=ages, scoring=scoring)
     tally = signals.partitions.tally
     return HealthReport(
         cluster=snapshot.cluster,
@@ -121,8 +130,13 @@ def evaluate(
         completeness=bounds.completeness,
         not_observed=tuple(term.term for term in terms if not term.is_configured),
         health_class=health_class(
-            index=index, bounds=bounds, checks=checks, terms=terms, bands=scoring.bands
+            index=told.index,
+            bounds=told.bounds,
+            checks=[check for check in checks if check.code not in muted],
+            terms=told.terms,
+            bands=scoring.bands,
         ),
+        muted=muted,
         contributions=tuple(
             Contribution(
                 term=term.term,
@@ -140,6 +154,40 @@ def evaluate(
         partition_states={state: tally.count(state) for state in PartitionState},
         expected_brokers=signals.expected_brokers,
         down_brokers=signals.down_brokers,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Told:
+    """What the class is made from."""
+
+    index: float
+    bounds: Bounds
+    terms: tuple[TermScore, ...]
+
+
+def _without(
+    muted: frozenset[CheckCode],
+    told: _Told,
+    *,
+    snapshot: ClusterSnapshot,
+    signals: Signals,
+    ages: Mapping[Term, TermAge],
+    scoring: ScoringProfile,
+) -> _Told:
+    """The index and bounds without the caps and points of muted checks; no one else sees them."""
+    quiet = silenced(signals, muted)
+    terms = score_terms(quiet, ages, scoring)
+    caps = active_caps(quiet, quiet.partitions.tally, quiet.disk_used, scoring)
+    total = 100 - math.fsum(term.points for term in terms)
+    lowest = min([total, *(cap.cap for cap in caps if cap.code not in muted)])
+    index = clamp(lowest, 0.0, 100.0)
+    bounds = bounds_of(
+        index, quiet, terms, scoring, is_metadata_fresh=_is_metadata_fresh(snapshot, scoring)
+    )
+    # What is known does not become more or less by not being talked about.
+    return _Told(
+        index=index, bounds=replace(bounds, completeness=told.bounds.completeness), terms=terms
     )
 
 

@@ -9,7 +9,7 @@ from healthd.serve import problems
 from healthd.serve.auth import TokenAuth
 from healthd.serve.guard import Guard
 from healthd.serve.metrics import Exposition
-from healthd.serve.routes import audit, clusters, discovery, operations, routes, waves
+from healthd.serve.routes import audit, clusters, discovery, mutes, operations, routes, waves
 
 
 def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  # noqa: FBT001 - named at its one call.
@@ -36,6 +36,7 @@ def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  #
         operations.router,
         clusters.router,
         routes.router,
+        mutes.router,
         waves.router,
         audit.router,
         discovery.router,

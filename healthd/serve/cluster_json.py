@@ -45,6 +45,7 @@ def health_document(view: ClusterView) -> dict[str, Any]:
     for check in document["checks"]:
         since = view.since.get(CheckCode(check["code"]))
         check["since"] = None if since is None else render_time(since)
+        check["muted"] = check["code"] in view.report.muted
     if not view.report.is_metadata_seen:
         document |= {"healthIndex": None, "lower": None, "upper": None}
         document |= {"contributions": [], "capPenalty": None}
@@ -64,7 +65,8 @@ def cluster_summary(view: ClusterView, waves: Iterable[WaveView]) -> dict[str, A
         "nextCap": None
         if following is None
         else {"code": following.code.value, "cap": following.cap},
-        "checks": health["checks"][:WORST_CHECKS],
+        # What is muted comes last: nobody wants to hear of it first.
+        "checks": sorted(health["checks"], key=lambda check: check["muted"])[:WORST_CHECKS],
         "checkCount": len(health["checks"]),
         "waves": [
             {"wave": wave.state.wave, "status": wave.state.status.value}

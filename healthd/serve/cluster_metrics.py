@@ -71,10 +71,8 @@ def _add_findings(families: Families, name: str, report: HealthReport) -> None:
     for cap in report.caps:
         families.add("healthd_index_cap", cap.cap, name, cap.code.value)
     for check in report.checks:
-        # Mutes are not built yet: nothing is muted.
-        families.add(
-            "healthd_check_active", 1, name, check.code.value, check.severity.value, "false"
-        )
+        muted = "true" if check.code in report.muted else "false"
+        families.add("healthd_check_active", 1, name, check.code.value, check.severity.value, muted)
         families.add("healthd_check_objects", check.count, name, check.code.value)
 
 

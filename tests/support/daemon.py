@@ -9,6 +9,7 @@ from healthd.config.fleet import ClusterConfig, Fleet, HostConfig, TenantConfig
 from healthd.config.profiles import ProfileConfig
 from healthd.engine.clock import Clock
 from healthd.engine.journal import StoreThread
+from healthd.engine.muting import Muter
 from healthd.engine.routing import Router
 from healthd.engine.view import (
     ClusterView,
@@ -19,6 +20,7 @@ from healthd.engine.view import (
 )
 from healthd.health.index import evaluate
 from healthd.health.losses import losses
+from healthd.health.mutes import Mute
 from healthd.model.codes import ReasonCode
 from healthd.model.parse import snapshot_of
 from healthd.model.reason import Reason
@@ -204,6 +206,8 @@ class InMemoryDaemon:
         self.examinations: dict[str, dict[str, Any]] = {}
         """By cluster."""
         self.router = a_router(tuple(view.config for view in self.views.values()))
+        self.store = MemoryStore()
+        self.muter = Muter(StoreThread(self.store), Clock())
         self.refusal: OrderRefused | None = None
         """What the next order is refused with."""
 
@@ -267,6 +271,18 @@ class InMemoryDaemon:
         elif verb == "abort":
             state = replace(state, status=WaveStatus.ABORTED)
         return self.put(state)
+
+    def mutes(self) -> Sequence[Mute]:
+        return self.muter.all()
+
+    async def mute(self, request: Mapping[str, Any], *, by: str) -> Mute:
+        view = self.views.get(str(request["cluster"]))
+        if view is None:
+            raise OrderRefused(Refusal.UNKNOWN, f"there is no cluster {request['cluster']}")
+        return await self.muter.add(request, view, by=by)
+
+    async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
+        return await self.muter.lift(mute, by=by, reason=reason)
 
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What was put there for it."""

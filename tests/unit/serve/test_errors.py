@@ -144,7 +144,12 @@ async def test_an_order_that_the_daemon_refuses_says_why(
     assert {key: problem[key] for key in facts} == facts
 
 
-OVERRIDES = ["/api/v1/overrides", "/api/v1/overrides/payments/lift"]
+OVERRIDES = [
+    "/api/v1/overrides",
+    "/api/v1/overrides/payments/lift",
+    "/api/v1/mutes",
+    "/api/v1/mutes/m1/lift",
+]
 WRITES = [
     "/-/reload",
     "/api/v1/waves",
@@ -174,7 +179,7 @@ async def test_every_write_of_the_api_is_in_the_table_above(client: httpx2.Async
     document = (await client.get("/openapi.json")).json()
     writes = {path for path, methods in document["paths"].items() if set(methods) - {"get"}}
     verbs = {path.replace("w1", "{wave}").rpartition("/")[0] + "/{verb}" for path in WRITES[3:]}
-    named = {path.replace("payments", "{cluster}") for path in OVERRIDES}
+    named = {path.replace("payments", "{cluster}").replace("m1", "{mute}") for path in OVERRIDES}
     assert writes == {*WRITES[:3], *verbs, *named}
 
 
