@@ -40,23 +40,26 @@ def _without_secrets(value: Any) -> Any:
     return value
 
 
+_PROCESSORS: Final[tuple[Any, ...]] = (
+    structlog.contextvars.merge_contextvars,
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    redact_secrets,
+)
+
+
+def _for_people() -> Any:
+    return structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(),
+        # The default one prints the local variables, and a password may be among them.
+        exception_formatter=structlog.dev.plain_traceback,
+    )
+
+
 def configure_logs(log_format: str, level: str) -> None:
     """Log to stderr as JSON lines or for people; libraries' own logs go the same way."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if log_format == "json"
-        else structlog.dev.ConsoleRenderer(
-            colors=sys.stderr.isatty(),
-            # The default one prints the local variables, and a password may be among them.
-            exception_formatter=structlog.dev.plain_traceback,
-        )
-    )
-    processors: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        redact_secrets,
-    ]
+    renderer: Any = structlog.processors.JSONRenderer() if log_format == "json" else _for_people()
+    processors = [*_PROCESSORS]
     if log_format == "json":
         processors.append(structlog.processors.format_exc_info)
     structlog.configure(
@@ -85,6 +88,7 @@ def configure_logs(log_format: str, level: str) -> None:
 def logs_of_a_command() -> None:
     """Warnings to stderr and the rest nowhere: stdout is for data, and structlog prints there."""
     structlog.configure(
+        processors=[*_PROCESSORS, _for_people()],
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
         # Asked for at each line: what stderr is may change while tests run commands.
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),

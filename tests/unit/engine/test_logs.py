@@ -77,8 +77,9 @@ def test_a_command_says_warnings_on_stderr_and_leaves_stdout_to_data(
     logs_of_a_command()
     log = structlog.get_logger()
     log.info("probe_topic_changed")
-    log.warning("source_broke")
+    log.warning("source_broke", password="hunter2")
     written = capsys.readouterr()
     assert written.out == ""
     assert "source_broke" in written.err
+    assert "hunter2" not in written.err
     assert "probe_topic_changed" not in written.err
