@@ -16,6 +16,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from healthd.collect.admin import judged
+from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
 from healthd.collect.probe_stats import Attempt
 from healthd.collect.target import ClusterTarget
@@ -106,6 +107,8 @@ class ProbeClient:
         """The topic in the metadata of this client: it shows too that our way there is open."""
         try:
             producer = self._connected()
+        except AccessError as error:
+            return _failure(error.reason, Origin.OURS, error.detail)
         except (KafkaException, ValueError) as error:
             found = error.args[0]
             text = found.str() if isinstance(found, KafkaError) else str(found)
@@ -151,6 +154,8 @@ class ProbeClient:
 
     def _connected(self) -> Any:
         if self._producer is None:
+            # Without a token each of the two would wait 10 s for one.
+            self._target.access.ready()
             # Kept only when both are there.
             producer = Producer(self._producer_properties(), logger=_LOG)
             self._consumer = Consumer(self._consumer_properties(), logger=_LOG)
