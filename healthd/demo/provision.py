@@ -118,7 +118,10 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
     "sshd": (_program("sshd", "openssh-server"), _program("ssh-keygen", "openssh-client")),
     "runit": (_program("runsvdir", "runit"), _program("sv", "runit")),
     "prometheus": (_program("prometheus", "prometheus"), _program("promtool", "prometheus")),
-    "alertmanager": (_program("prometheus-alertmanager", "prometheus-alertmanager"),),
+    "alertmanager": (
+        _program("prometheus-alertmanager", "prometheus-alertmanager"),
+        _program("amtool", "prometheus-alertmanager"),
+    ),
     "venv": (Program("python3-venv", "python3-venv", "Python's venv and ensurepip", _has_venv),),
     "zookeeper": _JAVA,
     "connect": _JAVA,
