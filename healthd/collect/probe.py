@@ -129,7 +129,9 @@ class ProbeSource:
         step = next_step(seen.partitions, places, minimum)
         if step is None:
             self._step_failure = None
-        if step is None or self._clock() < self._no_step_before:
+        # To make it once more does no harm: what was deleted is made again without waiting.
+        may_repeat = isinstance(step, CreateTopic) and self._step_failure is None
+        if step is None or (self._clock() < self._no_step_before and not may_repeat):
             return seen
         self._step_failure = self._keeper.carry_out(step, seen.controller)
         wait = STEP_SECONDS if self._step_failure is None else FAILED_STEP_SECONDS

@@ -30,6 +30,9 @@ OURS = SourceFailure(
 )
 
 
+EMPTY = TopicSeen(partitions=(), brokers=frozenset(NODES), controller=1)
+
+
 def partitions(leaders: Sequence[int] = NODES) -> tuple[Partition, ...]:
     rings = ((1, 2, 3), (2, 3, 1), (3, 1, 2))
     return tuple(
@@ -141,8 +144,7 @@ async def test_a_round_gives_the_attempts_and_the_section() -> None:
 
 
 async def test_a_topic_that_is_missing_is_made_and_probed_in_the_same_round() -> None:
-    empty = TopicSeen(partitions=(), brokers=frozenset(NODES), controller=1)
-    bench = Bench(Client(seen=empty))
+    bench = Bench(Client(seen=EMPTY))
     seen = await bench.read()
     (step,) = bench.keeper.steps
     assert isinstance(step, CreateTopic)
@@ -173,6 +175,21 @@ async def test_a_change_is_seen_before_the_next_is_decided() -> None:
         await bench.read(snapshot(min_isr=2))
         bench.advance(STEP_SECONDS / 3 - 0.1)
     assert len(bench.keeper.steps) == 1
+
+
+async def test_a_topic_that_is_deleted_is_made_again_at_once_but_not_where_that_was_refused() -> (
+    None
+):
+    bench = Bench(Client(seen=EMPTY))
+    for _ in range(2):
+        bench.client.seen = EMPTY
+        assert (await bench.read()).probe is not None
+    assert len(bench.keeper.steps) == 2
+    bench.keeper.problem = OURS
+    for _ in range(2):
+        bench.client.seen = EMPTY
+        assert (await bench.read()).failures == (OURS,)
+    assert len(bench.keeper.steps) == 3
 
 
 async def test_nothing_is_moved_while_the_snapshot_names_a_broker_that_is_down() -> None:
