@@ -17,7 +17,7 @@ from healthd.collect.observation import (
 )
 from healthd.collect.state import LastValues, Moment
 from healthd.collect.target import ClusterTarget
-from healthd.health.tracks import CONTROLLERS_SECTION
+from healthd.health.tracks import CONTROLLERS_SECTION, ISR_SECTION
 from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 
@@ -79,7 +79,7 @@ def assemble(
     unclean = unclean_elections_now(last, observed.pages, at)
     refused_since, unreachable = _unreachable(target, last, observed, at)
     failures = (*observed.failures, *judged.failures)
-    sections = {**last.sections, **observed.sections, **_controllers(observed, began)}
+    sections = {**last.sections, **observed.sections, **_claims(observed, began)}
     snapshot = ClusterSnapshot(
         cluster=target.name,
         observed_at=now.wall,
@@ -199,17 +199,21 @@ def _unreachable(
     return None, last.unreachable
 
 
-def _controllers(observed: Observations, began: float) -> dict[str, SectionSeen]:
-    """Which nodes' pages of this round claim to be the active controller; there must be one."""
-    told = {
-        node: page.signals.active_controllers
-        for node, page in observed.pages.items()
-        if page.signals.active_controllers is not None
+def _claims(observed: Observations, began: float) -> dict[str, SectionSeen]:
+    """What the pages of this round claim: who is the active controller, how often ISRs shrank."""
+    signals = {node: page.signals for node, page in observed.pages.items()}
+    found: dict[str, SectionSeen] = {}
+    if any(told.active_controllers is not None for told in signals.values()):
+        active = sorted(node for node, told in signals.items() if told.active_controllers)
+        found[CONTROLLERS_SECTION] = SectionSeen(body={"active": active}, at=began)
+    shrinks = {
+        str(node): told.isr_shrinks
+        for node, told in sorted(signals.items())
+        if told.isr_shrinks is not None
     }
-    if not told:
-        return {}
-    active = sorted(node for node, claimed in told.items() if claimed)
-    return {CONTROLLERS_SECTION: SectionSeen(body={"active": active}, at=began)}
+    if shrinks:
+        found[ISR_SECTION] = SectionSeen(body={"shrinks": shrinks}, at=began)
+    return found
 
 
 def _extra(

@@ -145,6 +145,8 @@ class ChecksScoring:
     """Pages of two nodes are read at two moments: one snapshot never proves two controllers."""
     churn_leaves: int = 3
     """A replica that leaves the ISR so often is churning; each restart is one leave."""
+    churn_rises: int = 10
+    """So many snapshots in which a broker's own count of ISR shrinks had risen are churn, too."""
     churn_over_seconds: float = 900
     imbalance_above_share: float = 0.1
     """Kafka's own leader.imbalance.per.broker.percentage."""
@@ -321,6 +323,7 @@ def _validate_spans(profile: ScoringProfile) -> None:
         "checks.flapping_changes": profile.checks.flapping_changes,
         "checks.split_snapshots": profile.checks.split_snapshots,
         "checks.churn_leaves": profile.checks.churn_leaves,
+        "checks.churn_rises": profile.checks.churn_rises,
     }
     for name, span in spans.items():
         if span <= 0:

@@ -189,8 +189,9 @@ TEXTS: Final[Mapping[CheckCode, CheckText]] = {
         "--status) and stop the others. Change nothing else until it is one.",
     ),
     CheckCode.ISR_CHURN: CheckText(
-        one="a replica of 1 partition left the ISR {detail}",
-        many="replicas of {count} partitions left the ISR {detail}",
+        one="replicas of 1 partition or broker left and joined the ISR again and again in {detail}",
+        many="replicas of {count} partitions and brokers left and joined the ISR again and again "
+        "in {detail}",
         impact="acks=all waits for replicas that come and go; the next failure finds fewer in "
         "sync.",
         action="Look for what these partitions share: one broker's disk, network or pauses.",

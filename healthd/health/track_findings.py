@@ -49,13 +49,19 @@ def _partitions(tracks: Tracks, scoring: ScoringProfile) -> Iterator[Finding]:
         for (topic, partition, _), times in tracks.isr_leaves.items()
         if len(times) >= checks.churn_leaves
     }
-    if churning:
-        labels = sorted((f"{topic}-{partition}" for topic, partition in churning), key=natural_key)
+    labels = [f"{topic}-{partition}" for topic, partition in churning]
+    labels += [
+        f"broker:{node}"
+        for node, times in tracks.isr_rises.items()
+        if len(times) >= checks.churn_rises
+    ]
+    if labels:
+        labels.sort(key=natural_key)
         yield Finding(
             code=CheckCode.ISR_CHURN,
             severity=Severity.WARN,
             objects=Objects(count=len(labels), shown=tuple(labels[: checks.objects_shown])),
-            detail=f"{checks.churn_leaves} times or more in {duration(checks.churn_over_seconds)}",
+            detail=duration(checks.churn_over_seconds),
         )
     imbalanced = [
         node

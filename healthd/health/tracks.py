@@ -20,6 +20,9 @@ from healthd.model.words import EvidenceGroup
 CONTROLLERS_SECTION: Final = "controllers"
 """In `extra`: `active` names the nodes whose fresh pages claim to be the active controller."""
 
+ISR_SECTION: Final = "isr"
+"""In `extra`: `shrinks` has each broker's own count of ISR shrinks since its start."""
+
 ReplicaKey = tuple[str, int, int]
 """Topic, partition id, broker."""
 
@@ -43,6 +46,11 @@ class Tracks:
     split_nodes: tuple[int, ...] = ()
     isr_leaves: Mapping[ReplicaKey, tuple[float, ...]] = field(default_factory=dict)
     """When each replica left the ISR of its partition, within the time that counts."""
+    isr_counts: Mapping[int, float] = field(default_factory=dict)
+    """Each broker's own count of ISR shrinks, as it was last seen."""
+    isr_rises: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """When that count had risen, within the time that counts: it sees what comes and goes between
+    two snapshots."""
     imbalanced_seconds: Mapping[int, float] = field(default_factory=dict)
     """So long a broker has led too few of the partitions that prefer it."""
     balance_at: float | None = None
@@ -97,7 +105,7 @@ def _with_metrics(
     if versions:
         mixed = now.mixed_versions_seconds + step if len(versions) > 1 else 0.0
         now = replace(now, mixed_versions_seconds=mixed)
-    return replace(now, **_split(now, snapshot))
+    return replace(now, **_split(now, snapshot), **_rises(now, snapshot, scoring.checks))
 
 
 def _age(snapshot: ClusterSnapshot, broker: Broker) -> float:
@@ -122,6 +130,25 @@ def _split(now: Tracks, snapshot: ClusterSnapshot) -> dict[str, Any]:
         "split_rounds": now.split_rounds + 1 if is_split else 0,
         "split_nodes": tuple(claimed) if is_split else (),
     }
+
+
+def _rises(now: Tracks, snapshot: ClusterSnapshot, limits: ChecksScoring) -> dict[str, Any]:
+    shrinks = (snapshot.extra or {}).get(ISR_SECTION, {}).get("shrinks")
+    counts: dict[int, float] = dict(now.isr_counts)
+    rises = {
+        node: recent
+        for node, times in now.isr_rises.items()
+        if (recent := tuple(at for at in times if now.elapsed - at <= limits.churn_over_seconds))
+    }
+    for name, count in shrinks.items() if isinstance(shrinks, dict) else ():
+        if not name.isdigit() or not isinstance(count, int | float):
+            continue
+        node = int(name)
+        # A count that fell is that of a new process: it begins anew.
+        if count > counts.get(node, count):
+            rises[node] = (*rises.get(node, ()), now.elapsed)
+        counts[node] = float(count)
+    return {"isr_counts": counts, "isr_rises": rises}
 
 
 def _with_controller(now: Tracks, snapshot: ClusterSnapshot, limits: ChecksScoring) -> Tracks:

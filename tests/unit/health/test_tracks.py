@@ -143,6 +143,26 @@ def test_a_rolling_restart_is_no_churn() -> None:
     )
 
 
+def counted(*counts: float) -> list[ClusterSnapshot]:
+    return [
+        at(15.0 * n, a_snapshot(ages=FRESH, extra={"isr": {"shrinks": {"2": count}}}))
+        for n, count in enumerate(counts)
+    ]
+
+
+def test_a_brokers_own_count_of_shrinks_sees_what_snapshots_do_not() -> None:
+    rising = [float(n) for n in range(11)]
+    assert CheckCode.ISR_CHURN not in raised(lived(counted(*rising[:10])))
+    history = lived(counted(*rising))
+    assert CheckCode.ISR_CHURN in raised(history)
+    calm = [at(165 + 15.0 * n, counted(10.0)[0]) for n in range(62)]
+    assert CheckCode.ISR_CHURN not in raised(lived(calm, history))
+
+
+def test_a_count_that_begins_anew_or_stands_still_has_not_risen() -> None:
+    assert lived(counted(5.0, 5.0, 0.0, 0.0, 3.0, 1.0)).tracks.isr_rises == {2: (60.0,)}
+
+
 def test_a_replica_that_is_reassigned_away_has_not_left() -> None:
     moved = a_snapshot(a_topic("t", [a_partition(replicas=(1, 2), isr=(1, 2))]), ages=FRESH)
     history = lived(at(15.0 * n, one) for n, one in enumerate([isr_of(1, 2, 3), moved] * 4))
