@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 from healthd.demo import relay
-from healthd.demo.nodes import Node
+from healthd.demo.nodes import FIVE, Node, Shape
 from healthd.demo.provision import find_program, jars_folder
 
 HERE = Path(__file__).resolve().parent
@@ -21,7 +21,7 @@ TEMPLATES = resources.files("healthd.demo") / "templates"
 EXECUTABLE = 0o755
 HEAP = ("-Xms96m", "-Xmx256m")
 JVM_FLAGS = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
-"""Five brokers share two cores: what starts fast wins over what runs fast after an hour."""
+"""All brokers share two cores: what starts fast wins over what runs fast after an hour."""
 
 
 class FleetFileError(Exception):
@@ -29,13 +29,21 @@ class FleetFileError(Exception):
 
 
 def rule_file() -> Path:
-    """The jmx_exporter rules that healthd ships: in a checkout, or in the installed package."""
-    name = Path("jmx") / "kafka.yml"
+    """The jmx_exporter rules that healthd ships."""
+    return shipped_config("jmx/kafka.yml")
+
+
+def shipped_config(name: str) -> Path:
+    """A file of healthd's `config`: in a checkout, or in the installed package.
+
+    Raises:
+        FleetFileError: It is in neither.
+    """
     places = (HERE.parent.parent / "config" / name, HERE.parent / "_shipped" / "config" / name)
     for place in places:
         if place.is_file():
             return place
-    raise FleetFileError(f"no jmx_exporter rule file at {' or '.join(map(str, places))}")
+    raise FleetFileError(f"no file of healthd's own at {' or '.join(map(str, places))}")
 
 
 def new_cluster_id() -> str:
@@ -44,7 +52,7 @@ def new_cluster_id() -> str:
     return "A" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
 
 
-def write_node(node: Node, nodes: Sequence[Node]) -> None:
+def write_node(node: Node, nodes: Sequence[Node], shape: Shape = FIVE) -> None:
     """The host's folders, broker configuration, services and command are on disk."""
     for folder in (
         node.data_folder,
@@ -66,6 +74,8 @@ def write_node(node: Node, nodes: Sequence[Node]) -> None:
         "voters": voters,
         "listeners": ",".join(listeners),
         "advertised": listeners[0],
+        "copies": str(shape.replication_factor),
+        "in_sync": str(shape.min_insync_replicas),
         "data": str(node.data_folder),
         "log": str(node.log_file),
         "flag": str(node.start_fails_flag),

@@ -1,4 +1,4 @@
-"""A fleet of one real Kafka cluster: five nodes, each on a host of its own, with faults to order.
+"""A real Kafka cluster: five nodes or three, each on a host of its own, with faults to order.
 
 with DemoFleet.launch(cluster="payments") as fleet:
     fleet.create_topics()
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -24,7 +24,7 @@ from confluent_kafka.admin import AdminClient
 from healthd.demo import disks, files, fleet_file, guardian, hosts, provision, topics
 from healthd.demo.addresses import find_free_block
 from healthd.demo.guarded import Command, GuardedProcesses
-from healthd.demo.nodes import CONTROLLERS, RACKS, Node, plan_nodes
+from healthd.demo.nodes import FIVE, Node, Shape, plan_nodes
 from healthd.demo.service import POLL_SECONDS, BrokerService, DemoTimeoutError, wait_until
 
 LAUNCH_SECONDS = 120
@@ -36,11 +36,10 @@ WELL = (
     "kafka_server_replicamanager_underreplicatedpartitions 0.0",
 )
 """What the page of a broker says that runs and has all its followers in sync."""
-QUORUM = len(CONTROLLERS) // 2 + 1
 
 
 class DemoFleet:
-    """Five running Kafka nodes; everything of them ends with ``close`` or with this process."""
+    """Running Kafka nodes; everything of them ends with ``close`` or with this process."""
 
     def __init__(
         self,
@@ -50,8 +49,10 @@ class DemoFleet:
         root: Path,
         ssh: hosts.SshAccess,
         mounts: Sequence[Path] = (),
+        shape: Shape = FIVE,
     ) -> None:
         self.cluster = cluster
+        self.shape = shape
         self.nodes = tuple(nodes)
         self.root = root
         self.ssh = ssh
@@ -61,14 +62,23 @@ class DemoFleet:
         self._admin: AdminClient | None = None
 
     @classmethod
-    def launch(cls, cluster: str = "payments", root: Path | None = None) -> Self:
-        """A fleet whose five brokers are in the metadata and whose hosts and exporters answer.
+    def launch(
+        cls,
+        cluster: str = "payments",
+        root: Path | None = None,
+        *,
+        shape: Shape = FIVE,
+        wait: bool = True,
+    ) -> Self:
+        """A fleet whose brokers are in the metadata and whose hosts and exporters answer.
 
         Args:
             cluster: The cluster's name in the fleet file.
             root: An empty folder to keep the files in; it stays afterwards, without the brokers'
                 data when that was on disks of their own. Without it a temporary folder is used
                 and removed.
+            shape: How many brokers it has, and how many copies.
+            wait: Whether it is up when this returns; else see ``wait_until_up``.
 
         Raises:
             ProvisionError: A program that it needs is not there.
@@ -78,12 +88,12 @@ class DemoFleet:
         place = root or Path(tempfile.mkdtemp(prefix="healthd-fleet-"))
         mounts: list[Path] = []
         try:
-            nodes = plan_nodes(find_free_block(len(RACKS)), place)
+            nodes = plan_nodes(find_free_block(len(shape.racks)), place, shape)
             for node in nodes:
                 node.disk_folder.mkdir(parents=True)
                 if disks.mount(node.disk_folder):
                     mounts.append(node.disk_folder)
-                files.write_node(node, nodes)
+                files.write_node(node, nodes, shape)
             ssh = hosts.write_hosts(nodes, place)
             files.format_storage(nodes, files.new_cluster_id())
         except BaseException:
@@ -91,10 +101,11 @@ class DemoFleet:
             if root is None:
                 shutil.rmtree(place, ignore_errors=True)
             raise
-        fleet = cls(cluster=cluster, nodes=nodes, root=place, ssh=ssh, mounts=mounts)
+        fleet = cls(cluster=cluster, nodes=nodes, root=place, ssh=ssh, mounts=mounts, shape=shape)
         try:
             fleet._start_servers(remove=root is None)
-            fleet._wait_until_up()
+            if wait:
+                fleet.wait_until_up()
         except BaseException:
             fleet.close()
             raise
@@ -129,7 +140,7 @@ class DemoFleet:
     @property
     def controllers(self) -> tuple[int, ...]:
         """The node ids of the voters."""
-        return CONTROLLERS
+        return self.shape.controllers
 
     def node(self, broker: int) -> Node:
         """One node by its id."""
@@ -156,14 +167,16 @@ class DemoFleet:
 
     def write_fleet_file(self, path: Path, *, probe: bool = False) -> Path:
         """The fleet file for healthd is at ``path``, which is given back."""
-        fleet_file.write_fleet_file(
-            path, cluster=self.cluster, nodes=self.nodes, ssh=self.ssh, root=self.root, probe=probe
-        )
+        fleet_file.write_fleet_file(path, [self.entry(probe=probe)])
         return path
 
+    def entry(self, *, probe: bool = False) -> dict[str, Any]:
+        """What a fleet file says of this cluster."""
+        return fleet_file.cluster_entry(self.cluster, self.nodes, self.ssh, self.root, probe=probe)
+
     def create_topics(self, partitions: dict[str, int] | None = None) -> None:
-        """Topics with data, RF 4 and min ISR 3, and ``__consumer_offsets``; all in sync."""
-        topics.create_topics(self.bootstrap, partitions or topics.DEMO_TOPICS)
+        """Topics with data and ``__consumer_offsets``, with the copies of the shape; all in sync."""
+        topics.create_topics(self.bootstrap, partitions or topics.DEMO_TOPICS, self.shape)
         self.wait_until_healthy()
 
     # What can be done to it ----------------------------------------------------------------------
@@ -182,7 +195,7 @@ class DemoFleet:
 
     def kill_quorum(self) -> tuple[int, ...]:
         """So many controllers are killed that no quorum is left; gives their ids back."""
-        victims = CONTROLLERS[:QUORUM]
+        victims = self.controllers[: len(self.controllers) // 2 + 1]
         for broker in victims:
             self.kill(broker)
         return victims
@@ -223,7 +236,7 @@ class DemoFleet:
         disks.empty(self.node(broker).disk_folder)
 
     def heal(self) -> None:
-        """Every fault is taken back: five brokers up and in sync, and every exporter answers."""
+        """Every fault is taken back: all brokers up and in sync, and every exporter answers."""
         for node in self.nodes:
             self.empty_disk(node.id)
             self.start_works(node.id)
@@ -254,7 +267,7 @@ class DemoFleet:
             return None
 
     def wait_until_healthy(self, timeout_seconds: float = HEAL_SECONDS) -> None:
-        """Five brokers are in the metadata, every ISR is full and every exporter says the same.
+        """All brokers are in the metadata, every ISR is full and every exporter says the same.
 
         Raises:
             DemoTimeoutError: Not within the time; what was seen last is in the text.
@@ -268,7 +281,7 @@ class DemoFleet:
         view = self.look()
         return (
             view is not None
-            and view.brokers == set(RACKS)
+            and view.brokers == set(self.shape.racks)
             and not view.out_of_sync
             and all(map(_says_it_is_well, self.nodes))
         )
@@ -283,7 +296,12 @@ class DemoFleet:
             commands, self.root, remove_folder=remove, mounts=self._mounts
         )
 
-    def _wait_until_up(self) -> None:
+    def wait_until_up(self) -> None:
+        """All brokers are in the metadata, and hosts and exporters answer.
+
+        Raises:
+            DemoTimeoutError: It did not come up; the brokers' last words are in the text.
+        """
         for node in self.nodes:
             for port in (node.ssh_port, node.ports.kafka):
                 wait_until(

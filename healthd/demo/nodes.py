@@ -1,7 +1,8 @@
-"""The five nodes of the demo fleet: who they are, where they listen and where their files are."""
+"""The nodes of a demo cluster: who they are, where they listen and where their files are."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,20 +15,39 @@ CONTROLLERS = (1, 3, 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """How large a demo cluster is, and how many copies it keeps."""
+
+    racks: Mapping[int, str]
+    """The rack of every node, by its id."""
+    controllers: tuple[int, ...]
+    """The ids of the voters."""
+    replication_factor: int
+    min_insync_replicas: int
+
+
+FIVE = Shape(racks=RACKS, controllers=CONTROLLERS, replication_factor=4, min_insync_replicas=3)
+THREE = Shape(
+    racks={1: "az1", 2: "az2", 3: "az3"},
+    controllers=(1, 2, 3),
+    replication_factor=3,
+    min_insync_replicas=2,
+)
+"""As small as a cluster is that may lose a broker."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
     """One host with its sshd, its service supervisor, its broker and its exporter."""
 
     id: int
     host: str
     rack: str
+    is_controller: bool
+    """Whether the node is a voter of the quorum besides being a broker."""
     ports: Ports
     folder: Path
     """Everything of this host: ``disk``, ``services``, ``sshd``, ``bin`` and the logs."""
-
-    @property
-    def is_controller(self) -> bool:
-        """Whether the node is a voter of the quorum besides being a broker."""
-        return self.id in CONTROLLERS
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -105,15 +125,16 @@ class Node:
         return self.folder / "start-fails"
 
 
-def plan_nodes(block: Block, root: Path) -> tuple[Node, ...]:
-    """The five nodes on a block of addresses, each with a folder under ``root``."""
+def plan_nodes(block: Block, root: Path, shape: Shape = FIVE) -> tuple[Node, ...]:
+    """The nodes of a cluster on a block of addresses, each with a folder under ``root``."""
     return tuple(
         Node(
             id=number,
             host=block.host(number),
             rack=rack,
+            is_controller=number in shape.controllers,
             ports=block.ports,
             folder=root / f"node-{number}",
         )
-        for number, rack in RACKS.items()
+        for number, rack in shape.racks.items()
     )

@@ -9,8 +9,8 @@ from confluent_kafka import Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-REPLICATION_FACTOR = 4
-MIN_INSYNC_REPLICAS = 3
+from healthd.demo.nodes import Shape
+
 DEMO_TOPICS = {"orders": 12, "payments": 8, "audit": 6}
 """Topic and number of partitions."""
 MESSAGES_PER_PARTITION = 20
@@ -53,7 +53,7 @@ def look(admin: AdminClient, timeout_seconds: float = 3.0) -> ClusterView:
     )
 
 
-def create_topics(bootstrap: str, topics: dict[str, int]) -> None:
+def create_topics(bootstrap: str, topics: dict[str, int], shape: Shape) -> None:
     """The topics are there with messages in each partition; ``__consumer_offsets`` is there too."""
     admin = AdminClient(quiet_client(bootstrap))
     futures = admin.create_topics(
@@ -61,8 +61,8 @@ def create_topics(bootstrap: str, topics: dict[str, int]) -> None:
             NewTopic(
                 name,
                 num_partitions=partitions,
-                replication_factor=REPLICATION_FACTOR,
-                config={"min.insync.replicas": str(MIN_INSYNC_REPLICAS)},
+                replication_factor=shape.replication_factor,
+                config={"min.insync.replicas": str(shape.min_insync_replicas)},
             )
             for name, partitions in topics.items()
         ],

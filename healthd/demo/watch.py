@@ -11,7 +11,8 @@ from confluent_kafka.admin import AdminClient
 
 from healthd.collect import probe_topic
 from healthd.config.source_probe import PROBE_TOPIC
-from healthd.demo.topics import MIN_INSYNC_REPLICAS, quiet_client
+from healthd.demo.nodes import FIVE
+from healthd.demo.topics import quiet_client
 
 LOOK_SECONDS = 0.25
 TIMEOUT_SECONDS = 2.0
@@ -56,7 +57,7 @@ class MinIsrWatch:
             for name, topic in metadata.topics.items():
                 # healthd's own topic asks for one replica in sync.
                 is_own = name == PROBE_TOPIC
-                needed = probe_topic.MIN_INSYNC_REPLICAS if is_own else MIN_INSYNC_REPLICAS
+                needed = probe_topic.MIN_INSYNC_REPLICAS if is_own else FIVE.min_insync_replicas
                 for number, partition in topic.partitions.items():
                     if partition.leader < 0 or len(partition.isrs) < needed:
                         self.under.add(f"{name}-{number}")

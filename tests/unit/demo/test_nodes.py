@@ -6,7 +6,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 
 from healthd.demo.addresses import Block, Ports
-from healthd.demo.fleet_file import write_fleet_file
+from healthd.demo.fleet_file import cluster_entry, write_fleet_file
 from healthd.demo.hosts import SshAccess
 from healthd.demo.nodes import CONTROLLERS, plan_nodes
 
@@ -29,7 +29,7 @@ def test_every_broker_is_a_host_of_the_fleet_file_with_its_command(tmp_path: Pat
     nodes = plan_nodes(BLOCK, tmp_path)
     ssh = SshAccess(user="demo", key_file=tmp_path / "key", known_hosts_file=tmp_path / "known")
     path = tmp_path / "fleet.yaml"
-    write_fleet_file(path, cluster="payments", nodes=nodes, ssh=ssh, root=tmp_path)
+    write_fleet_file(path, [cluster_entry("payments", nodes, ssh, tmp_path)])
 
     (cluster,) = YAML(typ="safe").load(path)["clusters"]
     assert cluster["name"] == "payments"
