@@ -175,7 +175,7 @@ class DemoFleet:
         return fleet_file.cluster_entry(self.cluster, self.nodes, self.ssh, self.root, probe=probe)
 
     def create_topics(self, partitions: dict[str, int] | None = None) -> None:
-        """Topics with data and ``__consumer_offsets``, with the copies of the shape; all in sync."""
+        """Topics with data and ``__consumer_offsets``, as the shape has them; all in sync."""
         topics.create_topics(self.bootstrap, partitions or topics.DEMO_TOPICS, self.shape)
         self.wait_until_healthy()
 

@@ -3,12 +3,13 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from ruamel.yaml import YAML
 
 from healthd.demo.addresses import Block, Ports
 from healthd.demo.fleet_file import cluster_entry, write_fleet_file
 from healthd.demo.hosts import SshAccess
-from healthd.demo.nodes import CONTROLLERS, plan_nodes
+from healthd.demo.nodes import CONTROLLERS, FIVE, THREE, Shape, plan_nodes
 
 BLOCK = Block(prefix="127.44.1", ports=Ports())
 
@@ -18,6 +19,18 @@ def test_five_nodes_in_three_racks_with_a_controller_in_each(tmp_path: Path) -> 
     assert Counter(node.rack for node in nodes) == {"az1": 2, "az2": 2, "az3": 1}
     assert {node.rack for node in nodes if node.is_controller} == {"az1", "az2", "az3"}
     assert tuple(node.id for node in nodes if node.is_controller) == CONTROLLERS
+
+
+@pytest.mark.parametrize("shape", [FIVE, THREE], ids=["five", "three"])
+def test_each_shape_loses_a_broker_and_keeps_its_quorum_and_its_writes(
+    tmp_path: Path, shape: Shape
+) -> None:
+    nodes = plan_nodes(BLOCK, tmp_path, shape)
+    assert {node.id: node.rack for node in nodes} == dict(shape.racks)
+    assert tuple(node.id for node in nodes if node.is_controller) == shape.controllers
+    assert len(shape.controllers) % 2 == 1
+    assert len(shape.controllers) >= 3
+    assert shape.min_insync_replicas < shape.replication_factor <= len(nodes)
 
 
 def test_no_two_nodes_share_an_address_or_a_folder(tmp_path: Path) -> None:
