@@ -18,8 +18,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote_plus
 
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
 Answer = tuple[int, bytes]
 """HTTP status and body."""
@@ -88,10 +88,7 @@ class TokenServer:
             "exp": int(now + lifetime),
             "jti": str(len(self.given)),
         }
-        head = _base64(json.dumps({"alg": "RS256", "typ": "JWT", "kid": "test"}).encode())
-        signed = f"{head}.{_base64(json.dumps(claims).encode())}"
-        signature = self._key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
-        return f"{signed}.{_base64(signature)}"
+        return jwt.encode({"alg": "RS256", "typ": "JWT", "kid": "test"}, claims, self._key)
 
     def close(self) -> None:
         """Nobody serves any more; may be called twice."""
@@ -114,15 +111,7 @@ class TokenServer:
 
     def keys(self) -> dict[str, Any]:
         """The JSON Web Key Set."""
-        numbers = self._key.public_key().public_numbers()
-        key = {
-            "kty": "RSA",
-            "use": "sig",
-            "alg": "RS256",
-            "kid": "test",
-            "n": _base64(numbers.n.to_bytes(256, "big")),
-            "e": _base64(numbers.e.to_bytes(3, "big")),
-        }
+        key = {**self._key.as_dict(private=False), "use": "sig", "alg": "RS256"}
         return {"keys": [key]}
 
     def give(self, authorization: str, form: dict[str, str]) -> Answer:
@@ -174,10 +163,6 @@ class TokenServer:
 
 
 @functools.cache
-def _key() -> rsa.RSAPrivateKey:
+def _key() -> RSAKey:
     # One for all servers of a process: making it takes a quarter of a second.
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def _base64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return RSAKey.generate_key(2048, parameters={"kid": "test"})
