@@ -61,6 +61,7 @@ class Router:
         self._read_at: dict[str, float] = {}
         self._table = RouteTable(fleet)
         self._changed = asyncio.Event()
+        self._is_closing = False
         self._tasks = Background("routing_not_saved")
         self._waiting: deque[LedgerEvent] = deque()
         self._unsaved: set[str] = set()
@@ -182,7 +183,7 @@ class Router:
         while True:
             answer = self.answers.get(profile)
             left = limit - self._clock.monotonic()
-            if answer is None or answer.etag != etag or left <= 0:
+            if answer is None or answer.etag != etag or left <= 0 or self._is_closing:
                 return answer
             changed = self._changed
             try:
@@ -240,7 +241,9 @@ class Router:
                 self._waiting.popleft()
 
     async def close(self) -> None:
-        """Save what is not on disk yet."""
+        """Save what is not on disk yet, and let nobody wait any longer."""
+        self._is_closing = True
+        self._changed.set()
         await self._tasks.join()
         await self.save()
 

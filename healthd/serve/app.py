@@ -9,6 +9,7 @@ from healthd.serve import problems
 from healthd.serve.auth import TokenAuth
 from healthd.serve.guard import Guard
 from healthd.serve.metrics import Exposition
+from healthd.serve.route_answers import RouteAnswers
 from healthd.serve.routes import audit, clusters, discovery, mutes, operations, routes, waves
 
 
@@ -43,6 +44,8 @@ def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  #
     ):
         app.include_router(router)
     problems.install(app)
+    app.add_middleware(RouteAnswers, router_of=lambda: daemon.router)
+    # The last one added stands before all others.
     app.add_middleware(Guard, auth=auth, open_reads=open_reads)
     return app
 

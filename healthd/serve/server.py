@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Iterator
 from typing import Any, Final
@@ -14,7 +15,12 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS: Final = 5
 """How long requests that are under way may take when the server stops."""
-_BACKLOG: Final = 128
+_BACKLOG: Final = 4096
+"""Thousands of clients that follow a profile may come at one moment; the kernel takes as many as
+net.core.somaxconn says, and the others try again by themselves after a second."""
+_OWN_FILES: Final = 512
+"""Open files that are kept from clients: brokers, hosts, the store."""
+_FEWEST_CONNECTIONS: Final = 64
 _ENDING_SECONDS: Final = 0.5
 """What uvicorn takes for its own ticks (0.1 s each) when it ends."""
 
@@ -57,6 +63,8 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             ws="none",
+            # One too many is told 503, and takes no file from those who look after the clusters.
+            limit_concurrency=_most_connections(),
         )
         self._server = _Server(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[bound]), name="http")
@@ -100,6 +108,16 @@ def _report(result: Any) -> None:
         log.error("http_failed", reason=str(result))
     else:
         log.info("http_stopped")
+
+
+def _most_connections() -> int:
+    """How many clients may be connected, with as many open files as the kernel gives us."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed < most:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(_FEWEST_CONNECTIONS, allowed - _OWN_FILES)
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -1,6 +1,5 @@
 """Routes: what a connection profile resolves to; overrides: an operator's word on a verdict."""
 
-import re
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Header, Query, Response
@@ -10,14 +9,13 @@ from healthd.engine.route_table import Answer
 from healthd.routing.verdict import Forced, RoutingState
 from healthd.serve.context import TheDaemon, User
 from healthd.serve.problems import ProblemError
+from healthd.serve.route_question import MAX_WAIT_SECONDS, known_tag, wait_of
 from healthd.serve.routing_json import verdict_document
 from healthd.store.errors import StoreError
 
 router = APIRouter(prefix="/api/v1", tags=["routing"])
 
-MAX_WAIT_SECONDS: Final = 60.0
 MAX_FORCE_SECONDS: Final = 30 * 86_400.0
-_WAIT: Final = re.compile(r"([0-9]{1,4}(?:\.[0-9]{1,3})?)s?")
 
 
 @router.get("/routes", summary="Every profile, and the verdict of every cluster")
@@ -45,8 +43,11 @@ async def show_route(
     ] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """200 with an ETag, or 304 when it is still the one that the client has."""
-    known = _tag(since if since is not None else if_none_match)
+    """200 with an ETag, or 304 when it is still the one that the client has.
+
+    `route_answers` answers most of these before they get here.
+    """
+    known = known_tag(since if since is not None else if_none_match)
     seconds = _seconds(wait)
     routing = daemon.router
     answer = routing.answers.get(profile)
@@ -141,16 +142,9 @@ def _sent(answer: Answer, headers: dict[str, str]) -> Response:
     return Response(answer.body, media_type="application/json", headers=headers)
 
 
-def _tag(given: str | None) -> str | None:
-    """The tag inside an ETag header; a weak one is the same tag."""
-    return None if given is None else given.strip().removeprefix("W/").strip('"')
-
-
 def _seconds(wait: str | None) -> float:
-    if wait is None:
-        return 0.0
-    match = _WAIT.fullmatch(wait.strip())
-    if match is None or float(match[1]) > MAX_WAIT_SECONDS:
+    seconds = 0.0 if wait is None else wait_of(wait)
+    if seconds is None:
         message = f"must be seconds up to {MAX_WAIT_SECONDS:g}, such as 30s"
         raise ProblemError(
             422,
@@ -158,4 +152,4 @@ def _seconds(wait: str | None) -> float:
             f"wait: {message}",
             problems=[{"path": "query.wait", "message": message}],
         )
-    return float(match[1])
+    return seconds
