@@ -22,6 +22,7 @@ from healthd.store.records import (
     StoredSnapshot,
     WaveRecord,
 )
+from healthd.store.timeline_memory import MemoryTimeline
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ class MemoryStore:
         self._audit: list[AuditRecord] = []
         self._snapshots: dict[str, StoredSnapshot] = {}
         self.ledger: Final = MemoryLedger(self._lock, self._may_write, self._audit)
+        self.timeline: Final = MemoryTimeline(self._lock, self._may_write)
 
     def create_wave(self, record: WaveRecord, *, audit: tuple[AuditRecord, ...] = ()) -> None:
         """Store a new wave."""

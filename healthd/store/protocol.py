@@ -14,6 +14,7 @@ from healthd.store.records import (
     StoredSnapshot,
     WaveRecord,
 )
+from healthd.store.timeline import Timeline
 
 
 class Store(Protocol):
@@ -32,6 +33,11 @@ class Store(Protocol):
     @property
     def ledger(self) -> Ledger:
         """Documents and events."""
+        ...
+
+    @property
+    def timeline(self) -> Timeline:
+        """How every cluster was over time."""
         ...
 
     def create_wave(self, record: WaveRecord, *, audit: tuple[AuditRecord, ...] = ()) -> None:

@@ -29,6 +29,7 @@ from healthd.store.records import (
 )
 from healthd.store.schema import AUDIT, LEASES, META, SNAPSHOTS, WAVES
 from healthd.store.space import Reserve
+from healthd.store.timeline_sqlite import SqliteTimeline
 
 T = TypeVar("T")
 
@@ -55,6 +56,7 @@ class SqliteStore:
         # polls and can starve one of them.
         self._writer = Lock()
         self.ledger: Final = SqliteLedger(self)
+        self.timeline: Final = SqliteTimeline(self)
 
     @classmethod
     def open(cls, folder: Path, *, busy_timeout_seconds: float = 5.0) -> Self:
