@@ -1,8 +1,9 @@
-"""When each cluster is collected: at once, then every interval, with jitter."""
+"""When each cluster is collected: at once, then every interval, spread and with jitter."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -14,6 +15,32 @@ log = structlog.get_logger(__name__)
 
 JITTER = 0.1
 """Share of the interval by which a collection is shifted, so that clusters do not march in step."""
+
+
+SPREAD = 0.6
+"""Share of the interval by which the second collection may come early: clusters that were all
+collected at the start are spread over that time from then on, and /metrics need not wait for the
+whole fleet at once."""
+
+GOLDEN_RATIO = (5**0.5 - 1) / 2
+"""Its multiples, taken modulo 1, lie evenly however many there are."""
+
+
+class _Spread(IntervalTrigger):  # type: ignore[misc]  # The library ships no types.
+    """An interval of which the first is shorter by so many seconds."""
+
+    def __init__(self, *, first: datetime, early_seconds: float, **interval: Any) -> None:
+        super().__init__(**interval)
+        self._first = first
+        self._early = timedelta(seconds=early_seconds)
+
+    def get_next_fire_time(
+        self, previous_fire_time: datetime | None, now: datetime
+    ) -> datetime | None:
+        """See the base class; may be asked several times for the same."""
+        due: datetime | None = super().get_next_fire_time(previous_fire_time, now)
+        is_second = due is not None and previous_fire_time == self._first
+        return due - self._early if due is not None and is_second else due
 
 
 class Schedule:
@@ -32,6 +59,7 @@ class Schedule:
         self._interval_seconds = interval_seconds
         self._wall = wall
         self._watch = Background("schedule_watch_broke")
+        self._added = 0
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={
@@ -55,11 +83,17 @@ class Schedule:
 
     def add(self, name: str, sweep: Callable[[], Awaitable[None]]) -> None:
         """Collect a cluster from now on."""
-        trigger = IntervalTrigger(
-            seconds=self._interval_seconds, jitter=self._interval_seconds * JITTER, timezone=UTC
+        first = self._wall()
+        self._added += 1
+        trigger = _Spread(
+            first=first,
+            early_seconds=self._interval_seconds * SPREAD * (self._added * GOLDEN_RATIO % 1),
+            seconds=self._interval_seconds,
+            jitter=self._interval_seconds * JITTER,
+            timezone=UTC,
         )
         self._scheduler.add_job(
-            sweep, trigger, id=name, name=f"collect {name}", next_run_time=self._wall()
+            sweep, trigger, id=name, name=f"collect {name}", next_run_time=first
         )
 
     def remove(self, name: str) -> None:

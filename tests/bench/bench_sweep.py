@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import statistics
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Final
@@ -30,9 +31,12 @@ from healthd.demo.daemon import DaemonProcess
 MEGABYTE: Final = 1024 * 1024
 CLUSTERS, TOPICS, PARTITIONS, BROKERS = 102, 13_000, 130_000, 5
 INTERVAL_SECONDS: Final = 5
-SETTLE_SWEEPS: Final = 3
-SWEEPS: Final = 4
-SCRAPES: Final = 200
+DEADLINE_SECONDS: Final = 12
+"""As it is with the usual interval of 15 s: a short one is for the sake of the figures."""
+SETTLE_SWEEPS: Final = 2
+SWEEPS: Final = 3
+SCRAPES: Final = 100
+READY_SECONDS: Final = 120
 
 
 def chase() -> list[StandInCluster]:
@@ -72,6 +76,16 @@ def fleet_file(clusters: list[StandInCluster], folder: Path) -> Path:
     path = folder / "fleet.yaml"
     path.write_text(json.dumps(document, indent=1), "utf-8")
     return path
+
+
+def daemon_of(fleet: Path, folder: Path) -> DaemonProcess:
+    """The daemon over a fleet file, not yet started."""
+    return DaemonProcess(
+        fleet,
+        folder,
+        interval_seconds=INTERVAL_SECONDS,
+        collect_deadline_seconds=DEADLINE_SECONDS,
+    )
 
 
 class Watched:
@@ -114,6 +128,18 @@ class Watched:
         with urllib.request.urlopen(f"{self.daemon.url}/metrics", timeout=30) as answer:
             return str(answer.read().decode())
 
+    def wait_until_ready(self) -> float:
+        """Seconds until every cluster has been looked at once."""
+        began = time.monotonic()
+        while True:
+            try:
+                self.daemon.get("/-/ready")
+            except urllib.error.HTTPError:
+                assert time.monotonic() - began < READY_SECONDS, self.daemon.last_log_lines()
+                time.sleep(0.1)
+            else:
+                return time.monotonic() - began
+
     def wait_for_sweeps(self, count: float, limit_seconds: float = 120.0) -> None:
         """Until so many more sweeps are done."""
         wanted, until = self.sweeps() + count, time.monotonic() + limit_seconds
@@ -133,7 +159,7 @@ def cost_of_sweeps(watched: Watched, count: int) -> float:
 
 
 def scrape(watched: Watched, count: int) -> list[float]:
-    """Seconds that each of so many scrapes took, spread over two sweeps."""
+    """Seconds that each of so many scrapes took, in order of length, spread over two sweeps."""
     found = []
     for _ in range(count):
         began = time.perf_counter()
@@ -157,12 +183,11 @@ def test_sweep_of_a_large_fleet(tmp_path: Path) -> None:
     fleet = fleet_file(clusters, tmp_path)
     with (
         StandIns(clusters, tmp_path) as stand_ins,
-        DaemonProcess(fleet, tmp_path, interval_seconds=INTERVAL_SECONDS) as daemon,
+        daemon_of(fleet, tmp_path) as daemon,
     ):
         watched = Watched(daemon.start(), CLUSTERS)
-        began, cpu = time.monotonic(), watched.cpu_seconds()
-        watched.wait_for_sweeps(1 - watched.sweeps())
-        first, first_cpu = time.monotonic() - began, watched.cpu_seconds() - cpu
+        first = watched.wait_until_ready()
+        first_cpu = watched.cpu_seconds()
         watched.wait_for_sweeps(SETTLE_SWEEPS)
         check_all_is_well(watched, CLUSTERS)
         quiet = cost_of_sweeps(watched, SWEEPS)
@@ -175,7 +200,7 @@ def test_sweep_of_a_large_fleet(tmp_path: Path) -> None:
             f"\n{CLUSTERS} clusters, {CLUSTERS * BROKERS} brokers and pages, {TOPICS:,} topics, "
             f"{PARTITIONS:,} partitions, from stand-ins:"
             f"\n  a sweep: {quiet:.2f} s of CPU ({quiet / 2:.2f} of the 2 s aimed at); "
-            f"the first {first_cpu:.2f} s, {first:.1f} s of wall time; "
+            f"start and the first one {first_cpu:.2f} s, {first:.1f} s of wall time; "
             f"with changes in every cluster {moving:.2f} s"
             f"\n  memory {watched.megabytes():.0f} MB (aim 250), {watched.threads()} threads"
             f"\n  /metrics while sweeps run, {page / 1000:.0f} kB: p50 "
@@ -203,7 +228,7 @@ def test_sweep_of_one_large_cluster(tmp_path: Path, topics: int) -> None:
     fleet = fleet_file(clusters, tmp_path)
     with (
         StandIns(clusters, tmp_path) as stand_ins,
-        DaemonProcess(fleet, tmp_path, interval_seconds=INTERVAL_SECONDS) as daemon,
+        daemon_of(fleet, tmp_path) as daemon,
     ):
         watched = Watched(daemon.start(), 1)
         watched.wait_for_sweeps(SETTLE_SWEEPS)

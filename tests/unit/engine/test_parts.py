@@ -255,3 +255,26 @@ async def test_a_wall_clock_that_is_set_back_stops_no_collection(
     schedule.catch_up()
     assert len(logged) == 1
     await schedule.stop()
+
+
+async def test_clusters_that_are_collected_together_at_the_start_are_spread_from_then_on() -> None:
+    schedule = Schedule(interval_seconds=100)
+
+    async def sweep() -> None:
+        """Never due in this test."""
+
+    first = datetime.now(UTC)
+    seconds = []
+    for at in range(50):
+        schedule.add(f"cluster-{at}", sweep)
+    for job in schedule._scheduler.get_jobs():
+        began = job.next_run_time
+        second = job.trigger.get_next_fire_time(began, began)
+        # Asked again, it says the same but for the jitter; the one after is a whole interval later.
+        third = job.trigger.get_next_fire_time(second, second)
+        assert 89 <= (third - second).total_seconds() <= 111
+        assert (began - first).total_seconds() < 10
+        seconds.append((second - began).total_seconds())
+    assert min(seconds) < 60
+    assert max(seconds) > 85
+    assert all(30 <= one <= 111 for one in seconds)
