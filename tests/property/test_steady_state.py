@@ -7,7 +7,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 from support.metadata_answers import Row, State, as_bytes, as_objects, stories
-from support.snapshots import NOON, snapshots
+from support.snapshots import NOON, a_broker, a_partition, a_snapshot, a_topic, snapshots
 
 from healthd.collect.assemble import assemble
 from healthd.collect.metadata import Interned, metadata_seen
@@ -46,6 +46,30 @@ def test_judging_the_same_topics_again_is_judging_them_for_the_first_time(
         assert again.unlisted_holders == anew.unlisted_holders
         before, history = history, remember(anew, history)
         assert history == remember(again, before)
+
+
+def test_the_same_topics_on_other_racks_are_looked_at_again() -> None:
+    rows = [a_partition(0), a_partition(1, leader=4, replicas=(4, 5, 6), isr=(4, 5, 6))]
+    topics = Topics([a_topic(partitions=rows)])
+
+    def on(*racks: str) -> ClusterSnapshot:
+        brokers = tuple(a_broker(node, rack=rack) for node, rack in enumerate(racks, start=1))
+        return a_snapshot(brokers=brokers, topics=topics)
+
+    # As long as both lie alike, one stands for both.
+    for racks, expected in (("abcabc", ()), ("aabcab", ("a",)), ("abcaab", ("a",)), ("abcabc", ())):
+        assert racks_not_tolerated(on(*racks), is_quorum_seen=False) == expected
+
+
+def test_the_same_topics_without_a_broker_are_asked_again_what_can_be_lost() -> None:
+    topics = Topics([a_topic()])
+    whole = a_snapshot(topics=topics)
+    broken = replace(
+        whole, brokers=(a_broker(1), a_broker(2), a_broker(3, alive=False), a_broker(4))
+    )
+    for snapshot in (whole, broken, whole):
+        assert losses(snapshot) == losses(replace(snapshot, topics=tuple(topics)))
+    assert losses(whole) != losses(broken)
 
 
 class Sweeps:
