@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from healthd.collect.admin import MetadataClient
+from healthd.collect.compact_encoding import DecodeError
 from healthd.collect.observation import (
     FailureReason,
     MetadataSeen,
@@ -18,7 +19,7 @@ from healthd.collect.observation import (
     Source,
     SourceFailure,
 )
-from healthd.collect.raw_metadata import DecodeError, MetadataDecoder
+from healthd.collect.raw_metadata import MetadataDecoder
 from healthd.collect.raw_request import RawMetadata, RawMetadataRequest
 from healthd.collect.target import ClusterTarget
 from healthd.collect.wire import RENEWABLE, UnsupportedError, WireClient, WireError

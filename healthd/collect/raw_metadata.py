@@ -16,6 +16,13 @@ from functools import lru_cache
 from operator import is_
 from typing import Final
 
+from healthd.collect.compact_encoding import (
+    ONE_BYTE,
+    DecodeError,
+    after_tags,
+    length_at,
+    string_at,
+)
 from healthd.collect.metadata import LISTENER_NOT_FOUND, NAMED, Ids, Interned
 from healthd.collect.observation import Address, MetadataSeen, PartitionKey
 from healthd.collect.raw_request import RawMetadata
@@ -27,13 +34,6 @@ _WITH_ERROR: Final = 13
 
 _INT16: Final = struct.Struct(">h")
 _INT32: Final = struct.Struct(">i")
-_ONE_BYTE: Final = 0x80
-"""A length below this is one byte."""
-_LONGEST_VARINT: Final = 5
-
-
-class DecodeError(ValueError):
-    """Bytes that are no Metadata answer of the version that they should be."""
 
 
 @dataclass(slots=True)
@@ -124,7 +124,7 @@ class MetadataDecoder:
         else:
             brokers, at = _brokers(body, start)
             self._brokers, self._brokers_bytes = brokers, body[start:at]
-        _, at = _string(body, at)
+        _, at = string_at(body, at)
         # The controller's id follows.
         return brokers, at + _INT32.size
 
@@ -135,10 +135,10 @@ class MetadataDecoder:
         old = self._kept if version == self._version else {}
         name_at = _INT16.size
         found: dict[bytes, _Kept] = {}
-        count, at = _length(tail, 0)
+        count, at = length_at(tail, 0)
         for _ in range(count):
             start = at
-            name, at = _string(tail, start + name_at)
+            name, at = string_at(tail, start + name_at)
             kept = None if name is None else old.get(name)
             if kept is not None and tail.startswith(old_tail[kept.start : kept.end], start):
                 # A topic's encoding ends by its own word, so equal bytes are the whole topic.
@@ -156,7 +156,7 @@ class MetadataDecoder:
             at += _INT16.size
             if error:
                 raise DecodeError(f"the answer holds error code {error} and no metadata")
-        if _after_tags(tail, at) != len(tail):
+        if after_tags(tail, at) != len(tail):
             raise DecodeError(f"{len(tail)} bytes of topics end at {at}")
         return found
 
@@ -165,12 +165,12 @@ class MetadataDecoder:
     ) -> tuple[Topic | None, Ids, int]:
         """One topic from behind its name, its hidden partitions, and where it ends."""
         at += 16 + 1 if version >= _WITH_TOPIC_ID else 1
-        count, at = _length(tail, at)
+        count, at = length_at(tail, at)
         rows: _Rows | None = None
         if count:
             rows, at = _partitions(tail, at, count)
         # The rights on the topic, which were not asked for.
-        at = _after_tags(tail, at + _INT32.size)
+        at = after_tags(tail, at + _INT32.size)
         if rows is None:
             return None, (), at
         topic = self._built(name.decode(), rows)
@@ -317,13 +317,13 @@ def _is_uniform(columns: tuple[Ids, ...], replicas: int, isr: int) -> bool:
 def _shape(tail: bytes, at: int) -> tuple[struct.Struct, int, int] | None:
     """How one partition lies in memory, its replicas and ISR; None when it is unusual."""
     replicas = tail[at + 14]
-    if not 0 < replicas < _ONE_BYTE:
+    if not 0 < replicas < ONE_BYTE:
         return None
     isr = tail[at + 11 + 4 * replicas]
-    if not 0 < isr < _ONE_BYTE:
+    if not 0 < isr < ONE_BYTE:
         return None
     offline = tail[at + 8 + 4 * (replicas + isr)]
-    if not 0 < offline < _ONE_BYTE:
+    if not 0 < offline < ONE_BYTE:
         return None
     return _form(replicas - 1, isr - 1, offline - 1), replicas - 1, isr - 1
 
@@ -364,72 +364,22 @@ def _odd_partition(tail: bytes, at: int) -> tuple[tuple[int, ...], Ids, Ids, int
     replicas, at = _ids(tail, at + 14)
     isr, at = _ids(tail, at)
     _, at = _ids(tail, at)
-    return fields, replicas, isr, _after_tags(tail, at)
+    return fields, replicas, isr, after_tags(tail, at)
 
 
 def _ids(body: bytes, at: int) -> tuple[Ids, int]:
-    count, at = _length(body, at)
+    count, at = length_at(body, at)
     return struct.unpack_from(f">{count}i", body, at), at + 4 * count
 
 
 def _brokers(body: bytes, at: int) -> tuple[dict[int, Address], int]:
     found: dict[int, Address] = {}
-    count, at = _length(body, at)
+    count, at = length_at(body, at)
     for _ in range(count):
         (node,) = _INT32.unpack_from(body, at)
-        host, at = _string(body, at + _INT32.size)
+        host, at = string_at(body, at + _INT32.size)
         (port,) = _INT32.unpack_from(body, at)
-        _, at = _string(body, at + _INT32.size)
-        at = _after_tags(body, at)
+        _, at = string_at(body, at + _INT32.size)
+        at = after_tags(body, at)
         found[node] = Address(host=(host or b"").decode(), port=port)
     return found, at
-
-
-def _string(body: bytes, at: int) -> tuple[bytes | None, int]:
-    """A compact string, None for null, and where it ends."""
-    size = body[at]
-    if size < _ONE_BYTE:
-        at += 1
-    else:
-        size, at = _varint(body, at)
-    if size == 0:
-        return None, at
-    end = at + size - 1
-    if end > len(body):
-        raise DecodeError(f"a string ends at {end} of {len(body)} bytes")
-    return body[at:end], end
-
-
-def _length(body: bytes, at: int) -> tuple[int, int]:
-    """The length of a compact list, and where its first element begins."""
-    size, at = _varint(body, at)
-    if size == 0:
-        raise DecodeError(f"a list that must not be null is null at {at}")
-    # No element is smaller than a byte: what claims to be longer than the rest is cut off.
-    if size - 1 > len(body) - at:
-        raise DecodeError(f"a list of {size - 1} at {at} of {len(body)} bytes")
-    return size - 1, at
-
-
-def _after_tags(body: bytes, at: int) -> int:
-    """Where the tagged fields end."""
-    if body[at] == 0:
-        return at + 1
-    count, at = _varint(body, at)
-    for _ in range(count):
-        _, at = _varint(body, at)
-        size, at = _varint(body, at)
-        at += size
-        if at > len(body):
-            raise DecodeError(f"a tagged field ends at {at} of {len(body)} bytes")
-    return at
-
-
-def _varint(body: bytes, at: int) -> tuple[int, int]:
-    value = 0
-    for place in range(_LONGEST_VARINT):
-        byte = body[at + place]
-        value |= (byte & 0x7F) << (7 * place)
-        if byte < _ONE_BYTE:
-            return value, at + place + 1
-    raise DecodeError(f"a number without an end at {at}")

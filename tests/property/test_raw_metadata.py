@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.metadata_answers import VERSIONS, Row, State, as_bytes, as_objects, states, stories
 
+from healthd.collect.compact_encoding import DecodeError
 from healthd.collect.metadata import Interned, metadata_seen
 from healthd.collect.observation import MetadataSeen
-from healthd.collect.raw_metadata import DecodeError, MetadataDecoder
+from healthd.collect.raw_metadata import MetadataDecoder
 from healthd.collect.raw_request import RawMetadata
 from healthd.model.snapshot import Topic
 
