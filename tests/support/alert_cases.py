@@ -32,7 +32,7 @@ OWN_ALERT = {
 
 def is_always(value: float) -> str:
     """A series that keeps its value."""
-    return f"{value:g}x{LONG}"
+    return f"{value:.13g}x{LONG}"
 
 
 TICKING = f"0+60x{LONG}"
@@ -188,9 +188,9 @@ CASES: tuple[AlertCase, ...] = (
     _quiet("HealthdIndexBelow90", index_is(80, "WARN", without_wave=100), "by a wave alone"),
     _quiet("HealthdIndexBelow90", index_is(80, "OK"), "by what is muted"),
     _quiet("HealthdIndexBelow90", index_is(80, "UNKNOWN"), "by what nobody sees"),
-    _quiet("HealthdIndexBelow90", index_is(90, "OK"), "at its limit"),
+    _quiet("HealthdIndexBelow90", index_is(90, "WARN"), "at its limit"),
     _fires("HealthdIndexBelow70", 3, index_is(69, "CRIT", without_wave=95), "critical"),
-    _quiet("HealthdIndexBelow70", index_is(70 - 1e-10, "CRIT"), "within rounding of its limit"),
+    _quiet("HealthdIndexBelow70", index_is(70 - 1e-10, "CRIT"), "within 1e-9 of its limit"),
     _quiet("HealthdIndexBelow70", index_is(60, "WARN"), "by what is muted"),
     _fires("HealthdIndexBelow50", 2, index_is(49, "CRIT"), "critical"),
     _quiet("HealthdIndexBelow50", index_is(50, "CRIT"), "at its limit"),

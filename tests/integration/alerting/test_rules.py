@@ -13,9 +13,11 @@ import pytest
 from ruamel.yaml import YAML
 from support.alert_cases import (
     CASES,
+    ROUTE,
     WELL_CLUSTER,
     WELL_DAEMON,
     AlertCase,
+    check_is,
     every_check,
 )
 
@@ -148,28 +150,34 @@ def test_a_cluster_that_is_well_has_no_alert_but_the_heartbeat(tmp_path: Path) -
     run_tests([world("well", {**WELL_DAEMON, **WELL_CLUSTER}, *checked)], tmp_path)
 
 
-def test_alerts_are_there_without_labels_and_with_two_daemons(tmp_path: Path) -> None:
-    cluster, code = 'kafka_cluster="bare"', "PARTITION_OFFLINE"
-    bare = {
-        f"healthd_completeness_ratio{{{cluster}}}": "1x20",
-        f'healthd_check_active{{{cluster},muted="false",severity="CRIT",code="{code}"}}': ("1x20"),
+OFFLINE = {
+    "__name__": "ALERTS",
+    "alertname": "HealthdCheckCritical",
+    "alertstate": "firing",
+    "code": "PARTITION_OFFLINE",
+    "severity": "critical",
+}
+OFFLINE_FIRES = 'ALERTS{alertname="HealthdCheckCritical",alertstate="firing"}'
+
+
+def test_a_cluster_without_labels_has_its_alerts(tmp_path: Path) -> None:
+    series = {
+        name: values
+        for name, values in {**WELL_CLUSTER, **check_is("PARTITION_OFFLINE", "CRIT")}.items()
+        if "healthd_cluster_info" not in name
     }
-    twice = {
+    expected = {**OFFLINE, "kafka_cluster": "payments"}
+    run_tests([world("no labels", series, firing(5, OFFLINE_FIRES, [expected]))], tmp_path)
+
+
+def test_two_daemons_that_look_at_one_cluster_raise_one_alert(tmp_path: Path) -> None:
+    series = {
         f'{name[:-1]},instance="{instance}"}}': values
-        for name, values in bare.items()
+        for name, values in {**WELL_CLUSTER, **check_is("PARTITION_OFFLINE", "CRIT")}.items()
         for instance in ("a", "b")
     }
-    expected = {
-        "__name__": "ALERTS",
-        "alertname": "HealthdCheckCritical",
-        "alertstate": "firing",
-        "kafka_cluster": "bare",
-        "code": "PARTITION_OFFLINE",
-        "severity": "critical",
-    }
-    query = 'ALERTS{alertname="HealthdCheckCritical",alertstate="firing"}'
-    for name, series in (("without labels", bare), ("two daemons", twice)):
-        run_tests([world(name, series, firing(5, query, [expected]))], tmp_path)
+    expected = {**OFFLINE, **ROUTE}
+    run_tests([world("two daemons", series, firing(5, OFFLINE_FIRES, [expected]))], tmp_path)
 
 
 @pytest.mark.parametrize("name", sorted(ALERTS))
@@ -208,3 +216,9 @@ def test_only_alerts_that_say_not_seen_are_marked_as_missing_evidence() -> None:
         "HealthdSnapshotStale",
         "HealthdCollectorTrouble",
     }
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.fires], ids=lambda it: it.name)
+def test_the_words_of_an_alert_use_labels_that_it_has(case: AlertCase) -> None:
+    words = "".join(ALERTS[case.alert]["annotations"].values())
+    assert set(re.findall(r"\$labels\.(\w+)", words)) <= case.labels.keys()
