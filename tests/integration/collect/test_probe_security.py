@@ -31,8 +31,8 @@ MODES = {
     "oauthbearer": (
         "OAUTH",
         (
-            f"{SASL}, saslMechanism: OAUTHBEARER, oauth: {{tokenEndpointUrl: URL, clientId: {USER}, "
-            "scope: kafka, clientSecretFile: DIR/client-secret}"
+            f"{SASL}, saslMechanism: OAUTHBEARER, oauth: {{tokenEndpointUrl: URL, "
+            f"clientId: {USER}, scope: kafka, clientSecretFile: DIR/client-secret}}"
         ),
     ),
 }

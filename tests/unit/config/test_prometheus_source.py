@@ -118,8 +118,10 @@ def test_a_server_that_changes_changes_its_clusters(write: WriteFile) -> None:
         pytest.param(
             SERVER,
             [HOSTS, "prometheus: {server: main, matchers: {'a-b': c}}"],
-            "clusters[0].prometheus.matchers: names what is no label of Prometheus -> write letters, "
-            "digits and underscores, such as kafka_cluster",
+            (
+                "clusters[0].prometheus.matchers: names what is no label of Prometheus -> write "
+                "letters, digits and underscores, such as kafka_cluster"
+            ),
             id="no-label",
         ),
         pytest.param(
