@@ -57,7 +57,7 @@ setup: ## Install everything: venv and parts
 	@$(MAKE) -j2 --output-sync=target venv parts
 
 .PHONY: demo
-demo: setup ## See healthd at work on five real brokers (KEEP=1 leaves them running)
+demo: setup ## See healthd at work on two real clusters (KEEP=1 leaves them running)
 	@$(BIN)/healthd demo $(if $(KEEP),--keep)
 
 .PHONY: lint lint-ruff lint-format lint-mypy lint-imports

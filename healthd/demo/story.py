@@ -1,4 +1,7 @@
-"""The demo: five real brokers are restarted under load, one freezes meanwhile, nothing is lost."""
+"""The demo: five real brokers are restarted under load, one freezes meanwhile, nothing is lost.
+
+Then two of them are killed, and clients follow their profile to a second cluster and back.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from healthd.demo.daemon import DaemonProcess
+from healthd.demo.failover import PROFILE, follow_profile
+from healthd.demo.files import shipped_config
 from healthd.demo.fleet import DemoFleet
+from healthd.demo.fleet_file import write_fleet_file
 from healthd.demo.load import Load, LoadResult
+from healthd.demo.nodes import THREE
 from healthd.demo.service import wait_until
+from healthd.demo.telling import Clock, Say, health, index_words, show
 from healthd.demo.watch import MinIsrWatch
 from healthd.waves.report import report_markdown
 
@@ -24,43 +32,51 @@ HOLD_SECONDS = 12
 """How long the frozen broker stays frozen after the hold was seen."""
 WAVE_SECONDS = 420
 ENDED = {"succeeded", "failed", "aborted"}
-
-Say = Callable[[str], None]
+EAST, WEST = "payments-east", "payments-west"
 
 
 @dataclass(slots=True)
 class _Tale:
     """What was seen, for the verdict at the end."""
 
-    began: float = field(default_factory=time.monotonic)
+    clock: Clock
     order: list[int] = field(default_factory=list)
     held_with: list[str] = field(default_factory=list)
     index_at_hold: float | None = None
     frozen: int | None = None
 
     def line(self, text: str) -> str:
-        return f"[{time.monotonic() - self.began:6.1f} s] {text}"
+        return self.clock.line(text)
 
 
 def tell(say: Say, *, keep: bool, wait_for_end: Callable[[], None]) -> int:
     """Run the whole demo; its exit code is 0 when everything went as it should."""
-    say("Starting five Kafka brokers, each on a host of its own with sshd and runit ...")
+    whole = Clock()
+    say(
+        "Starting two Kafka clusters, five brokers and three, each broker on a host of its own "
+        "with sshd and runit ..."
+    )
     with (
         tempfile.TemporaryDirectory(prefix="healthd-demo-") as folder,
-        DemoFleet.launch() as fleet,
+        DemoFleet.launch(EAST, wait=False) as fleet,
+        DemoFleet.launch(WEST, shape=THREE, wait=False) as second,
     ):
-        fleet.create_topics()
-        fleet_file = fleet.write_fleet_file(Path(folder) / "fleet.yaml", probe=True)
-        say(
-            "Running: 5 brokers in 3 racks (2 + 2 + 1), controllers "
-            f"{', '.join(map(str, fleet.controllers))}, RF 4, min.insync.replicas 3."
-        )
+        for one in (fleet, second):
+            one.wait_until_up()
+            one.create_topics()
+            _tell_cluster(say, one)
+        fleet_file = _write_fleet_file(Path(folder) / "fleet.yaml", fleet, second)
         with DaemonProcess(
             fleet_file, Path(folder), interval_seconds=INTERVAL_SECONDS, collect_deadline_seconds=8
         ) as daemon:
             daemon.start()
-            say(f"healthd serves on {daemon.url}; the interval is {INTERVAL_SECONDS} s here.")
-            problems = _play(say, fleet, daemon)
+            say(
+                f"healthd serves on {daemon.url}; the interval is {INTERVAL_SECONDS} s here, and "
+                "config/scoring.demo.yaml\ndivides all times of routing by 20: in production a "
+                "cluster comes back after minutes, not seconds."
+            )
+            clock = Clock()
+            problems = _play(say, clock, fleet, second, daemon)
             for problem in problems:
                 say(f"NOT AS IT SHOULD BE: {problem}")
             if keep:
@@ -70,14 +86,55 @@ def tell(say: Say, *, keep: bool, wait_for_end: Callable[[], None]) -> int:
             if code != 0:
                 problems.append(f"the daemon ended with code {code}")
                 say(f"NOT AS IT SHOULD BE: {problems[-1]}")
-    say("All processes have ended." if not problems else "The demo failed.")
+    minutes, seconds = divmod(round(whole.seconds), 60)
+    end = "All processes have ended" if not problems else "The demo failed"
+    say(f"{end}, after {minutes} min {seconds} s.")
     return 1 if problems else 0
 
 
-def _play(say: Say, fleet: DemoFleet, daemon: DaemonProcess) -> list[str]:
-    tale = _Tale()
-    wait_until(lambda: _health(daemon)["class"] == "OK", "the index is known and OK", 60)
-    say(tale.line(f"Index before: {_index_words(_health(daemon))}"))
+def _write_fleet_file(path: Path, fleet: DemoFleet, second: DemoFleet) -> Path:
+    members = [fleet.cluster, second.cluster]
+    write_fleet_file(
+        path,
+        [one.entry(probe=True) for one in (fleet, second)],
+        scoringProfile=str(shipped_config("scoring.demo.yaml")),
+        profiles=[{"name": PROFILE, "order": "preference", "members": members}],
+    )
+    return path
+
+
+def _tell_cluster(say: Say, fleet: DemoFleet) -> None:
+    shape = fleet.shape
+    say(
+        f"Running: {fleet.cluster}, {len(shape.racks)} brokers in {len(set(shape.racks.values()))} "
+        f"racks, controllers {', '.join(map(str, shape.controllers))}, RF "
+        f"{shape.replication_factor}, min.insync.replicas {shape.min_insync_replicas}."
+    )
+
+
+def _play(
+    say: Say, clock: Clock, fleet: DemoFleet, second: DemoFleet, daemon: DaemonProcess
+) -> list[str]:
+    for one in (fleet, second):
+        what = f"the index of {one.cluster} is known and OK"
+        wait_until(lambda one=one: _is_well_known(daemon, one), what, 60)  # type: ignore[misc]
+    show(say, daemon, "status")
+    say("--- 1. A rolling restart under load; a broker freezes meanwhile ---")
+    problems = _restart(say, clock, fleet, daemon)
+    say("\n--- 2. Two brokers die; clients follow their profile to another cluster, and back ---")
+    problems += follow_profile(say, clock, daemon, fleet, second)
+    show(say, daemon, "status")
+    return problems
+
+
+def _is_well_known(daemon: DaemonProcess, fleet: DemoFleet) -> bool:
+    found = health(daemon, fleet.cluster)
+    return bool(found["class"] == "OK" and found["completeness"] == 1)
+
+
+def _restart(say: Say, clock: Clock, fleet: DemoFleet, daemon: DaemonProcess) -> list[str]:
+    tale = _Tale(clock)
+    say(tale.line(f"Index before: {index_words(health(daemon, fleet.cluster))}"))
     starts = {node.id: fleet.process_start_time(node.id) for node in fleet.nodes}
     with MinIsrWatch(fleet.bootstrap) as watch, Load(fleet.bootstrap) as load:
         wave = _start_wave(say, tale, fleet, daemon)
@@ -89,9 +146,10 @@ def _play(say: Say, fleet: DemoFleet, daemon: DaemonProcess) -> list[str]:
         for broker, start in starts.items()
         if fleet.process_start_time(broker) in {start, None}
     ]
-    report = daemon.get(f"/api/v1/waves/{wave}/report")
-    say("\n" + report_markdown(report))
-    say(tale.line(f"Index after: {_index_words(_health(daemon))}"))
+    report = report_markdown(daemon.get(f"/api/v1/waves/{wave}/report"))
+    # Its timeline is what was told above.
+    say("\n" + report.partition("\n## Timeline")[0])
+    say(tale.line(f"Index after: {index_words(health(daemon, fleet.cluster))}"))
     _tell_load(say, result, watch)
     problems = _verdict(tale, document["status"], result, watch)
     if sorted(tale.order) != sorted(starts):
@@ -143,7 +201,7 @@ def _follow(
         if tale.frozen is None:
             tale.frozen = _freeze_in_soak(say, tale, fleet, document)
         elif not tale.held_with and status == "holding":
-            thaw_at = _note_hold(say, tale, daemon, document)
+            thaw_at = _note_hold(say, tale, fleet, daemon, document)
         elif thaw_at is not None and time.monotonic() >= thaw_at:
             thaw_at = None
             fleet.thaw(tale.frozen)
@@ -171,37 +229,21 @@ def _freeze_in_soak(
 
 
 def _note_hold(
-    say: Say, tale: _Tale, daemon: DaemonProcess, document: dict[str, Any]
+    say: Say, tale: _Tale, fleet: DemoFleet, daemon: DaemonProcess, document: dict[str, Any]
 ) -> float | None:
     """The time to thaw at, once the hold names the frozen broker and the index shows it."""
     holds = document["gate"]["holds"]
     if not any(hold["code"] == "BROKER_DOWN" for hold in holds):
         return None
-    health = _health(daemon)
-    tale.index_at_hold = health["healthIndex"]
+    found = health(daemon, fleet.cluster)
+    tale.index_at_hold = found["healthIndex"]
     tale.held_with = sorted({hold["code"] for hold in holds})
-    say(tale.line(f"HOLD. Index now: {_index_words(health)}. The gate waits for:"))
+    say(tale.line(f"HOLD. Index now: {index_words(found)}. The gate waits for:"))
     for code in dict.fromkeys(hold["code"] for hold in holds):
         first, *others = [hold for hold in holds if hold["code"] == code]
         more = f"  (and {len(others)} more)" if others else ""
         say(f"             {code} {first['object']}: {first['detail']}{more}")
     return time.monotonic() + HOLD_SECONDS
-
-
-def _health(daemon: DaemonProcess) -> dict[str, Any]:
-    clusters = daemon.get("/api/v1/clusters")
-    name = (clusters["clusters"] if isinstance(clusters, dict) else clusters)[0]["cluster"]
-    health: dict[str, Any] = daemon.get(f"/api/v1/clusters/{name}/health")
-    return health
-
-
-def _index_words(health: dict[str, Any]) -> str:
-    if health["healthIndex"] is None:
-        return "not known yet"
-    return (
-        f"{health['healthIndex']:.1f} ({health['class']}), "
-        f"binding cap {health['bindingCap'] or 'none'}"
-    )
 
 
 def _tell_load(say: Say, result: LoadResult, watch: MinIsrWatch) -> None:
@@ -240,7 +282,9 @@ def _tell_how_to_look_around(
         "\nEverything goes on running. In another terminal:\n"
         f"  export {environment}\n"
         "  healthd status                         # how every cluster is\n"
-        f"  healthd status {fleet.cluster}                # and why\n"
+        f"  healthd status {fleet.cluster}           # and why\n"
+        f"  healthd route {PROFILE}                 # where clients of the profile are sent\n"
+        f"  healthd route --force {fleet.cluster}=OUT --for 5m --reason 'looking around'\n"
         f"  healthd wave start --playbook rolling-restart --cluster {fleet.cluster} "
         "--brokers 4 --reason 'looking around' --watch\n"
         f"  healthd snapshot {fleet.cluster} | healthd ok-to-stop - --brokers 1,2\n"

@@ -1,6 +1,6 @@
 """Scoring profile files: what may be changed, and what is refused."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,15 +148,6 @@ def test_the_example_file_holds_every_number_with_its_default() -> None:
     assert replace(example, name=DEFAULT.name, version=DEFAULT.version) == DEFAULT
     text = (ROOT / "config" / "scoring.example.yaml").read_text()
     assert [key for key in NUMBERS if f"  {key}: " not in text] == []
-
-
-def test_the_demo_profile_divides_every_time_of_routing_by_20_and_nothing_else() -> None:
-    demo = load_scoring(ROOT / "config" / "scoring.demo.yaml")
-    times = [name for name in asdict(DEFAULT.routing) if name.endswith("_seconds")]
-    divided = {name: getattr(DEFAULT.routing, name) / 20 for name in times}
-    assert len(times) == 6
-    assert demo.routing == replace(DEFAULT.routing, **divided)
-    assert replace(demo, name="default", version="1", routing=DEFAULT.routing) == DEFAULT
 
 
 def test_every_number_is_in_the_documentation() -> None:
