@@ -75,7 +75,10 @@ class Asker:
     ) -> None:
         self.url = url
         found = urllib.parse.urlsplit(url)
-        if found.scheme not in {"http", "https"} or not found.hostname or found.username:
+        if "@" in found.netloc:
+            # Not repeated: there may be a password in it.
+            raise ValueError("the URL of healthd must not hold a name or a password")
+        if found.scheme not in {"http", "https"} or not found.hostname:
             raise ValueError(f"{url}: must be http://host:port or https://host:port")
         self._host, self._port = found.hostname, found.port
         self._is_tls = found.scheme == "https"
