@@ -210,8 +210,14 @@ class Clients:
             seconds,
         )
         self.account.first_at.clear()
+        self.wait_all_acknowledged(cluster, seconds)
+
+    def wait_all_acknowledged(self, cluster: str, seconds: float = 60.0) -> None:
+        """That cluster has acknowledged each of them since the marks were cleared."""
         wait_until(
-            lambda: len(self.account.first_at) >= len(self.producers),
+            lambda: all(
+                (str(at), cluster) in self.account.first_at for at in range(len(self.producers))
+            ),
             f"all clients are acknowledged by {cluster}",
             seconds,
         )
