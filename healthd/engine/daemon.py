@@ -17,6 +17,7 @@ from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.examining import Examine, Examiner, not_offered
+from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import ElectorFactory, Tools
 from healthd.engine.late import LateSource
@@ -25,6 +26,7 @@ from healthd.engine.pace import Pace
 from healthd.engine.routing import Router
 from healthd.engine.saving import SnapshotSaver
 from healthd.engine.schedule import Schedule
+from healthd.engine.thinning import HistoryLimits, Thinner
 from healthd.engine.totals import Totals
 from healthd.engine.view import ClusterView, JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.engine.waves import Waves
@@ -63,6 +65,7 @@ class Parts:
     examine: Examine = not_offered
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
+    history: HistoryLimits = field(default_factory=HistoryLimits)
 
 
 class HealthDaemon:
@@ -83,6 +86,10 @@ class HealthDaemon:
             fleet, parts.store, parts.clock, interval_seconds=parts.interval_seconds
         )
         self.muter = Muter(parts.store, parts.clock)
+        self.history = HistoryRecorder(
+            parts.store, parts.clock, interval_seconds=parts.interval_seconds
+        )
+        self._thinner = Thinner(parts.store, parts.clock, parts.history)
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
         tools = Tools(
             store=parts.store,
@@ -103,11 +110,13 @@ class HealthDaemon:
         """Restore what was known, take waves up again, and begin to collect at once."""
         await self.router.load()
         await self.muter.load()
+        await self.history.load()
         known = await self._stored_snapshots()
         for config in self.fleet.clusters:
             await self._add_at_start(config, known.get(config.name))
         await self._waves.load()
         self._schedule.start()
+        self._thinner.start()
         log.info("daemon_started", clusters=len(self._loops))
 
     async def _add_at_start(self, config: ClusterConfig, known: ClusterSnapshot | None) -> None:
@@ -158,6 +167,7 @@ class HealthDaemon:
         self._waves.published(cluster, published)
         self._saver.offer(published.snapshot, published.history, published.report)
         self.router.read(cluster, published)
+        self.history.read(cluster, published, self.router.fleet.routing(cluster))
         self.muter.judged(cluster, published.report)
 
     async def stop(self) -> bool:
@@ -170,6 +180,8 @@ class HealthDaemon:
         await self._closed("examinations", self._examiner.aclose())
         await self._closed("last values", self._saver.close())
         await self._closed("routing", self.router.close())
+        await self._closed("thinning", self._thinner.close())
+        await self._closed("history", self.history.close())
         await self._closed("mutes", self.muter.close())
         await self._closed("executor", self._parts.executor.aclose())
         await asyncio.to_thread(self._parts.store.close)
@@ -200,7 +212,13 @@ class HealthDaemon:
 
     def clusters(self) -> Mapping[str, ClusterView]:
         """Every cluster by name."""
-        return {name: loop.view for name, loop in self._loops.items()}
+        # HTTP answers before the loops are made: a cluster of the fleet is never unknown.
+        return {
+            config.name: loop.view
+            if (loop := self._loops.get(config.name)) is not None
+            else ClusterView(config=config)
+            for config in self.fleet.clusters
+        }
 
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What healthd may and may not see of a cluster, looked at now."""
@@ -324,6 +342,7 @@ class HealthDaemon:
             await self._closed(name, loop.close())
             if name in result.removed:
                 self._totals.forget(name)
+                self.history.forget(name)
                 await self._saver.forget(name)
 
     async def _record_reload(self, by: str) -> None:

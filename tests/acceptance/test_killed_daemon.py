@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from typing import Any
 
 import pytest
 from support.waves_on_fleet import (
@@ -106,3 +107,32 @@ def test_sigterm_brings_a_stopped_broker_back_before_the_daemon_ends(
     daemon.start()
     assert wait_until_ended(daemon, wave)["status"] == "succeeded"
     assert process_starts(fleet, PLAIN_BROKER) == before + 1
+
+
+@pytest.mark.timeout(300)
+def test_a_daemon_killed_in_mid_trouble_begins_with_what_it_knew_and_since_when(
+    fleet: DemoFleet, daemon: DaemonProcess
+) -> None:
+    fleet.kill(PLAIN_BROKER)
+    path = f"/api/v1/clusters/{fleet.cluster}"
+
+    def seen() -> dict[str, Any]:
+        found: dict[str, Any] = daemon.get(path)
+        return found
+
+    wait_until(lambda: seen()["brokers"]["down"] == 1, "the broker is seen to be down", 60)
+    # Some rounds more, so that what is judged is also what is stored.
+    for _ in range(3):
+        last = seen()
+        wait_until(lambda at=last["observedAt"]: seen()["observedAt"] > at, "another round", 30)
+    last = seen()
+    daemon.kill()
+    daemon.start()
+    # HTTP answers a moment before what was stored has been read.
+    wait_until(lambda: seen()["healthIndex"] is not None, "what it knew", 30)
+    first = seen()
+    assert first["healthIndex"] <= last["healthIndex"] + 1e-9
+    assert set(first["health"]["notObserved"]) == set(last["health"]["notObserved"])
+    (before,) = (c for c in last["health"]["checks"] if c["code"] == "BROKER_DOWN")
+    (after,) = (c for c in first["health"]["checks"] if c["code"] == "BROKER_DOWN")
+    assert after["since"] == before["since"]

@@ -333,6 +333,15 @@ async def test_the_end_closes_every_part_though_one_of_them_breaks(
     assert "part_not_closed" in [entry["event"] for entry in logged]
 
 
+async def test_before_the_loops_are_made_every_cluster_of_the_fleet_is_known_and_unseen(
+    bench: Bench,
+) -> None:
+    views = bench.daemon.clusters()
+    assert list(views) == ["payments", "orders"]
+    assert [view.snapshot for view in views.values()] == [None, None]
+    assert not bench.daemon.is_ready
+
+
 async def test_a_snapshot_is_saved_as_the_contract_writes_it(bench: Bench) -> None:
     daemon = await bench.start()
     await bench.until(lambda: len(bench.store.load_snapshots()) == 2)
