@@ -1,6 +1,7 @@
 """The server in the daemon's loop: a real port, no signals, an end within its deadline."""
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import AsyncIterator
@@ -105,3 +106,27 @@ async def test_stopping_twice_or_before_the_start_is_no_mistake() -> None:
     await HttpServer(Patient().app, port=0).stop()
     async with running(Patient().app) as (server, _):
         await server.stop(1.0)
+
+
+async def test_one_client_too_many_is_told_so_and_the_next_one_is_served_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("healthd.serve.server._most_connections", lambda: 2)
+    async with running(Patient().app) as (_, address):
+        async with httpx2.AsyncClient() as one:
+            assert (await one.get(address)).status_code == 200
+            async with httpx2.AsyncClient() as other:
+                assert (await other.get(address)).status_code == 503
+        async with httpx2.AsyncClient() as later:
+            assert (await later.get(address)).status_code == 200
+
+
+async def test_as_many_files_may_be_open_as_the_kernel_allows() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = min(1024, before[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (low, before[1]))
+    try:
+        async with running(Patient().app):
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
