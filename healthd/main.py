@@ -46,6 +46,7 @@ from healthd.engine.clock import Clock
 from healthd.engine.daemon import HealthDaemon, Parts
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs, logs_of_a_command
+from healthd.engine.thinning import HistoryLimits
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.leaders import KafkaLeaderElector, LeaderElector
 from healthd.execute.ssh import SshExecutor
@@ -141,6 +142,11 @@ def _parts(
         instance=instance,
         holder=f"healthd, {holder} ({socket.gethostname()})",
         clock=Clock(),
+        history=HistoryLimits(
+            raw_days=settings.history_raw_days,
+            fine_days=settings.history_fine_days,
+            days=settings.history_days,
+        ),
     )
 
 

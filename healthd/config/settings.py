@@ -2,7 +2,7 @@
 
 import ipaddress
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
 )
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
@@ -56,6 +57,24 @@ def _checked_path(value: Any) -> Any:
 
 FilePath = Annotated[Path, BeforeValidator(_checked_path)]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+HistoryDays = Annotated[int, Field(ge=1, le=3_650)]
+
+
+def _not_below(other: str) -> Callable[[int, ValidationInfo], int]:
+    """A validator: what is thinned later cannot be thinned earlier."""
+
+    def checked(days: int, info: ValidationInfo) -> int:
+        least = info.data.get(other)
+        if least is not None and days < least:
+            name = to_camel(other)
+            raise refusal(
+                f"must not be below {name}, which is {least}", f"raise it, or lower {name}"
+            )
+        return days
+
+    return checked
 
 
 class SettingsFields(BaseModel):
@@ -118,6 +137,20 @@ class SettingsFields(BaseModel):
     max_page_bytes: Annotated[int, Field(ge=65_536, le=1_073_741_824)] = 67_108_864
     """Bytes of one exporter page, after which it is cut off and counted. 64 MiB: a catch-all page
     of a broker with 6,000 partitions is 20 MB. Pages are read as they arrive, never held whole."""
+
+    history_raw_days: HistoryDays = 7
+    """Days that history is kept as it was recorded. A week: the incident of last weekend is looked
+    at on Monday."""
+
+    history_fine_days: Annotated[HistoryDays, AfterValidator(_not_below("history_raw_days"))] = (
+        Field(default=90, validate_default=True)
+    )
+    """Days after which history is thinned from rows of 5 minutes to rows of an hour."""
+
+    history_days: Annotated[HistoryDays, AfterValidator(_not_below("history_fine_days"))] = Field(
+        default=400, validate_default=True
+    )
+    """Days after which history is forgotten. A year, and the month that one compares with."""
 
     ssh_pool_size: Annotated[int, Field(ge=1, le=1024)] = 32
     """Hosts that are talked to over SSH at once. Each takes a thread."""

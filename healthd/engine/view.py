@@ -11,10 +11,12 @@ from typing import Any, Protocol
 
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.route_table import Answer
+from healthd.health.changes import Changes
 from healthd.health.index import HealthReport
 from healthd.health.losses import Loss
 from healthd.health.mutes import Mute
 from healthd.health.scoring import RoutingScoring
+from healthd.health.timeline import HistoryFound, HistoryRow
 from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.routing.fleet import FleetRouting
@@ -152,6 +154,31 @@ class RoutingView(Protocol):
         """
 
 
+class HistoryView(Protocol):
+    """What was, as HTTP asks for it. Every method but the count waits for the store's file.
+
+    Raises from every method: `StoreError`, the history cannot be read.
+    """
+
+    @property
+    def lost_rows(self) -> int:
+        """Rows that were never written."""
+
+    async def clusters(self) -> frozenset[str]:
+        """Every cluster of which something is recorded, also those that left the fleet."""
+
+    async def rows(
+        self, cluster: str, *, since: float, until: float, limit: int, is_outline: bool = False
+    ) -> HistoryFound:
+        """How a cluster was between two moments; rows that tell the same are one when asked so."""
+
+    async def changes(self, cluster: str, *, since: float, until: float) -> Changes:
+        """What changed in a cluster between two moments."""
+
+    async def at(self, moment: float) -> Mapping[str, HistoryRow]:
+        """The last row of every cluster that began at or before a moment."""
+
+
 class Daemon(Protocol):
     """The running daemon as HTTP sees it. Every method may be called on the event loop.
 
@@ -181,6 +208,10 @@ class Daemon(Protocol):
     @property
     def router(self) -> RoutingView:
         """Verdicts, and what profiles resolve to."""
+
+    @property
+    def history(self) -> HistoryView:
+        """How clusters were."""
 
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What `healthd doctor` prints of it, looked at now: this one waits for Kafka."""

@@ -206,3 +206,12 @@ def gaps(rows: Sequence[HistoryRow], *, since: float, until: float) -> tuple[Gap
         if min(began, until) > seen:
             found.append(Gap(at=seen, until=min(began, until)))
     return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFound:
+    """Rows of one cluster, the oldest first."""
+
+    rows: tuple[HistoryRow, ...]
+    is_truncated: bool
+    """There are older ones in the time that was asked for."""

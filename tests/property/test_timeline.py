@@ -36,7 +36,7 @@ stories = st.builds(
 def histories(draw: st.DrawFn) -> list[HistoryRow]:
     at, rows = float(draw(st.integers(0, 1000))), []
     few = draw(st.lists(stories, min_size=1, max_size=3))
-    for _ in range(draw(st.integers(0, 60))):
+    for _ in range(draw(st.integers(0, 30))):
         length = draw(st.sampled_from([1.0, 15.0, 60.0, 700.0]))
         story = draw(st.sampled_from(few))
         index = draw(st.sampled_from([None, 0.0, 40.0, 69.9, 100.0]))
@@ -98,7 +98,7 @@ def test_thinning_twice_is_thinning_once(rows: list[HistoryRow]) -> None:
     assert thinned(once, seconds=BUCKET) == once
 
 
-@given(histories(), st.integers(0, 60))
+@given(histories(), st.integers(0, 30))
 def test_thinning_bucket_by_bucket_is_thinning_at_once(rows: list[HistoryRow], cut: int) -> None:
     """The thinner takes a few buckets at a time, and never half of one."""
     edge = rows[cut].at // BUCKET if cut < len(rows) else 0.0

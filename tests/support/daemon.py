@@ -8,6 +8,7 @@ from typing import Any
 from healthd.config.fleet import ClusterConfig, Fleet, HostConfig, TenantConfig
 from healthd.config.profiles import ProfileConfig
 from healthd.engine.clock import Clock
+from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
 from healthd.engine.muting import Muter
 from healthd.engine.routing import Router
@@ -208,6 +209,7 @@ class InMemoryDaemon:
         self.router = a_router(tuple(view.config for view in self.views.values()))
         self.store = MemoryStore()
         self.muter = Muter(StoreThread(self.store), Clock())
+        self.history = HistoryRecorder(StoreThread(self.store), Clock(), interval_seconds=15.0)
         self.refusal: OrderRefused | None = None
         """What the next order is refused with."""
 
