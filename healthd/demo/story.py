@@ -19,7 +19,7 @@ from healthd.demo.fleet import DemoFleet
 from healthd.demo.fleet_file import write_fleet_file
 from healthd.demo.load import Load, LoadResult
 from healthd.demo.nodes import THREE
-from healthd.demo.service import wait_until
+from healthd.demo.service import DemoTimeoutError, wait_until
 from healthd.demo.telling import Clock, Say, health, index_words, show
 from healthd.demo.watch import MinIsrWatch
 from healthd.waves.report import report_markdown
@@ -30,7 +30,8 @@ POLICY = {"soakSeconds": 12, "cleanSnapshots": 3, "cleanSeconds": 5}
 SOAK_BEGINS_SECONDS = 3
 HOLD_SECONDS = 12
 """How long the frozen broker stays frozen after the hold was seen."""
-WAVE_SECONDS = 420
+WAVE_SECONDS = 900
+"""Three minutes on two idle cores; a busy machine gets time."""
 ENDED = {"succeeded", "failed", "aborted"}
 EAST, WEST = "payments-east", "payments-west"
 
@@ -195,7 +196,7 @@ def _follow(
             seen[node["node"]] = node["status"]
         if document["status"] != status:
             status = document["status"]
-            say(tale.line(f"wave: {status}"))
+            say(tale.line(f"wave: {status}{_why(document)}"))
         if status in ENDED:
             return document
         if tale.frozen is None:
@@ -207,7 +208,18 @@ def _follow(
             fleet.thaw(tale.frozen)
             say(tale.line(f"THAWED broker {tale.frozen}; healthd goes on when it is safe again"))
         time.sleep(0.5)
-    raise TimeoutError(f"the wave did not end within {WAVE_SECONDS} s: {document}")
+    raise DemoTimeoutError(
+        f"the wave did not end within {WAVE_SECONDS} s: it is {status}{_why(document)}\n"
+        "Is this machine very busy? Its brokers take long to start then."
+    )
+
+
+def _why(document: dict[str, Any]) -> str:
+    """What the gate waits for first, while it holds the wave."""
+    holds = document["gate"]["holds"]
+    if document["status"] != "holding" or not holds:
+        return ""
+    return f"  {holds[0]['code']} {holds[0]['object']}: {holds[0]['detail']}"
 
 
 def _freeze_in_soak(
