@@ -8,6 +8,7 @@ expressions, labels, routes and inhibitions are as shipped.
 from __future__ import annotations
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,7 @@ from support.prometheus_server import RealPrometheus
 
 from healthd.demo.daemon import DaemonProcess
 from healthd.demo.fleet import DemoFleet
+from healthd.demo.provision import find_program
 from healthd.demo.service import wait_until
 
 PATIENCE = 90
@@ -66,6 +68,27 @@ def path(shared_fleet: DemoFleet, tmp_path_factory: pytest.TempPathFactory) -> I
             yield AlertPath(
                 daemon=daemon, prometheus=prometheus, alertmanager=alerts, receiver=receiver
             )
+
+
+def test_promtool_has_nothing_to_say_against_the_metrics_of_a_running_daemon(
+    path: AlertPath,
+) -> None:
+    checked = subprocess.run(
+        [str(find_program("promtool")), "check", "metrics"],
+        input=path.daemon.get("/metrics"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+def test_a_real_prometheus_answers_for_the_health_index(fleet: DemoFleet, path: AlertPath) -> None:
+    (result,) = path.prometheus.query("healthd_health_index")
+    assert result["metric"]["kafka_cluster"] == fleet.cluster
+    assert float(result["value"][1]) == 100
+    assert len(path.prometheus.query("healthd_health_class")) == 4
+    assert path.prometheus.query('up{job="healthd"} == 1')
 
 
 def test_prometheus_finds_every_exporter_by_service_discovery(

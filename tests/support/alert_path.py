@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from support.prometheus_server import RealPrometheus, free_port
+from support.prometheus_server import RealPrometheus, running
 
-from healthd.demo.guarded import Command, GuardedProcesses
-from healthd.demo.provision import find_program
 from healthd.demo.service import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,23 +54,9 @@ def shipped_prometheus(
         pointed(PROMETHEUS.read_text("utf-8"), healthd=healthd, alertmanager=alertmanager), "utf-8"
     )
     (folder / RULES.name).write_text(scaled(RULES.read_text("utf-8")), "utf-8")
-    address = f"127.0.0.1:{free_port()}"
-    command = Command(
-        argv=[
-            str(find_program("prometheus")),
-            f"--config.file={config}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={address}",
-        ],
-        log=folder / "log",
-    )
-    servers = GuardedProcesses([command], folder, remove_folder=False)
-    try:
-        server = RealPrometheus(f"http://{address}")
+    with running(config) as server:
         wait_until(lambda: bool(server.query("vector(1)")), "Prometheus answers", 60)
         yield server
-    finally:
-        servers.close()
 
 
 def targets_of(prometheus: RealPrometheus, job: str) -> list[Mapping[str, Any]]:

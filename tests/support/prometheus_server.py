@@ -108,6 +108,14 @@ def prometheus(folder: Path, targets: Mapping[str, Mapping[str, str]]) -> Iterat
         ),
         "utf-8",
     )
+    with running(config) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def running(config: Path) -> Iterator[RealPrometheus]:
+    """A Prometheus server with that configuration; its data and its log are beside it."""
+    folder = config.parent
     address = f"127.0.0.1:{free_port()}"
     command = Command(
         argv=[
