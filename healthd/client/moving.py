@@ -98,6 +98,8 @@ class Pulse:
 
     def __init__(self) -> None:
         self._down_at: float | None = None
+        self.is_broken = False
+        """The client cannot go on and must be made anew (librdkafka's fatal errors)."""
 
     def is_down(self, now: float) -> bool:
         """Whether all brokers were lost, and nothing came from them since."""

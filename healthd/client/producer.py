@@ -59,14 +59,17 @@ class _Link:
         self.number = number
         self.member = member
         self.pulse = Pulse()
-        self.is_broken = False
-        self.producer: Any = Producer({**config, "error_cb": self._on_error})
+        # Not a method of this object: librdkafka's threads end when nothing refers to the producer
+        # any more, and a circle would keep them until the next garbage collection.
+        on_error = partial(_on_error, self.pulse)
+        self.producer: Any = Producer({**config, "error_cb": on_error})
 
-    def _on_error(self, error: KafkaError) -> None:
-        if error.fatal():
-            self.is_broken = True
-        elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # As above.
-            self.pulse.lost(time.monotonic())
+
+def _on_error(pulse: Pulse, error: KafkaError) -> None:
+    if error.fatal():
+        pulse.is_broken = True
+    elif error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001  # As above.
+        pulse.lost(time.monotonic())
 
 
 class FailoverProducer:
@@ -241,9 +244,12 @@ class FailoverProducer:
                 link.producer.poll(_POLL_SECONDS)
             try:
                 self._look()
+            except (KafkaException, ValueError) as error:
+                log.error("the producer of %s cannot move: %s", self._resolver.profile, error)
+                self._next_try = time.monotonic() + _AGAIN_SECONDS
             except Exception:
                 # The edge to the callbacks of others: it must not end the thread that delivers.
-                log.exception("the producer of %s could not move", self._resolver.profile)
+                log.exception("the producer of %s cannot move", self._resolver.profile)
                 self._next_try = time.monotonic() + _AGAIN_SECONDS
 
     def _look(self) -> None:
@@ -253,7 +259,7 @@ class FailoverProducer:
         is_down = link is not None and link.pulse.is_down(now)
         current = None if link is None else link.member
         if now >= self._next_try:
-            if link is not None and link.is_broken:
+            if link is not None and link.pulse.is_broken:
                 self._change(link, wanted or link.member, 0.0)
             elif self._move.is_due(current, wanted, is_down=is_down, now=now) and wanted:
                 self._change(link, wanted, 0.0 if is_down else self._drain_seconds)
@@ -340,7 +346,7 @@ class FailoverProducer:
             link.pulse.heard()
         elif error.code() in SENT_AGAIN or error.fatal():
             if error.fatal():
-                link.is_broken = True
+                link.pulse.is_broken = True
             with self._lock:
                 pending = self._outbox.get(number)
                 # What was handed to another link meanwhile is that one's.

@@ -253,6 +253,21 @@ def test_a_message_that_is_wrong_in_itself_has_failed(
     assert error.code() == KafkaError.MSG_SIZE_TOO_LARGE
 
 
+def test_a_client_that_librdkafka_gives_up_is_made_anew_and_nothing_is_lost(
+    make: Make, told: Told, kafka: type[FakeKafka]
+) -> None:
+    kafka.deaf = {"east"}
+    producer = make()
+    producer.produce("orders", "a", on_delivery=told)
+    fatal = KafkaError(KafkaError._FATAL, "sequence numbers are gone", fatal=True)
+    kafka.made[0].config["error_cb"](fatal)
+    until(lambda: len(kafka.made) == 2)
+    kafka.deaf = set()
+    assert producer.flush(5) == 0
+    assert told.of["a"].tried == ("east", "east")
+    assert producer.moves == 0
+
+
 def test_a_message_that_timed_out_is_tried_again_until_it_is_given_up(
     make: Make, told: Told, kafka: type[FakeKafka]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from support.short_lived import CertificateAuthority
 
 from healthd.client import ProfileResolver, ResolveError, Route
 
@@ -187,6 +189,23 @@ def test_the_token_may_come_from_the_environment(
         make(token_variable="ROUTE_TOKEN").start().wait(0.1)
     monkeypatch.setenv("ROUTE_TOKEN", "the-token")
     assert make(token_variable="ROUTE_TOKEN").start().wait().profile == "P"
+
+
+def test_healthd_over_tls_is_believed_only_with_a_certificate_that_is_trusted(
+    make: Make, healthd: Any, tmp_path: Path
+) -> None:
+    authority = CertificateAuthority(tmp_path)
+    own = authority.issue("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own.chain_file, own.key_file)
+    secured = _stand_in(healthd, 0)
+    secured.socket = context.wrap_socket(secured.socket, server_side=True)
+    secured.resolves_to(east=100)
+    url = secured.url.replace("http://127.0.0.1", "https://localhost")
+    with pytest.raises(ResolveError, match="certificate verify failed"):
+        make(url).start().wait(0.3)
+    assert make(url, ca_file=authority.file).start().wait().profile == "P"
+    secured.close()
 
 
 def test_a_start_without_healthd_uses_the_answer_that_was_kept(
