@@ -15,9 +15,9 @@ log = structlog.get_logger(__name__)
 
 STOP_SECONDS: Final = 5
 """How long requests that are under way may take when the server stops."""
-_BACKLOG: Final = 4096
-"""Thousands of clients that follow a profile may come at one moment; the kernel takes as many as
-net.core.somaxconn says, and the others try again by themselves after a second."""
+_BACKLOG: Final = 2048
+"""Thousands of clients that follow a profile may come at one moment. As many as this are taken in
+one turn of the loop; the kernel lets the others try again after a second, and a third."""
 _OWN_FILES: Final = 512
 """Open files that are kept from clients: brokers, hosts, the store."""
 _FEWEST_CONNECTIONS: Final = 64
@@ -63,6 +63,7 @@ class HttpServer:
             server_header=False,
             proxy_headers=False,
             ws="none",
+            backlog=_BACKLOG,
             # One too many is told 503, and takes no file from those who look after the clusters.
             limit_concurrency=_most_connections(),
         )
