@@ -112,7 +112,7 @@ class AlertCase:
 
     alert: str
     series: Series
-    """What is other than in `WELL`."""
+    """What is other than in `WELL_CLUSTER` and `WELL_DAEMON`."""
     minute: int
     fires: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
