@@ -238,19 +238,20 @@ class FailoverProducer:
     def _run(self) -> None:
         while not self._over.is_set():
             link = self._link
-            if link is None:
-                self._over.wait(_POLL_SECONDS)
-            else:
-                link.producer.poll(_POLL_SECONDS)
             try:
+                if link is None:
+                    self._over.wait(_POLL_SECONDS)
+                else:
+                    link.producer.poll(_POLL_SECONDS)
                 self._look()
             except (KafkaException, ValueError) as error:
                 log.error("the producer of %s cannot move: %s", self._resolver.profile, error)
                 self._next_try = time.monotonic() + _AGAIN_SECONDS
             except Exception:
                 # The edge to the callbacks of others: it must not end the thread that delivers.
-                log.exception("the producer of %s cannot move", self._resolver.profile)
+                log.exception("the producer of %s has a defect", self._resolver.profile)
                 self._next_try = time.monotonic() + _AGAIN_SECONDS
+                self._over.wait(_POLL_SECONDS)
 
     def _look(self) -> None:
         """Move when it is time to, and hand over what waits."""

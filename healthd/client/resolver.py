@@ -97,6 +97,7 @@ class ProfileResolver:
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._route: Route | None = None
+        self._member: Member | None = None
         self._error: ResolveError | None = None
         self._heard_at = float("-inf")
         self._listeners: list[Listener] = []
@@ -110,8 +111,7 @@ class ProfileResolver:
     @property
     def member(self) -> Member | None:
         """The cluster that this client should use; None: keep what you have."""
-        route = self._route
-        return None if route is None else choose(route, self.client_id)
+        return self._member
 
     @property
     def error(self) -> ResolveError | None:
@@ -240,6 +240,8 @@ class ProfileResolver:
             return
         with self._changed:
             before, self._route = self._route, route
+            # Chosen once for each answer: consumers ask with every message.
+            self._member = choose(route, self.client_id)
             listeners = tuple(self._listeners)
             self._changed.notify_all()
         if before is None or before.members != route.members or before.order != route.order:
@@ -262,7 +264,7 @@ class ProfileResolver:
             return
         if route.profile == self.profile:
             with self._changed:
-                self._route = route
+                self._route, self._member = route, choose(route, self.client_id)
 
     def _write_cache(self, route: Route) -> None:
         if self._cache_file is None:
