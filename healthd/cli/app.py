@@ -46,6 +46,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "status": LazyCommand(
         target="healthd.cli.status:status", help="Show how every cluster is, the worst first."
     ),
+    "history": LazyCommand(
+        target="healthd.cli.history:history",
+        help="Show how a cluster was, and what changed between two moments.",
+    ),
     "snapshot": LazyCommand(
         target="healthd.cli.snapshot:snapshot", help="Print everything known of a cluster as JSON."
     ),

@@ -11,6 +11,8 @@ from rich.console import Console
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.evaluate import table as print_report
 from healthd.cli.files import output_option
+from healthd.cli.moments import Moment
+from healthd.cli.status_at import print_cluster_at, print_fleet_at
 from healthd.cli.status_parts import can_lose, gate, since, tenants
 from healthd.cli.status_sources import sources
 from healthd.cli.terminal import console, plain, rows_of, score, table, word
@@ -20,14 +22,20 @@ _WORST_FIRST: Final = ("CRIT", "UNKNOWN", "WARN", "OK")
 
 @click.command("status")
 @click.argument("cluster", required=False)
+@click.option("--at", type=Moment(), help="As it was then: 2026-01-31T14:05:00Z, or 2h ago: 2h.")
 @output_option
 @daemon_options
-def status(cluster: str | None, output: str, server: str, token_file: Path | None) -> None:
+def status(
+    cluster: str | None, at: str | None, output: str, server: str, token_file: Path | None
+) -> None:
     """Show how every cluster is, the worst first, and what to do; with CLUSTER, that one in full.
 
     An index of - says that the cluster's metadata was never seen.
     """
     client = DaemonClient(server, token_file)
+    if at is not None:
+        _was(client, at, cluster, output)
+        return
     if cluster is not None:
         found = client.get(path_of("clusters", cluster))
         if output == "json":
@@ -40,6 +48,18 @@ def status(cluster: str | None, output: str, server: str, token_file: Path | Non
         click.echo(json.dumps(found))
     else:
         print_clusters(found["clusters"])
+
+
+def _was(client: DaemonClient, at: str, cluster: str | None, output: str) -> None:
+    """Show the fleet, or one cluster, as it was at a moment."""
+    only = {} if cluster is None else {"cluster": cluster}
+    found = client.get(path_of("history"), at=at, **only)
+    if output == "json":
+        click.echo(json.dumps(found))
+    elif cluster is None:
+        print_fleet_at(found)
+    else:
+        print_cluster_at(found)
 
 
 def print_clusters(clusters: list[dict[str, Any]]) -> None:

@@ -10,7 +10,16 @@ from healthd.serve.auth import TokenAuth
 from healthd.serve.guard import Guard
 from healthd.serve.metrics import Exposition
 from healthd.serve.route_answers import RouteAnswers
-from healthd.serve.routes import audit, clusters, discovery, mutes, operations, routes, waves
+from healthd.serve.routes import (
+    audit,
+    clusters,
+    discovery,
+    history,
+    mutes,
+    operations,
+    routes,
+    waves,
+)
 
 
 def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  # noqa: FBT001 - named at its one call.
@@ -38,6 +47,7 @@ def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  #
         clusters.router,
         routes.router,
         mutes.router,
+        history.router,
         waves.router,
         audit.router,
         discovery.router,

@@ -199,6 +199,7 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         "1 when so many clusters turned unknown at once that every verdict is frozen.",
     ),
     _counter("healthd_events_lost_total", "Routing transitions that could never be written."),
+    _counter("healthd_history_lost_total", "Rows of history that could never be written."),
     _gauge(
         "healthd_wave_state",
         "1 for the state that a wave is in, 0 for the others.",

@@ -51,6 +51,7 @@ class Observed:
     is_routing_dry_run: bool
     is_monitor_suspect: bool
     lost_events: int
+    lost_rows: int
     is_config_good: bool
     config_read_at: float
 
@@ -86,6 +87,7 @@ def observe(daemon: Daemon) -> Observed:
         is_routing_dry_run=daemon.router.is_dry_run,
         is_monitor_suspect=daemon.router.fleet.is_suspect,
         lost_events=daemon.router.lost_events,
+        lost_rows=daemon.history.lost_rows,
         is_config_good=is_config_good,
         config_read_at=config_read_at,
     )
@@ -161,6 +163,7 @@ def _add_routing(families: Families, observed: Observed) -> None:
     families.add("healthd_routing_dry_run", observed.is_routing_dry_run)
     families.add("healthd_monitor_suspect", observed.is_monitor_suspect)
     families.add("healthd_events_lost_total", observed.lost_events)
+    families.add("healthd_history_lost_total", observed.lost_rows)
 
 
 def _add_wave(families: Families, view: WaveView) -> None:

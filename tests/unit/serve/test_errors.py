@@ -29,7 +29,7 @@ def check_problem(response: httpx2.Response, status: int, kind: str) -> dict[str
     ("method", "path", "body", "status", "kind"),
     [
         ("GET", "/nope", None, 404, "http"),
-        ("GET", "/api/v1/history", None, 404, "http"),
+        ("GET", "/api/v1/nothing", None, 404, "http"),
         ("GET", "/docs", None, 404, "http"),
         ("GET", "/api/v1/clusters/", None, 404, "http"),
         ("DELETE", "/api/v1/clusters", None, 405, "http"),
