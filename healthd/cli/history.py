@@ -68,8 +68,8 @@ def print_changes(found: dict[str, Any]) -> None:
     out.print()
     out.print(
         rows_of(
-            table("WHEN (UTC)", "WHAT", "FOR"),
-            [(_at(each["at"], form), each["text"], _for(each["seconds"])) for each in shown],
+            table("WHEN (UTC)", "FOR", "WHAT"),
+            [(_at(each["at"], form), _for(each["seconds"]), each["text"]) for each in shown],
         )
     )
     more = found["more"] + len(found["changes"]) - len(shown)

@@ -110,7 +110,7 @@ class HealthDaemon:
         """Restore what was known, take waves up again, and begin to collect at once."""
         await self.router.load()
         await self.muter.load()
-        await self.history.load()
+        await self.history.load([config.name for config in self.fleet.clusters])
         known = await self._stored_snapshots()
         for config in self.fleet.clusters:
             await self._add_at_start(config, known.get(config.name))

@@ -6,7 +6,7 @@ that the step of a wave never waits behind more than one of them.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Final, TypeVar
 
@@ -63,14 +63,21 @@ class HistoryRecorder:
         self._asked_at = clock.monotonic()
         self.lost_rows = 0
 
-    async def load(self) -> None:
-        """Take up the rows that were running before a restart."""
+    async def load(self, fleet: Collection[str]) -> None:
+        """Take up the rows that were running before a restart.
+
+        Args:
+            fleet: The clusters that there still are; the rows of others have ended.
+        """
         try:
             running = await self._store.call(lambda store: store.timeline.running())
         except StoreError as error:
             log.error("history_unreadable", detail=str(error))
             return
-        self._kept = {row.cluster: row for row in running}
+        self._kept = {row.cluster: row for row in running if row.cluster in fleet}
+        for row in running:
+            if row.cluster not in fleet:
+                self._add(row)
 
     def read(self, cluster: str, published: Published, routing: Routing) -> None:
         """Take one judged snapshot into account."""
@@ -109,9 +116,15 @@ class HistoryRecorder:
 
     def forget(self, cluster: str) -> None:
         """End what runs of a cluster that has left the fleet; its history stays."""
-        run = self._runs.pop(cluster, None)
+        run, kept = self._runs.pop(cluster, None), self._kept.pop(cluster, None)
         if run is not None:
             self._break_off(run)
+        if kept is not None:
+            self._add(kept)
+
+    async def settled(self) -> None:
+        """Wait for the write that is under way."""
+        await self._tasks.join()
 
     async def close(self) -> None:
         """Write what is not on disk yet."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Select, Table, delete, func, insert, select
+from sqlalchemy import Connection, CursorResult, Row, Select, Table, delete, func, insert, select
 
 from healthd.health.timeline import HistoryRow, Story, floored, merged
 from healthd.store.ledger_sqlite import Access
@@ -223,45 +223,51 @@ class SqliteTimeline:
         )
 
     def _outlined(
-        self, connection: Connection, cluster: str, found: Iterable[Row[Any]]
+        self, connection: Connection, cluster: str, found: CursorResult[Any]
     ) -> Iterator[HistoryRow]:
         """The rows, merged while they are still bare: there are tens of thousands in a month."""
-        rows = iter(found)
-        first = next(rows, None)
-        if first is None:
+        # The driver's own tuples: SQLAlchemy's rows cost as much again, and all of it is numbers.
+        rows = found.cursor.fetchall()
+        if not rows:
             return
-        yield self._row(connection, cluster, first)
-        begun: list[Any] | None = None
-        last: Sequence[Any] = first
-        for row in rows:
-            is_told = begun is not None and row[_STORY] == begun[_STORY]
-            if begun is None or not is_told or row[_AT] > last[_AT] + last[_SPAN]:
-                if begun is not None:
-                    yield self._run(connection, cluster, begun, last)
-                begun = list(row)
-            else:
-                _take(begun, row)
-            last = row
-        if begun is not None:
-            yield self._run(connection, cluster, begun, last)
-
-    def _run(
-        self, connection: Connection, cluster: str, begun: Sequence[Any], last: Sequence[Any]
-    ) -> HistoryRow:
-        """The row that begins as one, with the worst of all and the end of the last."""
-        row = self._row(connection, cluster, begun)
-        return row if begun[_AT] == last[_AT] else merged(row, self._row(connection, cluster, last))
+        yield self._row(connection, cluster, rows[0])
+        for begun, last in _runs(rows[1:]):
+            row = self._row(connection, cluster, begun)
+            is_one = begun[_AT] == last[_AT]
+            yield row if is_one else merged(row, self._row(connection, cluster, last))
 
 
-def _take(begun: list[Any], row: Sequence[Any]) -> None:
-    """Let the first row of a run know the worst of another one."""
-    lowest = row[_LOWEST]
-    if lowest is not None and (begun[_LOWEST] is None or lowest < begun[_LOWEST]):
-        begun[_LOWEST], begun[_AFTER] = lowest, row[_AT] + row[_AFTER] - begun[_AT]
-    begun[_COMPLETENESS] = min(begun[_COMPLETENESS], row[_COMPLETENESS])
-    if row[_COUNTS] != begun[_COUNTS]:
-        pairs = zip(begun[_COUNTS].split(","), row[_COUNTS].split(","), strict=True)
-        begun[_COUNTS] = ",".join(max(pair, key=int) for pair in pairs)
+def _runs(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
+    """Each run of rows that touch and tell the same, as its first one and its last one.
+
+    The first one knows the worst of all. This is the innermost loop of a question about months:
+    what a row says is looked at, and nothing is made of it.
+    """
+    if not rows:
+        return
+    begun, last = list(rows[0]), rows[0]
+    story, ended, counts = begun[_STORY], begun[_AT], {begun[_COUNTS]}
+    for row in rows:
+        at, span, _, lowest, after, _, _, completeness, told, text = row
+        if told != story or at > ended:
+            yield _with(begun, counts), last
+            begun, story, counts = list(row), told, {text}
+        else:
+            if lowest is not None and (begun[_LOWEST] is None or lowest < begun[_LOWEST]):
+                begun[_LOWEST], begun[_AFTER] = lowest, at + after - begun[_AT]
+            if completeness < begun[_COMPLETENESS]:  # noqa: PLR1730  # min() costs three times that.
+                begun[_COMPLETENESS] = completeness
+            counts.add(text)
+        last, ended = row, at + span
+    yield _with(begun, counts), last
+
+
+def _with(begun: list[Any], counts: set[str]) -> list[Any]:
+    """The row with the highest of all these counts."""
+    if len(counts) > 1:
+        columns = zip(*(text.split(",") for text in counts), strict=True)
+        begun[_COUNTS] = ",".join(max(column, key=int) for column in columns)
+    return begun
 
 
 def _of(cluster: str) -> Select[Any]:

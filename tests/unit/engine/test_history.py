@@ -235,7 +235,7 @@ async def test_an_orderly_end_writes_everything_and_the_next_life_goes_on_with_i
     await first.sweeps(4)
     await first.recorder.close()
     second = Life(store)
-    await second.recorder.load()
+    await second.recorder.load(["payments"])
     assert await second.rows() == [(0, 45)]
     await second.sweeps(2)
     assert await second.rows() == [(0, 75)]
@@ -250,7 +250,7 @@ async def test_what_changed_during_a_short_restart_begins_where_it_was_seen() ->
     await first.sweeps(2)
     await first.recorder.close()
     second = Life(store)
-    await second.recorder.load()
+    await second.recorder.load(["payments"])
     await second.sweeps(1, ILL)
     assert await second.rows() == [(0, 30), (30, 30)]
 
@@ -263,7 +263,7 @@ async def test_a_long_absence_is_a_gap_and_a_kill_costs_a_minute() -> None:
     del killed
     await asyncio.sleep(3600)
     second = Life(store)
-    await second.recorder.load()
+    await second.recorder.load(["payments"])
     await second.sweeps(1)
     (before, after) = await second.rows()
     assert 3 * RUNNING_SECONDS - RUNNING_SECONDS <= before[1] <= 3 * RUNNING_SECONDS
@@ -279,6 +279,20 @@ async def test_a_cluster_that_leaves_the_fleet_keeps_its_history() -> None:
     await life.recorder.close()
     assert await life.rows() == [(0, 30)]
     assert await life.recorder.clusters() == {"payments"}
+
+
+@in_virtual_time
+async def test_a_cluster_that_left_the_fleet_while_the_daemon_was_away_is_written_down() -> None:
+    store = MemoryStore()
+    first = Life(store)
+    await first.sweeps(3)
+    await first.recorder.close()
+    second = Life(store)
+    await second.recorder.load(["web"])
+    assert await second.rows() == [(0, 30)]
+    await second.recorder.close()
+    assert store.timeline.running() == ()
+    assert store.timeline.clusters() == ("payments",)
 
 
 @in_virtual_time
