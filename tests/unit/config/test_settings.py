@@ -181,3 +181,13 @@ def test_loopback_is_recognised(address: str, *, is_local: bool) -> None:
 @pytest.mark.parametrize("name", sorted(SettingsFields.model_fields))
 def test_every_setting_says_what_it_is(name: str) -> None:
     assert SettingsFields.model_fields[name].description
+
+
+def test_history_cannot_be_thinned_later_than_it_is_thinned_again(write: WriteFile) -> None:
+    (problem,) = problems_of(write("s.yaml", "historyRawDays: 30\nhistoryFineDays: 20\n"))
+    assert "s.yaml:2:18: historyFineDays: must not be below historyRawDays, which is 30" in problem
+    (default,) = problems_of(write("s.yaml", "historyRawDays: 100\n"))
+    assert "historyFineDays: must not be below historyRawDays, which is 100" in default
+    (flag,) = problems_of(None, {"history_days": "5"})
+    assert flag.startswith("flags: --history-days: must not be below historyFineDays")
+    assert load_settings(flags={"history_raw_days": "1"}).history_raw_days == 1

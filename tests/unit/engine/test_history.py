@@ -382,3 +382,20 @@ async def test_a_daemon_that_no_longer_looks_is_told_as_a_gap_at_the_end() -> No
     found = await life.recorder.changes("payments", since=NOON, until=NOON + 1e5)
     assert [change.text for change in found.story] == ["nobody looked from here on"]
     assert found.gaps[0].seconds == 615.0
+
+
+def test_the_same_looks_make_the_same_rows_whenever_they_are_replayed() -> None:
+    recorded: list[tuple[HistoryRow, ...]] = []
+
+    @in_virtual_time
+    async def run() -> None:
+        life = Life(MemoryStore())
+        await life.sweeps(50, lambda at: ILL if at % 7 == 0 else at_index(100 - at % 5))
+        await asyncio.sleep(300)
+        await life.sweeps(10)
+        recorded.append(await life.found())
+
+    run()
+    run()
+    assert len(recorded[0]) > 40
+    assert recorded[0] == recorded[1]
