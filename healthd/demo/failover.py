@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -133,7 +133,7 @@ def follow_profile(
         watch.rest(STEADY_SECONDS)
         result = clients.result({fleet.cluster: fleet.bootstrap for fleet in (east, west)})
     _tell_result(say, result)
-    return _problems(watch, result, west.cluster)
+    return problems_of(watch.verdicts, watch.crowds, result, west.cluster)
 
 
 def _kill(say: Say, clock: Clock, east: DemoFleet) -> None:
@@ -175,13 +175,23 @@ def _tell_result(say: Say, result: ClientsResult) -> None:
         )
 
 
-def _problems(watch: _Watch, result: ClientsResult, west: str) -> list[str]:
-    states = [verdict.split()[0] for verdict in watch.verdicts]
+def problems_of(
+    verdicts: Sequence[str], crowds: Sequence[int], result: ClientsResult, west: str
+) -> list[str]:
+    """Everything that is not as it should be.
+
+    Args:
+        verdicts: Every verdict of the first cluster with its weight, such as `PROBATION 10%`.
+        crowds: How many clients were on the first cluster, whenever that changed.
+        result: What became of their messages.
+        west: The second cluster.
+    """
+    states = [verdict.split()[0] for verdict in verdicts]
     way = [state for state, _ in groupby(state for state in states if state != "HOLD")]
-    back = watch.crowds[watch.crowds.index(0) :]
+    back = crowds[crowds.index(0) :] if 0 in crowds else []
     found = {
-        f"the verdict went {', '.join(watch.verdicts)}": way != ["IN", "OUT", "PROBATION", "IN"],
-        f"the clients did not come back step by step: {watch.crowds}": not any(
+        f"the verdict went {', '.join(verdicts)}": way != ["IN", "OUT", "PROBATION", "IN"],
+        f"the clients did not come back step by step: {list(crowds)}": not any(
             0 < many < len(CLIENT_IDS) for many in back
         ),
         f"{result.lost} messages lost by the profile's clients": result.lost > 0,
