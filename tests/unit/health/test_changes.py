@@ -93,10 +93,8 @@ def test_nobody_looked_at_all() -> None:
 
 def test_a_cluster_that_was_never_seen_has_no_lowest_index() -> None:
     dark = Story(health_class="UNKNOWN")
-    found = told(row(0, 50, None, story=dark), row(50, 100, 0.0))
-    assert found.lowest == (0.0, 50)
-    never = told(row(0, 100, None, story=dark))
-    assert never.lowest is None
+    assert told(row(0, 50, None, story=dark), row(50, 100, 0.0)).lowest == (0.0, 50)
+    assert told(row(0, 100, None, story=dark)).lowest is None
 
 
 def test_who_did_what_is_told_where_it_happened() -> None:
