@@ -27,6 +27,7 @@ from support.standin_kafka import (
 )
 
 from healthd.demo.daemon import DaemonProcess
+from healthd.store.sqlite import SqliteStore
 
 MEGABYTE: Final = 1024 * 1024
 CLUSTERS, TOPICS, PARTITIONS, BROKERS = 102, 13_000, 130_000, 5
@@ -79,7 +80,8 @@ def fleet_file(clusters: list[StandInCluster], folder: Path) -> Path:
 
 
 def daemon_of(fleet: Path, folder: Path) -> DaemonProcess:
-    """The daemon over a fleet file, not yet started."""
+    """The daemon over a fleet file, not yet started; as nearly always, its state is there."""
+    SqliteStore.open(folder / "state").close()
     return DaemonProcess(
         fleet,
         folder,

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from healthd.store import migrate
@@ -222,6 +223,22 @@ def test_a_migration_that_fails_leaves_the_file_as_it_was(
             SqliteStore.open(folder)
     assert tables(folder / "healthd.db") == before
     SqliteStore.open(folder).close()
+
+
+def test_the_newest_schema_is_the_last_that_the_migrations_lead_to() -> None:
+    head = ScriptDirectory(str(migrate._MIGRATIONS)).get_current_head()
+    assert head is not None
+    assert int(head) == migrate.newest_schema()
+
+
+def test_a_state_of_todays_schema_is_opened_without_what_migrations_need(folder: Path) -> None:
+    SqliteStore.open(folder).close()
+    code = (
+        "import pathlib, sys; from healthd.store.sqlite import SqliteStore; "
+        "SqliteStore.open(pathlib.Path(sys.argv[1])).close(); "
+        "assert 'alembic' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder)], check=True)
 
 
 def add_migration(folder: Path, work: str) -> None:
