@@ -7,14 +7,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
-from support.kafka_cluster import KafkaCluster
+from support.kafka_cluster import KafkaCluster, start_together
 
 from healthd.client import ProfileResolver, Route
 from healthd.client.consumer import FailoverConsumer, Received
@@ -60,7 +60,8 @@ class Pair:
 @contextmanager
 def pair_of_clusters(folder: Path, nodes: int = 1) -> Iterator[Pair]:
     """Both run, the daemon watches them, and both are IN."""
-    with KafkaCluster(nodes=nodes) as east, KafkaCluster(nodes=nodes) as west:
+    with closing(KafkaCluster(nodes=nodes)) as east, closing(KafkaCluster(nodes=nodes)) as west:
+        start_together(east, west)
         for cluster in (east, west):
             admin = AdminClient(quiet_client(cluster.bootstrap))
             new = NewTopic(TOPIC, PARTITIONS, min(3, nodes), config={"min.insync.replicas": "1"})

@@ -22,6 +22,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -447,6 +448,32 @@ class KafkaCluster:
             own = re.sub(r"(?m)^directory\.id=.*$", f"directory.id={new_cluster_id()}", own)
             (node.data_folder / "meta.properties").write_text(own, "utf-8")
             (node.data_folder / "bootstrap.checkpoint").write_bytes(bootstrap)
+
+
+def start_together(*clusters: KafkaCluster) -> None:
+    """All of them run; what is slow about their starts overlaps. KRaft only.
+
+    Raises:
+        KafkaStartError: A node did not start; nothing is left running.
+    """
+    ensure(("kafka",))
+    try:
+        nodes = [(cluster, node) for cluster in clusters for node in cluster.nodes]
+        for cluster, node in nodes:
+            cluster._write(node)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(KafkaCluster._format, clusters))
+        # By this thread: a node ends with the one that spawned it.
+        for _, node in nodes:
+            node.spawn()
+        for _, node in nodes:
+            node.wait_started()
+        for cluster in clusters:
+            cluster.wait_complete()
+    except BaseException:
+        for cluster in clusters:
+            cluster.close()
+        raise
 
 
 def _accepts(host: str, port: int) -> bool:
