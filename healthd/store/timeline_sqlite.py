@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, CursorResult, Row, Select, Table, delete, func, insert, select
 
-from healthd.health.timeline import HistoryRow, Story, floored, merged
+from healthd.health.timeline import HistoryRow, Story, floored
 from healthd.store.ledger_sqlite import Access
 from healthd.store.timeline import parse_story, story_text
 from healthd.store.timeline_schema import MARKS, RUNNING, TIMELINE, WORDS
@@ -15,7 +15,9 @@ _READ: Final = (
     "at", "span", "health_index", "lowest", "lowest_after", "lower", "upper", "completeness",
     "story", "counts",
 )  # fmt: skip
-_AT, _SPAN, _, _LOWEST, _AFTER, _, _, _COMPLETENESS, _STORY, _COUNTS = range(len(_READ))
+_AT, _SPAN, _INDEX, _LOWEST, _AFTER, _LOWER, _UPPER, _COMPLETENESS, _STORY, _COUNTS = range(
+    len(_READ)
+)
 
 
 class SqliteTimeline:
@@ -231,17 +233,15 @@ class SqliteTimeline:
         if not rows:
             return
         yield self._row(connection, cluster, rows[0])
-        for begun, last in _runs(rows[1:]):
-            row = self._row(connection, cluster, begun)
-            is_one = begun[_AT] == last[_AT]
-            yield row if is_one else merged(row, self._row(connection, cluster, last))
+        for row in _runs(rows[1:]):
+            yield self._row(connection, cluster, row)
 
 
-def _runs(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Sequence[Any], Sequence[Any]]]:
-    """Each run of rows that touch and tell the same, as its first one and its last one.
+def _runs(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Any]]:
+    """Each run of rows that touch and tell the same as one, as `collapsed` does it.
 
-    The first one knows the worst of all. This is the innermost loop of a question about months:
-    what a row says is looked at, and nothing is made of it.
+    This is the innermost loop of a question about months: what a row says is looked at, and nothing
+    is made of it.
     """
     if not rows:
         return
@@ -250,7 +250,7 @@ def _runs(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Sequence[Any], Sequen
     for row in rows:
         at, span, _, lowest, after, _, _, completeness, told, text = row
         if told != story or at > ended:
-            yield _with(begun, counts), last
+            yield _ended(begun, last, counts)
             begun, story, counts = list(row), told, {text}
         else:
             if lowest is not None and (begun[_LOWEST] is None or lowest < begun[_LOWEST]):
@@ -259,11 +259,14 @@ def _runs(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Sequence[Any], Sequen
                 begun[_COMPLETENESS] = completeness
             counts.add(text)
         last, ended = row, at + span
-    yield _with(begun, counts), last
+    yield _ended(begun, last, counts)
 
 
-def _with(begun: list[Any], counts: set[str]) -> list[Any]:
-    """The row with the highest of all these counts."""
+def _ended(begun: list[Any], last: Sequence[Any], counts: set[str]) -> list[Any]:
+    """The row that ends as the last one, with the highest of all counts."""
+    begun[_SPAN] = last[_AT] + last[_SPAN] - begun[_AT]
+    for place in (_INDEX, _LOWER, _UPPER):
+        begun[place] = last[place]
     if len(counts) > 1:
         columns = zip(*(text.split(",") for text in counts), strict=True)
         begun[_COUNTS] = ",".join(max(column, key=int) for column in columns)

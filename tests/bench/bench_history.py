@@ -167,7 +167,11 @@ def sweep_seconds(folder: Path) -> float:
         wait_for(daemon, 4 * CLUSTERS)
         first, used = collections(daemon), cpu(process)
         time.sleep(20)
-        return (cpu(process) - used) / ((collections(daemon) - first) / CLUSTERS)
+        seconds = (cpu(process) - used) / ((collections(daemon) - first) / CLUSTERS)
+        with urllib.request.urlopen(f"{daemon.url}/api/v1/history?at=1s", timeout=30) as answer:
+            found = json.load(answer)["clusters"]
+        assert [each["seen"] for each in found] == [True] * CLUSTERS
+        return seconds
 
 
 def cpu(process: psutil.Process) -> float:

@@ -4,12 +4,11 @@ from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
-from support.history_rows import row
+from support.history_rows import histories
 
 from healthd.health.timeline import (
     MOST_IN_BUCKET,
     HistoryRow,
-    Story,
     collapsed,
     gaps,
     is_continued,
@@ -18,32 +17,7 @@ from healthd.health.timeline import (
 )
 
 BUCKET = 300.0
-CHECKS = (("BROKER_DOWN", "CRIT"), ("DISK_HIGH", "WARN"), ("RF_ONE", "INFO"), ("RF_ONE", "WARN"))
 RANKS = {"OK": 0, "WARN": 1, "UNKNOWN": 2, "CRIT": 3}
-
-stories = st.builds(
-    Story,
-    health_class=st.sampled_from(sorted(RANKS)),
-    binding_cap=st.sampled_from([None, "BROKER_DOWN"]),
-    checks=st.sets(st.sampled_from(CHECKS), max_size=3).map(
-        lambda found: tuple(sorted({code: (code, severity) for code, severity in found}.values()))
-    ),
-    verdict=st.sampled_from(["IN", "OUT"]),
-)
-
-
-@st.composite
-def histories(draw: st.DrawFn) -> list[HistoryRow]:
-    at, rows = float(draw(st.integers(0, 1000))), []
-    few = draw(st.lists(stories, min_size=1, max_size=3))
-    for _ in range(draw(st.integers(0, 30))):
-        length = draw(st.sampled_from([1.0, 15.0, 60.0, 700.0]))
-        story = draw(st.sampled_from(few))
-        index = draw(st.sampled_from([None, 0.0, 40.0, 69.9, 100.0]))
-        counts = tuple(draw(st.integers(1, 9)) for _ in story.checks)
-        rows.append(row(at, at + length, index, story=story, counts=counts))
-        at += length + draw(st.sampled_from([0.0, 0.0, 0.0, 90.0]))
-    return rows
 
 
 def lowest(rows: list[HistoryRow]) -> tuple[float, float] | None:
