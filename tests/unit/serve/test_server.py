@@ -130,3 +130,12 @@ async def test_as_many_files_may_be_open_as_the_kernel_allows() -> None:
             assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == before[1]
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+async def test_no_answer_waits_for_the_acknowledgement_of_its_head() -> None:
+    async with running(Patient().app) as (server, address), httpx2.AsyncClient() as client:
+        await client.get(address)
+        assert server._server is not None
+        (connection,) = server._server.server_state.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
