@@ -39,6 +39,7 @@ time, some 25 MB. Older ones are lost, and counted."""
 ROWS_AT_ONCE: Final = 2_000
 """Rows of one transaction: some 20 ms, when there is much to catch up with."""
 EVENTS_READ: Final = 2_000
+MOST_ROWS: Final = 1_000_000
 MOMENT_SECONDS: Final = 0.001
 GAP_SWEEPS: Final = 4
 SHORTEST_GAP_SECONDS: Final = 60.0
@@ -218,15 +219,33 @@ class HistoryRecorder:
         Raises:
             StoreError: the history cannot be read.
         """
+        return await self._found(
+            self._unwritten(cluster),
+            cluster,
+            since=since,
+            until=until,
+            limit=limit,
+            is_outline=is_outline,
+        )
+
+    async def _found(
+        self,
+        unwritten: list[HistoryRow],
+        cluster: str,
+        *,
+        since: float,
+        until: float,
+        limit: int,
+        is_outline: bool,
+    ) -> HistoryFound:
+        """What is in the store, and what is not there yet; what goes on meanwhile is not seen."""
 
         def work(store: Store) -> tuple[HistoryRow, ...]:
             if is_outline:
                 return store.timeline.outline(cluster, since=since, until=until)
             return store.timeline.rows(cluster, since=since, until=until, limit=limit + 1)
 
-        own = {
-            row.at: row for row in self._unwritten(cluster) if row.at < until and row.until > since
-        }
+        own = {row.at: row for row in unwritten if row.at < until and row.until > since}
         stored = await self._asked(work)
         found = sorted(({row.at: row for row in stored} | own).values(), key=lambda row: row.at)
         if is_outline:
@@ -239,20 +258,26 @@ class HistoryRecorder:
         Raises:
             StoreError: the history cannot be read.
         """
-        found = await self.rows(cluster, since=since, until=until, limit=1_000_000, is_outline=True)
+        until = min(until, max(since, self._clock.wall()))
+        found = await self._found(
+            self._unwritten(cluster, moment=until),
+            cluster,
+            since=since,
+            until=until,
+            limit=MOST_ROWS,
+            is_outline=True,
+        )
         events = await self._asked(
             lambda store: store.ledger.events(
                 subject=cluster, since=since, until=until, limit=EVENTS_READ
             )
         )
-        until = min(until, max(since, self._clock.wall()))
-        rows = [self._up_to_now(row, until) for row in found.rows]
         happened = [Happened(at=each.at, kind=each.kind, body=each.body) for each in events]
         # In a thread: months of a cluster that never rests are thousands of rows.
         return await asyncio.to_thread(
             changes,
             cluster,
-            rows,
+            found.rows,
             happened,
             since=since,
             until=until,
@@ -264,20 +289,20 @@ class HistoryRecorder:
         Raises:
             StoreError: the history cannot be read.
         """
-        own = [row for row in self._unwritten() if row.at <= moment]
+        own = [row for row in self._unwritten(moment=moment) if row.at <= moment]
         stored = await self._asked(lambda store: store.timeline.at(moment))
         rows = sorted((*stored, *own), key=lambda row: row.at)
-        return {row.cluster: self._up_to_now(row, moment) for row in rows}
+        return {row.cluster: row for row in rows}
 
-    def _up_to_now(self, row: HistoryRow, moment: float) -> HistoryRow:
-        """What was seen in the last sweep goes on until the next one is missed."""
-        run = self._runs.get(row.cluster)
-        is_running = run is not None and run.until == row.until
-        if not is_running or not 0.0 < moment - row.until <= self._gap_seconds:
-            return row
-        return replace(row, until=moment)
+    def _row(self, run: Run, moment: float | None) -> HistoryRow:
+        """What runs, by now; what was seen in the last sweep goes on until the next is missed."""
+        if moment is not None and 0.0 < moment - run.until <= self._gap_seconds:
+            return run.row(moment)
+        return run.row()
 
-    def _unwritten(self, cluster: str | None = None) -> list[HistoryRow]:
+    def _unwritten(
+        self, cluster: str | None = None, *, moment: float | None = None
+    ) -> list[HistoryRow]:
         """What is not in the store, or is there as something that still runs."""
         return [
             row
@@ -285,7 +310,7 @@ class HistoryRecorder:
                 *self._writing,
                 *self._waiting,
                 *self._kept.values(),
-                *(run.row() for run in self._runs.values()),
+                *(self._row(run, moment) for run in self._runs.values()),
             )
             if cluster is None or row.cluster == cluster
         ]

@@ -399,3 +399,21 @@ def test_the_same_looks_make_the_same_rows_whenever_they_are_replayed() -> None:
     run()
     assert len(recorded[0]) > 40
     assert recorded[0] == recorded[1]
+
+
+@in_virtual_time
+async def test_a_look_that_comes_while_the_store_is_read_makes_nothing_unseen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    life = Life(MemoryStore())
+    await life.sweeps(2)
+    asked = life.recorder._asked
+
+    async def interrupted(work: Any) -> Any:
+        life.look(WELL)
+        return await asked(work)
+
+    monkeypatch.setattr(life.recorder, "_asked", interrupted)
+    now = NOON + 30
+    assert (await life.recorder.at(now - 1))["payments"].until >= now - 1
+    assert (await life.recorder.changes("payments", since=NOON, until=now)).gaps == ()
