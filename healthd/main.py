@@ -47,6 +47,7 @@ from healthd.engine.daemon import HealthDaemon, Parts
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs, logs_of_a_command
 from healthd.engine.thinning import HistoryLimits
+from healthd.engine.tidying import Tidier
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.leaders import KafkaLeaderElector, LeaderElector
 from healthd.execute.ssh import SshExecutor
@@ -225,11 +226,14 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
     loop.add_signal_handler(signal.SIGHUP, reload)
     # After the handlers: a SIGTERM that comes during the start is taken in order, too.
     await daemon.start()
+    tidier = Tidier(lambda: daemon.is_ready)
+    tidier.start()
     http_ended = asyncio.create_task(server.wait())
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({http_ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
     failed = http_ended.done() and not stop.is_set()
     stopped.cancel()
+    await tidier.close()
     # HTTP goes on while brokers are brought back: an operator wants to watch.
     is_clean = await daemon.stop()
     await server.stop()
