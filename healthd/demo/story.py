@@ -295,6 +295,7 @@ def _tell_how_to_look_around(
         f"  export {environment}\n"
         "  healthd status                         # how every cluster is\n"
         f"  healthd status {fleet.cluster}           # and why\n"
+        f"  healthd history {fleet.cluster}          # and what has happened to it\n"
         f"  healthd route {PROFILE}                 # where clients of the profile are sent\n"
         f"  healthd route --force {fleet.cluster}=OUT --for 5m --reason 'looking around'\n"
         f"  healthd wave start --playbook rolling-restart --cluster {fleet.cluster} "
