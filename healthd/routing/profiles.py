@@ -45,6 +45,7 @@ class Member:
 
     endpoint: Endpoint
     verdict: Verdict
+    """IN or PROBATION. One that is held is what it was: a look that was missed moves no client."""
     weight_percent: float
 
 
@@ -117,6 +118,6 @@ def _members(
         elif routing.effective is not RoutingState.OUT:
             yield Member(
                 endpoint=endpoint,
-                verdict=routing.verdict,
+                verdict=Verdict(routing.effective.value),
                 weight_percent=routing.weight_percent(numbers[endpoint.cluster]),
             )

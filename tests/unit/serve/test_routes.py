@@ -41,7 +41,7 @@ async def test_a_profile_names_its_clusters_with_how_to_connect(
     assert response.headers["content-type"] == "application/json"
     assert response.json()["members"][0] == {
         "cluster": "payments",
-        "verdict": "HOLD",
+        "verdict": "IN",
         "weight": 100.0,
         "bootstrapServers": ["b1:9092"],
         "securityProtocol": "PLAINTEXT",
