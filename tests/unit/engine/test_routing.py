@@ -238,3 +238,22 @@ async def test_an_unreachable_cluster_is_known_to_be() -> None:
     )
     await watched.read(2, ["c0"], gone)
     assert watched.members() == ["c1"]
+
+
+@in_virtual_time
+async def test_a_wall_clock_that_jumps_an_hour_back_and_forth_releases_nothing() -> None:
+    watched = Watched()
+    wall = 1_000_000.0
+    watched.router._clock = Clock(monotonic=asyncio.get_running_loop().time, wall=lambda: wall)
+    await watched.read(1)
+    await watched.read(2, ["c0"])
+    forced = Forced(state=RoutingState.OUT, by="ann", reason="drill", seconds_left=600)
+    await watched.router.force("c5", forced, by="ann", reason="drill")
+    for jump in (3600.0, -7200.0, 3600.0):
+        wall += jump
+        await watched.read(2)
+    routing = watched.router.fleet.routing("c0")
+    assert (routing.state, routing.out_seconds) == (RoutingState.OUT, 90.0)
+    held = watched.router.fleet.routing("c5").forced
+    assert held is not None
+    assert held.seconds_left == 600 - 90

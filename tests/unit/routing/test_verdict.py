@@ -154,3 +154,10 @@ def test_an_operators_word_counts_until_it_ends_and_the_machine_goes_on_beneath(
 def test_no_time_passes_while_nobody_looks() -> None:
     routing, _ = lived([90] * 100, out(), step=0.0)
     assert routing.state is RoutingState.OUT
+
+
+def test_an_index_that_swings_between_49_and_71_for_an_hour_moves_nothing() -> None:
+    routing, transitions = lived([49, 71] * 120)
+    assert (routing.state, transitions) == (RoutingState.IN, [])
+    held, transitions = lived([49, 71] * 120, out())
+    assert (held.state, transitions) == (RoutingState.OUT, [])
