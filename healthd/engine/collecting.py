@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 
 import structlog
 
@@ -21,6 +23,10 @@ from healthd.health.mutes import Mute
 from healthd.model.snapshot import ClusterSnapshot
 
 log = structlog.get_logger(__name__)
+
+_JUDGES = ThreadPoolExecutor(max_workers=1, thread_name_prefix="healthd-judge")
+"""One for all clusters: judging only computes, so that several threads would not be done sooner,
+and would take the interpreter from whoever answers HTTP."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +178,7 @@ class ClusterLoop:
         """Publish what was known before the daemon's restart, as old as it is."""
         began = self._clock.monotonic()
         snapshot, self._history = taken_out(snapshot)
-        judged = await asyncio.to_thread(self._judge_of.judge, snapshot, self._history, self._away)
+        judged = await _judged(partial(self._judge_of.judge, snapshot, self._history, self._away))
         self._publish(snapshot, judged, began, {}, is_news=False)
 
     def set_away(self, away: frozenset[int]) -> None:
@@ -189,14 +195,16 @@ class ClusterLoop:
         if older is None:
             return
         try:
-            judged = await asyncio.to_thread(
-                self._judge_of.judge,
-                older,
-                self._history,
-                self._away,
-                standing=tuple(self._standing(self.config.name)),
-                mutes=self._mutes(self.config.name),
-                is_news=False,
+            judged = await _judged(
+                partial(
+                    self._judge_of.judge,
+                    older,
+                    self._history,
+                    self._away,
+                    standing=tuple(self._standing(self.config.name)),
+                    mutes=self._mutes(self.config.name),
+                    is_news=False,
+                )
             )
         except Exception:
             log.exception("judging_broke", cluster=self.config.name)
@@ -208,14 +216,16 @@ class ClusterLoop:
         self._count(collected)
         try:
             # In a thread: 100,000 partitions take tens of milliseconds that /metrics need not wait.
-            judged = await asyncio.to_thread(
-                self._judge_of.judge,
-                collected.snapshot,
-                self._history,
-                self._away,
-                collected.failures,
-                standing=tuple(self._standing(self.config.name)),
-                mutes=self._mutes(self.config.name),
+            judged = await _judged(
+                partial(
+                    self._judge_of.judge,
+                    collected.snapshot,
+                    self._history,
+                    self._away,
+                    collected.failures,
+                    standing=tuple(self._standing(self.config.name)),
+                    mutes=self._mutes(self.config.name),
+                )
             )
         except Exception as error:
             log.exception("judging_broke", cluster=self.config.name)
@@ -284,3 +294,7 @@ class ClusterLoop:
             )
         except Exception:
             log.exception("listener_broke", cluster=self.config.name)
+
+
+async def _judged(work: Callable[[], Judged]) -> Judged:
+    return await asyncio.get_running_loop().run_in_executor(_JUDGES, work)

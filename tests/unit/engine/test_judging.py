@@ -1,11 +1,15 @@
 """Judging snapshots as the daemon does."""
 
+import asyncio
+import threading
 from dataclasses import replace
+from typing import Any, cast
 
 import pytest
 from support.snapshots import a_broker, a_snapshot, a_topic, topic_of_states
 
 from healthd.config.fleet import ClusterConfig, TenantConfig
+from healthd.engine import collecting
 from healthd.engine.judging import Judge
 from healthd.health.history import NO_HISTORY
 from healthd.health.scoring import DEFAULT, ScoringProfile
@@ -60,3 +64,10 @@ def test_without_news_the_history_stays_what_it_was() -> None:
     history = judge.judge(down, NO_HISTORY, frozenset()).history
     older = judge.judge(a_snapshot(), history, frozenset(), is_news=False)
     assert older.history.since == history.since
+
+
+async def test_all_clusters_are_judged_on_one_thread_that_is_not_the_event_loop_s() -> None:
+    judges: Any = [collecting._judged(cast("Any", threading.get_ident)) for _ in range(20)]
+    threads = set(await asyncio.gather(*judges))
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
