@@ -35,12 +35,16 @@ class Ways:
         self._topics: dict[str, dict[str, Topic]] = {"raw": {}, "oracle": {}}
 
     def read(self) -> MetadataSeen:
-        """What both say of one state; asked again while the cluster is moving."""
+        """What both say of one state.
+
+        Asked again while the cluster is moving: each way asks a broker of its own choice, and a
+        change reaches one broker before the other. What differs for good differs at the end, too.
+        """
         until = time.monotonic() + PATIENCE
         while True:
-            before, raw, after = self._one("oracle"), self._one("raw"), self._one("oracle")
-            if before == after or time.monotonic() > until:
-                assert raw == after
+            raw, oracle = self._one("raw"), self._one("oracle")
+            if raw == oracle or time.monotonic() > until:
+                assert raw == oracle
                 return raw
 
     def until(self, is_reached: Callable[[MetadataSeen], bool]) -> MetadataSeen:
