@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import zlib
 
 import pytest
@@ -10,6 +11,16 @@ import pytest
 pytest_plugins = ["plugins.fleet"]
 
 PART_VARIABLE = "HEALTHD_PROVE_PART"
+
+
+def pytest_configure() -> None:
+    """Ctrl-C counts, also where a shell runs all this in the background.
+
+    There it is ignored, and what is ignored stays so in every program that a test starts: one that
+    is to end by it never would.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

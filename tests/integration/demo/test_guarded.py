@@ -111,7 +111,11 @@ def test_nothing_is_left_when_a_signal_ends_the_owner(tmp_path: Path, number: in
         assert owner.stdout.readline() == b"ready\n"
         started = wait_for(lambda: len(guardian.processes_of(folder)) >= 4)
         owner.send_signal(number)
-        owner.wait(10)
+        try:
+            owner.wait(10)
+        finally:
+            # Leaving the block waits for it, however long.
+            owner.kill()
 
     assert started
     assert wait_for(lambda: not guardian.processes_of(folder)), "a process is left behind"
