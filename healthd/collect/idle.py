@@ -33,7 +33,7 @@ def idle_ratio(page: PageSeen, before: PageSeen | None, *, combined: bool) -> fl
     """
     if not _serves(page):
         return None
-    raw = _gauge(page) if _has_no_rate(page, before) else _rate(page, before)
+    raw = _gauge(page) if page.signals.idle_nanoseconds is None else _rate(page, before)
     if raw is None:
         return None
     if combined and not page.signals.is_broker_pool:
@@ -50,36 +50,18 @@ def _gauge(page: PageSeen) -> float | None:
     return None if raw is None or raw <= 0 or raw - raw != 0 else raw
 
 
-def _has_no_rate(page: PageSeen, before: PageSeen | None) -> bool:
-    """Whether there is no counter, or one of a page that stands still.
-
-    A page with a counter gives nothing else, also when it is the first one and there is no rate
-    yet: some dialects have the counter alone, and the same state has to give the same index.
-
-    While Kafka's process lives, its mean since the start moves with every look and its one-minute
-    rate every 5 s, also when no handler is ever idle. Where all of them stand still somebody hands
-    out an old page, and the difference of 0 is no idle ratio of 0.
-    """
-    new = page.signals
-    if new.idle_nanoseconds is None:
-        return True
-    if before is None or page.at - before.at < SHORTEST_SECONDS:
-        return False
-    old = before.signals
-    moving = (new.idle_ratio, new.idle_mean)
-    return (
-        new.idle_nanoseconds == old.idle_nanoseconds
-        and any(moving)
-        and moving == (old.idle_ratio, old.idle_mean)
-    )
-
-
 def _serves(page: PageSeen) -> bool:
     # While a broker starts, its handlers are waited for or not there yet: nothing to go by.
     return page.signals.state in {None, *_SERVING}
 
 
 def _rate(page: PageSeen, before: PageSeen | None) -> float | None:
+    """The rate of the counter between two pages; None when they do not make one.
+
+    A page with a counter gives nothing else: some dialects have the counter alone, and the same
+    state has to give the same index. A counter that stands still is that of an old page that
+    somebody hands out: a handler waits a little before each request, however many there are.
+    """
     if before is None:
         return None
     new, old = page.signals.idle_nanoseconds, before.signals.idle_nanoseconds
@@ -88,7 +70,7 @@ def _rate(page: PageSeen, before: PageSeen | None) -> float | None:
         page.signals.start_time_seconds == before.signals.start_time_seconds
         and page.signals.is_broker_pool == before.signals.is_broker_pool
     )
-    if new is None or old is None or new < old or elapsed < SHORTEST_SECONDS:
+    if new is None or old is None or new <= old or elapsed < SHORTEST_SECONDS:
         return None
     return (new - old) / 1e9 / elapsed if same_process and _serves(before) else None
 

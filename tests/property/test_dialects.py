@@ -78,7 +78,6 @@ def lives(draw: st.DrawFn) -> list[NodeState]:
             NodeState(
                 state=draw(st.sampled_from([1, 2, 3, 3, 3, 3, 6, 7, 127])),
                 idle_nanoseconds=idle,
-                # These never stand still while the process lives.
                 idle_one_minute=draw(hundredths) / 100 + number / 10_000,
                 idle_mean=draw(hundredths) / 100 + number / 10_000,
                 own_idle_nanoseconds=own if version == "4.2.0" else None,
