@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import zlib
+from collections.abc import Iterator
 
 import pytest
+import structlog
 
 pytest_plugins = ["plugins.fleet"]
 
@@ -21,6 +23,14 @@ def pytest_configure() -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _logs_of_its_own() -> Iterator[None]:
+    """No test is left with what a command, run in the same process, told the logs to be."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -101,7 +101,7 @@ def merged(first: HistoryRow, second: HistoryRow) -> HistoryRow:
     """Two neighbours as one row; what is worse stays."""
     story, counts = _worse(first, second)
     lowest, lowest_at = first.lowest, first.lowest_at
-    if lowest is None or (second.lowest is not None and second.lowest < lowest):
+    if second.lowest is not None and (lowest is None or second.lowest < lowest):
         lowest, lowest_at = second.lowest, second.lowest_at
     return replace(
         second,
