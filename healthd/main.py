@@ -209,7 +209,7 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
     make_token_file(settings.token_file)
     app = create_app(daemon, TokenAuth(settings.token_file), settings.open_reads)
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
-    port = await server.start()
+    port = server.listen()
     if settings.port_file is not None:
         _write_port(settings.port_file, port)
     stop = asyncio.Event()
@@ -226,6 +226,8 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
     loop.add_signal_handler(signal.SIGHUP, reload)
     # After the handlers: a SIGTERM that comes during the start is taken in order, too.
     await daemon.start()
+    # Not before: until its state is read, the daemon would deny waves that it has under way.
+    await server.start()
     tidier = Tidier(lambda: daemon.is_ready)
     tidier.start()
     http_ended = asyncio.create_task(server.wait())

@@ -45,16 +45,29 @@ class HttpServer:
         self._app = app
         self._host = host
         self._port = port
+        self._bound: socket.socket | None = None
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> int:
-        """The port that requests are taken on, once they are (port 0: a free one).
+    def listen(self) -> int:
+        """The port that is taken (port 0: a free one); who connects now waits for `start`.
 
         Raises:
             ListenError: The address cannot be had.
         """
-        bound = _bind(self._host, self._port)
+        if self._bound is None:
+            self._bound = _bind(self._host, self._port)
+        return int(self._bound.getsockname()[1])
+
+    async def start(self) -> int:
+        """The port that requests are taken on, once they are.
+
+        Raises:
+            ListenError: The address cannot be had.
+        """
+        port = self.listen()
+        bound = self._bound
+        assert bound is not None, "it listens"
         config = uvicorn.Config(
             self._app,
             log_config=None,
@@ -74,7 +87,6 @@ class HttpServer:
                 await self._task
                 raise ListenError(f"{self._host}:{self._port}: the HTTP server ended at once")
             await asyncio.sleep(0.005)
-        port = int(bound.getsockname()[1])
         log.info("http_started", host=self._host, port=port)
         return port
 

@@ -51,6 +51,20 @@ async def test_it_answers_on_the_port_that_it_returns() -> None:
         assert (await client.get(address)).text == "here"
 
 
+async def test_who_connects_before_it_serves_waits_and_is_answered() -> None:
+    server = HttpServer(Patient().app, port=0)
+    port = server.listen()
+    async with httpx2.AsyncClient() as client:
+        asked = asyncio.create_task(client.get(f"http://127.0.0.1:{port}"))
+        await asyncio.sleep(0.05)
+        assert not asked.done()
+        assert await server.start() == port
+        try:
+            assert (await asked).text == "here"
+        finally:
+            await server.stop(1.0)
+
+
 async def test_it_says_nothing_of_what_it_is_made_of() -> None:
     async with running(Patient().app) as (_, address), httpx2.AsyncClient() as client:
         assert "server" not in (await client.get(address)).headers
