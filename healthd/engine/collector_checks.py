@@ -5,7 +5,7 @@ from typing import Final
 
 from healthd.collect.observation import Source, SourceFailure
 from healthd.health.checks import Check, Finding, check_of, named
-from healthd.health.freshness import limits_seconds
+from healthd.health.freshness import is_fresh
 from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.health.side import section_findings
 from healthd.model.codes import CheckCode, Severity
@@ -71,8 +71,4 @@ def collector_checks(
 
 def _is_fresh(snapshot: ClusterSnapshot, failure: SourceFailure, scoring: ScoringProfile) -> bool:
     group = _GROUPS.get(failure.source)
-    if group is None:
-        return False
-    age = snapshot.age(group)
-    fresh_seconds, _ = limits_seconds(snapshot, scoring.freshness, group)
-    return age is not None and age <= fresh_seconds
+    return group is not None and is_fresh(snapshot, scoring.freshness, group)

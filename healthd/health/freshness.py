@@ -43,6 +43,12 @@ def limits_seconds(
     return freshness.fresh_intervals * interval, freshness.stale_intervals * interval
 
 
+def is_fresh(snapshot: ClusterSnapshot, freshness: Freshness, group: EvidenceGroup) -> bool:
+    """Whether a group is configured, was seen, and not too long ago."""
+    age = snapshot.age(group)
+    return age is not None and age <= limits_seconds(snapshot, freshness, group)[0]
+
+
 def _term_age(snapshot: ClusterSnapshot, freshness: Freshness, term: Term) -> TermAge:
     carrier, *_ = GROUPS_READ[term]
     carried = snapshot.age(carrier)

@@ -14,7 +14,7 @@ from healthd.health.caps import Cap, active_caps
 from healthd.health.checks import WITHOUT_METADATA, Check, band, check_of, worst_first
 from healthd.health.details import term_detail
 from healthd.health.findings import capped_finding, findings
-from healthd.health.freshness import TermAge, clamp, limits_seconds, term_ages
+from healthd.health.freshness import TermAge, clamp, is_fresh, term_ages
 from healthd.health.history import NO_HISTORY, History
 from healthd.health.mutes import Mute, silenced, wholly_muted
 from healthd.health.scoring import DEFAULT, Bands, ScoringProfile
@@ -103,7 +103,7 @@ def evaluate(
         signals,
         terms,
         scoring,
-        is_metadata_fresh=_is_metadata_fresh(snapshot, scoring),
+        is_metadata_fresh=is_fresh(snapshot, scoring.freshness, EvidenceGroup.METADATA),
     )
     checks = worst_first(
         [
@@ -183,7 +183,11 @@ def _without(
     lowest = min([total, *(cap.cap for cap in caps if cap.code not in muted)])
     index = clamp(lowest, 0.0, 100.0)
     bounds = bounds_of(
-        index, quiet, terms, scoring, is_metadata_fresh=_is_metadata_fresh(snapshot, scoring)
+        index,
+        quiet,
+        terms,
+        scoring,
+        is_metadata_fresh=is_fresh(snapshot, scoring.freshness, EvidenceGroup.METADATA),
     )
     # What is known does not become more or less by not being talked about.
     return _Told(
@@ -217,12 +221,6 @@ def health_class(
     if found is HealthClass.WARN or Severity.WARN in severities:
         return HealthClass.WARN
     return HealthClass.OK
-
-
-def _is_metadata_fresh(snapshot: ClusterSnapshot, scoring: ScoringProfile) -> bool:
-    fresh, _ = limits_seconds(snapshot, scoring.freshness, EvidenceGroup.METADATA)
-    age = snapshot.age(EvidenceGroup.METADATA)
-    return age is not None and age <= fresh
 
 
 def _binding(total: float, index: float, caps: Sequence[Cap], bands: Bands) -> CheckCode | None:

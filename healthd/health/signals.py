@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from healthd.health.freshness import TermAge, limits_seconds
 from healthd.health.history import History
 from healthd.health.partitions import PartitionFacts, read_partitions
+from healthd.health.saturation import cluster_idle_ratio
 from healthd.health.scoring import ScoringProfile
 from healthd.health.words import Term
 from healthd.model.snapshot import Broker, ClusterSnapshot
@@ -87,7 +88,7 @@ def read_signals(
         expected_brokers=expected,
         down_brokers=down,
         controller_absent_seconds=absent,
-        idle_ratio=_idle(serving, scoring) if are_metrics_seen else None,
+        idle_ratio=cluster_idle_ratio(serving, scoring) if are_metrics_seen else None,
         probe_attempts=probe.attempts if probe else 0,
         success_ratio=probe.succeeded / probe.attempts if probe and has_enough else None,
         disks=tuple(_disks(serving, fresh)) if are_metrics_seen else (),
@@ -120,18 +121,6 @@ def _brokers(snapshot: ClusterSnapshot) -> tuple[int, tuple[int, ...]]:
 def _is_fresh(snapshot: ClusterSnapshot, broker: Broker, limit_seconds: float) -> bool:
     age = snapshot.metrics_age(broker)
     return age is not None and age <= limit_seconds
-
-
-def _idle(serving: Iterable[Broker], scoring: ScoringProfile) -> float | None:
-    ratios = sorted(
-        min(1.0, broker.request_handler_idle)
-        for broker in serving
-        if broker.request_handler_idle is not None
-    )
-    if not ratios:
-        return None
-    rank = -(-len(ratios) // scoring.severities.idle_one_broker_in)
-    return ratios[rank - 1]
 
 
 def _disks(serving: Iterable[Broker], fresh: set[int]) -> Iterable[DiskUse]:

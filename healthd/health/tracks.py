@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
-from healthd.health.freshness import limits_seconds
+from healthd.health.freshness import is_fresh, limits_seconds
+from healthd.health.saturation import cluster_idle_ratio
 from healthd.health.scoring import ChecksScoring, ScoringProfile
 from healthd.health.versions import versions_in_use
 from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot, Topic
@@ -67,11 +68,11 @@ def advance(before: Tracks, snapshot: ClusterSnapshot, scoring: ScoringProfile) 
     """The tracks with one more snapshot; call it once for each, before it is judged."""
     step = _step(before, snapshot, scoring)
     now = replace(before, at=snapshot.observed_at, elapsed=before.elapsed + step)
-    if _is_fresh(snapshot, scoring, EvidenceGroup.METRICS):
+    if is_fresh(snapshot, scoring.freshness, EvidenceGroup.METRICS):
         now = _with_metrics(now, snapshot, scoring, step)
-    if _is_fresh(snapshot, scoring, EvidenceGroup.QUORUM):
+    if is_fresh(snapshot, scoring.freshness, EvidenceGroup.QUORUM):
         now = _with_controller(now, snapshot, scoring.checks)
-    if _is_fresh(snapshot, scoring, EvidenceGroup.METADATA):
+    if is_fresh(snapshot, scoring.freshness, EvidenceGroup.METADATA):
         now = _with_partitions(now, snapshot, scoring.checks)
     return now
 
@@ -83,11 +84,6 @@ def _step(before: Tracks, snapshot: ClusterSnapshot, scoring: ScoringProfile) ->
     return min(longest, max(0.0, (snapshot.observed_at - before.at).total_seconds()))
 
 
-def _is_fresh(snapshot: ClusterSnapshot, scoring: ScoringProfile, group: EvidenceGroup) -> bool:
-    age = snapshot.age(group)
-    return age is not None and age <= limits_seconds(snapshot, scoring.freshness, group)[0]
-
-
 def _with_metrics(
     now: Tracks, snapshot: ClusterSnapshot, scoring: ScoringProfile, step: float
 ) -> Tracks:
@@ -97,7 +93,7 @@ def _with_metrics(
         for broker in snapshot.brokers
         if broker.alive and not broker.is_pure_controller and _age(snapshot, broker) <= limit
     ]
-    lowest = _idle(serving, scoring)
+    lowest = cluster_idle_ratio(serving, scoring)
     if lowest is not None:
         is_saturated = lowest < scoring.checks.saturated_below_ratio
         now = replace(now, saturated_seconds=now.saturated_seconds + step if is_saturated else 0.0)
@@ -111,13 +107,6 @@ def _with_metrics(
 def _age(snapshot: ClusterSnapshot, broker: Broker) -> float:
     age = snapshot.metrics_age(broker)
     return float("inf") if age is None else age
-
-
-def _idle(serving: list[Broker], scoring: ScoringProfile) -> float | None:
-    """The x of health-index.md section 2, over brokers with a fresh value."""
-    ratios = sorted(b.request_handler_idle for b in serving if b.request_handler_idle is not None)
-    rank = -(-len(ratios) // scoring.severities.idle_one_broker_in)
-    return ratios[rank - 1] if ratios else None
 
 
 def _split(now: Tracks, snapshot: ClusterSnapshot) -> dict[str, Any]:
