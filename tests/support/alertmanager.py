@@ -6,7 +6,6 @@ import contextlib
 import http.server
 import json
 import re
-import threading
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from support.prometheus_server import free_port
+from support.threaded_server import listening
 
 from healthd.demo.guarded import Command, GuardedProcesses
 from healthd.demo.provision import find_program
@@ -54,17 +54,8 @@ class WebhookReceiver:
             def log_message(self, *_words: object) -> None:
                 pass
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        self.address = f"127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-        thread.start()
-        try:
+        with listening(Handler) as self.address:
             yield self
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
 
 
 @dataclass(frozen=True, slots=True)
