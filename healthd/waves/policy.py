@@ -4,36 +4,48 @@ The keys and defaults are those of the public contract ("Wave files"). A policy 
 here reads a file or a clock. Mistakes are values that name the key, never exceptions.
 """
 
-import difflib
-import math
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
-_TYPE_NAMES: Final = {bool: "a boolean", str: "text", list: "a list", dict: "a mapping"}
+from healthd.waves.policy_values import (
+    MAX_WHOLE,
+    RefusedError,
+    read_alerts,
+    read_count,
+    read_duration,
+    read_flag,
+    read_index,
+    read_limits,
+    read_partitions,
+    read_patterns,
+    read_positive_count,
+    read_timeout,
+)
+from healthd.waves.problems import (
+    Location,
+    SpecProblem,
+    describe_type,
+    not_built,
+    render_path,
+    unknown_key,
+)
+from healthd.waves.window import Window, read_windows, window_document
 
-Location = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpecProblem:
-    """One mistake in a wave file or policy: where it is, what is wrong and what to do."""
-
-    location: Location
-    message: str
-    action: str
-
-    @property
-    def path(self) -> str:
-        """The place as people write it, such as `stages[0].brokers`."""
-        return render_path(self.location)
-
-    def under(self, *prefix: str | int) -> "SpecProblem":
-        """The same problem seen from the document that holds this part at `prefix`."""
-        return SpecProblem(
-            location=(*prefix, *self.location), message=self.message, action=self.action
-        )
+__all__ = [
+    "MAX_WHOLE",
+    "POLICY_KEYS",
+    "Location",
+    "SpecProblem",
+    "WavePolicy",
+    "describe_type",
+    "not_built",
+    "parse_policy",
+    "policy_document",
+    "render_path",
+    "unknown_key",
+    "unmeetable",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,179 +76,48 @@ class WavePolicy:
     """Whether a quorum of one or two voters may be without one of them."""
     max_failed_brokers: int = 0
     """Failed brokers a cluster may have before the wave pauses: 0 pauses at the first."""
+    max_failed_clusters: int = 0
+    """Clusters that may have failed before the whole wave pauses: 0 pauses at the first."""
     baseline: tuple[str, ...] = ()
     """Partitions (`topic-partition`) known to be under-replicated before the wave."""
+    windows: tuple[Window, ...] = ()
+    """When brokers may be taken; empty is always."""
+    cutoff_seconds: float = 0.0
+    """Seconds before a window's end from which nothing new is taken."""
+    alerts: tuple[str, ...] = ()
+    """Matchers; an alert that fires and matches all of them closes the gate."""
+    max_replica_lag_messages: int = 10_000
+    """The most messages that a broker's replicas may be behind their leaders."""
+    clusters_at_once_per: tuple[tuple[str, int], ...] = ()
+    """A cluster's label, and how many clusters with the same value may be in work at once."""
+    silence: bool = False
+    """Whether Alertmanager is silenced for exactly the hosts in work."""
 
-
-class _RefusedError(ValueError):
-    """Why one value is not accepted; carried inside this module only."""
-
-    def __init__(self, message: str, action: str, *location: str | int) -> None:
-        super().__init__(message)
-        self.message = message
-        self.action = action
-        self.location = location
-
-
-def render_path(location: Iterable[str | int]) -> str:
-    """`clusters[0].name` for `("clusters", 0, "name")`."""
-    path = ""
-    for part in location:
-        if isinstance(part, int):
-            path += f"[{part}]"
-        else:
-            path += f".{part}" if path else part
-    return path
-
-
-def describe_type(value: object) -> str:
-    """What a value is, in words that show nothing of it."""
-    if value is None:
-        return "nothing (null)"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return "a whole number"
-    if isinstance(value, float):
-        return "a number"
-    return _TYPE_NAMES.get(type(value), type(value).__name__)
-
-
-def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
-    """The message and the action for a key that nobody knows, with the nearest right one."""
-    names = sorted(known)
-    lowered = {name.lower(): name for name in names}
-    near = difflib.get_close_matches(key.lower(), list(lowered), n=1, cutoff=0.6)
-    if near:
-        right = lowered[near[0]]
-        return f"unknown key; did you mean {right}?", f"rename it to {right}"
-    return "unknown key", f"remove it, or use one of: {', '.join(names)}"
-
-
-def _number(value: object, *, low: float, high: float, above: bool = False) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _RefusedError(f"must be a number, not {describe_type(value)}", "write a plain number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise _RefusedError("must be a finite number", "write a plain number")
-    if number < low or number > high or (above and number == low):
-        least = f"above {low:g}" if above else f"at least {low:g}"
-        most = f" and at most {high:g}" if math.isfinite(high) else ""
-        raise _RefusedError(f"must be {least}{most}", "choose a value in that range")
-    return number
-
-
-def _duration(value: object) -> float:
-    return _number(value, low=0.0, high=math.inf)
-
-
-def _timeout(value: object) -> float:
-    return _number(value, low=0.0, high=math.inf, above=True)
-
-
-def _index(value: object) -> float:
-    number = _number(value, low=0.0, high=math.inf)
-    if number > 100.0:  # noqa: PLR2004 - the top of the Health Index.
-        raise _RefusedError("can never be met: a Health Index is at most 100", "use 100 or less")
-    return number
-
-
-def _whole(value: object, *, low: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise _RefusedError(
-            f"must be a whole number, not {describe_type(value)}", "write a whole number"
-        )
-    if value < low:
-        raise _RefusedError(f"must be at least {low}", f"use {low} or more")
-    if value > MAX_WHOLE:
-        raise _RefusedError(f"must be at most {MAX_WHOLE}", "choose a smaller number")
-    return value
-
-
-def _count(value: object) -> int:
-    return _whole(value, low=0)
-
-
-def _positive_count(value: object) -> int:
-    return _whole(value, low=1)
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _RefusedError(
-            f"must be true or false, not {describe_type(value)}", "write true or false"
-        )
-    return value
-
-
-def _texts(value: object, what: str) -> tuple[str, ...]:
-    if not isinstance(value, list | tuple):
-        raise _RefusedError(
-            f"must be a list of {what}, not {describe_type(value)}", "write a list: [a]"
-        )
-    for position, item in enumerate(value):
-        if not isinstance(item, str) or not item:
-            raise _RefusedError(f"must be one of the {what}, as text", "put it in quotes", position)
-    return tuple(value)
-
-
-def _patterns(value: object) -> tuple[str, ...]:
-    return _texts(value, "topic patterns")
-
-
-def _partitions(value: object) -> tuple[str, ...]:
-    names = _texts(value, "partitions")
-    for position, name in enumerate(names):
-        if not PARTITION_NAME.fullmatch(name):
-            raise _RefusedError(
-                "must name one partition as topic-partition",
-                "write the topic, a dash and the partition, such as orders-0",
-                position,
-            )
-    return names
-
-
-MAX_WHOLE: Final = 2_147_483_647
-PARTITION_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,249}-(0|[1-9][0-9]{0,9})")
 
 _READERS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
-    "soakSeconds": ("soak_seconds", _duration),
-    "cleanSnapshots": ("clean_snapshots", _positive_count),
-    "cleanSeconds": ("clean_seconds", _duration),
-    "recoveryTimeoutSeconds": ("recovery_timeout_seconds", _timeout),
-    "stopTimeoutSeconds": ("stop_timeout_seconds", _timeout),
-    "startTimeoutSeconds": ("start_timeout_seconds", _timeout),
-    "margin": ("margin", _count),
-    "minHealthIndex": ("min_health_index", _index),
-    "allowRfOne": ("allow_rf_one", _patterns),
-    "allowRfLeMinIsr": ("allow_rf_le_min_isr", _patterns),
-    "allowQuorumWithoutSpare": ("allow_quorum_without_spare", _flag),
-    "maxFailedBrokers": ("max_failed_brokers", _count),
-    "baseline": ("baseline", _partitions),
+    "soakSeconds": ("soak_seconds", read_duration),
+    "cleanSnapshots": ("clean_snapshots", read_positive_count),
+    "cleanSeconds": ("clean_seconds", read_duration),
+    "recoveryTimeoutSeconds": ("recovery_timeout_seconds", read_timeout),
+    "stopTimeoutSeconds": ("stop_timeout_seconds", read_timeout),
+    "startTimeoutSeconds": ("start_timeout_seconds", read_timeout),
+    "margin": ("margin", read_count),
+    "minHealthIndex": ("min_health_index", read_index),
+    "allowRfOne": ("allow_rf_one", read_patterns),
+    "allowRfLeMinIsr": ("allow_rf_le_min_isr", read_patterns),
+    "allowQuorumWithoutSpare": ("allow_quorum_without_spare", read_flag),
+    "maxFailedBrokers": ("max_failed_brokers", read_count),
+    "maxFailedClusters": ("max_failed_clusters", read_count),
+    "baseline": ("baseline", read_partitions),
+    "windows": ("windows", read_windows),
+    "cutoffSeconds": ("cutoff_seconds", read_duration),
+    "alerts": ("alerts", read_alerts),
+    "maxReplicaLagMessages": ("max_replica_lag_messages", read_count),
+    "clustersAtOncePer": ("clusters_at_once_per", read_limits),
+    "silence": ("silence", read_flag),
 }
-_NOT_BUILT: Final = frozenset(
-    {
-        "maxFailedClusters",
-        "windows",
-        "cutoffSeconds",
-        "alerts",
-        "maxReplicaLagMessages",
-        "clustersAtOncePer",
-        "silence",
-    }
-)
 POLICY_KEYS: Final = frozenset(_READERS)
 """The policy keys that a wave acts on."""
-
-
-def not_built(location: Location) -> SpecProblem:
-    """The refusal of something that the contract has and this version does not do yet."""
-    return SpecProblem(
-        location=location,
-        message="not built yet: this version would not act on it",
-        action="remove it",
-    )
 
 
 def parse_policy(mapping: object, base: WavePolicy | None = None) -> WavePolicy | list[SpecProblem]:
@@ -257,7 +138,7 @@ def parse_policy(mapping: object, base: WavePolicy | None = None) -> WavePolicy 
             name, read = _READERS[key]
             try:
                 values[name] = read(value)
-            except _RefusedError as refused:
+            except RefusedError as refused:
                 problems.append(
                     SpecProblem(
                         location=(key, *refused.location),
@@ -265,10 +146,8 @@ def parse_policy(mapping: object, base: WavePolicy | None = None) -> WavePolicy 
                         action=refused.action,
                     )
                 )
-        elif key in _NOT_BUILT:
-            problems.append(not_built((key,)))
         else:
-            message, action = unknown_key(str(key), [*_READERS, *_NOT_BUILT])
+            message, action = unknown_key(str(key), _READERS)
             problems.append(SpecProblem(location=(str(key),), message=message, action=action))
     return problems or WavePolicy(**values)
 
@@ -277,9 +156,16 @@ def policy_document(policy: WavePolicy) -> dict[str, Any]:
     """The policy in the form of a wave file; `parse_policy` reads it back unchanged."""
     document: dict[str, Any] = {}
     for key, (name, _) in _READERS.items():
-        value = getattr(policy, name)
-        document[key] = list(value) if isinstance(value, tuple) else value
+        document[key] = _written(key, getattr(policy, name))
     return document
+
+
+def _written(key: str, value: Any) -> Any:
+    if key == "windows":
+        return [window_document(window) for window in value]
+    if key == "clustersAtOncePer":
+        return dict(value)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def unmeetable(policy: WavePolicy, interval_seconds: float = 15.0) -> list[SpecProblem]:

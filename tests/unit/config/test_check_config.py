@@ -146,7 +146,9 @@ def test_a_good_wave_passes(write: WriteFile) -> None:
             id="a soak longer than the time-out",
         ),
         pytest.param(
-            "policy: {windows: []}\n", "8:10: policy.windows: not built yet", id="a key of later"
+            "policy: {windows: [{days: []}]}\n",
+            "8:20: policy.windows[0]: start is missing",
+            id="half a window",
         ),
         pytest.param(
             "  - {name: two, match: {env: prod}}\n", "8:5: stages[1]: not built", id="a 2nd stage"

@@ -285,10 +285,10 @@ def test_service_commands_are_rendered_for_a_broker() -> None:
             id="an index that no cluster reaches",
         ),
         pytest.param(
-            cluster("wave: {policy: {windows: []}}"),
-            "6:21: clusters[0].wave.policy.windows: not built yet: this version would not act on "
-            "it -> remove it",
-            id="a policy key that is not built yet",
+            cluster("wave: {policy: {cutoffSeconds: -1}}"),
+            "6:36: clusters[0].wave.policy.cutoffSeconds: must be at least 0 "
+            "-> choose a value in that range",
+            id="a policy key out of its range",
         ),
     ],
 )

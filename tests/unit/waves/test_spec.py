@@ -113,7 +113,9 @@ def test_a_second_stage_and_a_second_cluster_are_not_built_yet() -> None:
         pytest.param(stage(concurrency=True), "stages[0].concurrency", id="boolean concurrency"),
         pytest.param(stage(brokrs="all"), "stages[0].brokrs", id="an unknown stage field"),
         pytest.param(wave(policy=[]), "policy", id="a policy as a list"),
-        pytest.param(wave(policy={"windows": []}), "policy.windows", id="a policy key of later"),
+        pytest.param(
+            wave(policy={"windows": {}}), "policy.windows", id="a policy key of a wrong type"
+        ),
     ],
 )
 def test_one_mistake_is_one_problem_at_its_path(mapping: dict[str, Any], path: str) -> None:

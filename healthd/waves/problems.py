@@ -1,0 +1,72 @@
+"""What is wrong in a wave file or policy: a place, a sentence and what to do."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_TYPE_NAMES: Final = {bool: "a boolean", str: "text", list: "a list", dict: "a mapping"}
+
+Location = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecProblem:
+    """One mistake in a wave file or policy: where it is, what is wrong and what to do."""
+
+    location: Location
+    message: str
+    action: str
+
+    @property
+    def path(self) -> str:
+        """The place as people write it, such as `stages[0].brokers`."""
+        return render_path(self.location)
+
+    def under(self, *prefix: str | int) -> "SpecProblem":
+        """The same problem seen from the document that holds this part at `prefix`."""
+        return SpecProblem(
+            location=(*prefix, *self.location), message=self.message, action=self.action
+        )
+
+
+def render_path(location: Iterable[str | int]) -> str:
+    """`clusters[0].name` for `("clusters", 0, "name")`."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        else:
+            path += f".{part}" if path else part
+    return path
+
+
+def describe_type(value: object) -> str:
+    """What a value is, in words that show nothing of it."""
+    if value is None:
+        return "nothing (null)"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return "a whole number"
+    if isinstance(value, float):
+        return "a number"
+    return _TYPE_NAMES.get(type(value), type(value).__name__)
+
+
+def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
+    """The message and the action for a key that nobody knows, with the nearest right one."""
+    names = sorted(known)
+    lowered = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(key.lower(), list(lowered), n=1, cutoff=0.6)
+    if near:
+        right = lowered[near[0]]
+        return f"unknown key; did you mean {right}?", f"rename it to {right}"
+    return "unknown key", f"remove it, or use one of: {', '.join(names)}"
+
+
+def not_built(location: Location) -> SpecProblem:
+    """The refusal of something that the contract has and this version does not do yet."""
+    return SpecProblem(
+        location=location,
+        message="not built yet: this version would not act on it",
+        action="remove it",
+    )
