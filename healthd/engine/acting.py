@@ -101,12 +101,15 @@ class Actor:
             return _unknown(node, code, _words(outcome))
         return HostState(is_running=status.is_running, start=status.start)
 
-    async def confirm(self, node: int) -> tuple[ClusterSnapshot | None, HostState]:
-        """A snapshot from now with the configs read again, and what the host says."""
-        snapshot, host = await asyncio.gather(
-            self.loop.collect_now(read_configs=True), self.observe(node)
+    async def confirm(
+        self, nodes: tuple[int, ...]
+    ) -> tuple[ClusterSnapshot | None, dict[int, HostState]]:
+        """A snapshot from now with the configs read again, and what each host says."""
+        snapshot, hosts = await asyncio.gather(
+            self.loop.collect_now(read_configs=True),
+            asyncio.gather(*(self.observe(node) for node in nodes)),
         )
-        return snapshot, host
+        return snapshot, dict(zip(nodes, hosts, strict=True))
 
     async def logs(self, node: int) -> str:
         """The last log lines of a node, as its service's command gives them."""

@@ -50,18 +50,17 @@ class Carrier:
 
     def carry_out(self, effect: effects.Effect) -> None:
         """Begin one effect; a question that is under way already is not asked twice."""
-        name = f"{type(effect).__name__} of broker {effect.node}"
         match effect:
             case effects.Command():
-                self._tasks.spawn(self._command(effect), name=name)
+                self._tasks.spawn(self._command(effect), name=_name(effect, effect.node))
             case effects.Observe():
                 if effect.node not in self._observing:
                     self._observing.add(effect.node)
-                    self._tasks.spawn(self._observe(effect.node), name=name)
+                    self._tasks.spawn(self._observe(effect.node), name=_name(effect, effect.node))
             case effects.Confirm():
-                self._tasks.spawn(self._confirm(effect.node), name=name)
+                self._tasks.spawn(self._confirm(effect.nodes), name=_name(effect, *effect.nodes))
             case effects.FetchLogs():
-                self._tasks.spawn(self._logs(effect.node), name=name)
+                self._tasks.spawn(self._logs(effect.node), name=_name(effect, effect.node))
 
     async def _command(self, command: effects.Command) -> None:
         try:
@@ -85,12 +84,12 @@ class Carrier:
             self._observing.discard(node)
         self._tell(events.Observed(at=self._now(), node=node, host=host))
 
-    async def _confirm(self, node: int) -> None:
-        snapshot, host = await self._actor.confirm(node)
+    async def _confirm(self, nodes: tuple[int, ...]) -> None:
+        snapshot, hosts = await self._actor.confirm(nodes)
         trouble = await self._trouble_with_store()
         if trouble is not None:
             self._tell(events.StoreFailed(at=self._now(), detail=trouble))
-        self._tell(events.Confirmed(at=self._now(), node=node, snapshot=snapshot, host=host))
+        self._tell(events.Confirmed(at=self._now(), nodes=nodes, snapshot=snapshot, hosts=hosts))
 
     async def _trouble_with_store(self) -> str | None:
         """Why a stop could not be written together with its start; None when it can."""
@@ -103,3 +102,7 @@ class Carrier:
     async def _logs(self, node: int) -> None:
         text = await self._actor.logs(node)
         self._tell(events.LogsSeen(at=self._now(), node=node, text=text))
+
+
+def _name(effect: effects.Effect, *nodes: int) -> str:
+    return f"{type(effect).__name__} of broker {', '.join(map(str, nodes))}"

@@ -218,6 +218,7 @@ class WaveDriver:
         if not isinstance(event, events.SnapshotSeen):
             # Events wait in a queue while others are written; the clock never goes back.
             event = replace(event, at=max(event.at, self.state.clock))
+        event = replace(event, wall=self._clock.wall())
         step = await self._reduced(event)
         if audit or self._is_to_be_written(event, step):
             try:

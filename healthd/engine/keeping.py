@@ -234,7 +234,13 @@ class WaveKeeper:
         """
         tools, record = self._tools, await self._read()
         state = decode_state(json.loads(record.state))
-        event = Ordered(at=state.clock, verb=Verb.PAUSE, by=by, reason=reason)
+        event = Ordered(
+            at=state.clock,
+            wall=tools.clock.wall(),
+            verb=Verb.PAUSE,
+            by=by,
+            reason=reason,
+        )
         journal = WaveJournal(
             tools.store, self.wave, version=record.version, fence=None, clock=tools.clock
         )
@@ -251,4 +257,4 @@ def _paused(state: WaveState, reason: str) -> WaveState:
     if any(pause.reason == reason for pause in state.pauses):
         return state
     pause = Pause(by="healthd", reason=reason, since=state.clock)
-    return replace(state, pauses=(*state.pauses, pause), candidate=None)
+    return replace(state, pauses=(*state.pauses, pause), candidates=())

@@ -46,11 +46,11 @@ def wave_document(view: WaveView) -> dict[str, Any]:
     clock = _Clock(view)
     return {
         **wave_summary(view),
-        "concurrency": state.concurrency,
+        "concurrency": "safe" if state.concurrency is None else state.concurrency,
         "clockSeconds": state.clock,
         "policy": policy_document(state.policy),
         "nodes": [_node(run, clock) for run in state.nodes],
-        "candidate": state.candidate,
+        "candidates": list(state.candidates),
         "gate": {
             "open": is_gate_open(state),
             "holds": [_hold(hold, clock) for hold in state.holds],

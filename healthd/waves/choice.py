@@ -24,8 +24,13 @@ def may_take(state: WaveState) -> bool:
 
 
 def is_looking(state: WaveState, at: float) -> bool:
-    """Whether a candidate is being looked at for the last time."""
-    return state.candidate is not None and at - state.candidate_since < CONFIRM_SECONDS
+    """Whether candidates are being looked at for the last time."""
+    return bool(state.candidates) and at - state.candidate_since < CONFIRM_SECONDS
+
+
+def has_room(state: WaveState) -> bool:
+    """Whether the wave's concurrency allows one more in flight."""
+    return state.concurrency is None or len(state.in_flight) < state.concurrency
 
 
 def has_stopped_one(state: WaveState) -> bool:
@@ -49,7 +54,7 @@ def pick(
             return None, ()
         group = [node for rank, node in ordered if rank is Rank.REPAIR]
     else:
-        if len(state.in_flight) >= state.concurrency:
+        if not has_room(state):
             return None, ()
         # Plain brokers wait for every controller of the wave, the blocked ones included.
         group = [node for rank, node in ordered if rank in _CONTROLLERS]

@@ -31,7 +31,16 @@ def decode_state(data: Mapping[str, Any]) -> WaveState:
         StateUnreadable: a field is unknown, missing or of another shape; it was written by another
             version, or damaged.
     """
-    return _decode_fields(WaveState, data, "state")
+    return _decode_fields(WaveState, _upgraded(data), "state")
+
+
+def _upgraded(data: Any) -> Any:
+    """A state as this version writes it; before several could be looked at there was one."""
+    if not isinstance(data, Mapping) or "candidate" not in data or "candidates" in data:
+        return data
+    after = {key: value for key, value in data.items() if key != "candidate"}
+    after["candidates"] = [] if data["candidate"] is None else [data["candidate"]]
+    return after
 
 
 def _encode(value: Any) -> Any:

@@ -8,13 +8,18 @@ from healthd.waves.state import WaveState
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
+    """Something to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeEffect(Effect):
     """Something to do for one node."""
 
     node: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Effect):
+class Command(NodeEffect):
     """An effect that changes something: its id is on disk before it is carried out."""
 
     effect_id: str
@@ -40,17 +45,19 @@ class ElectLeaders(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Observe(Effect):
+class Observe(NodeEffect):
     """Ask the host about the node's process; answered by `Observed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirm(Effect):
-    """Look at the candidate once more, configs and host included; answered by `Confirmed`."""
+    """Look at the candidates once more, configs and hosts included; answered by `Confirmed`."""
+
+    nodes: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FetchLogs(Effect):
+class FetchLogs(NodeEffect):
     """Fetch the last log lines; answered by `LogsSeen`."""
 
 

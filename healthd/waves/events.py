@@ -1,5 +1,6 @@
 """What can happen to a wave. Every event carries the time of the wave clock at which it did."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,6 +14,8 @@ class Event:
 
     at: float
     """Seconds on the wave clock."""
+    wall: float | None = None
+    """Unix seconds UTC, for what the calendar decides; None when nobody said it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +72,13 @@ class Observed(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confirmed(Event):
-    """The candidate was looked at again: a fresh snapshot, configs included, and its host."""
+    """The candidates were looked at again: a fresh snapshot, configs included, and their hosts."""
 
-    node: int
+    nodes: tuple[int, ...]
     snapshot: ClusterSnapshot | None
     """None when no fresh snapshot could be had."""
-    host: HostState
+    hosts: Mapping[int, HostState]
+    """What the host of each of them says."""
     holds: tuple[Reason, ...] = ()
     """What else is in the way (a store that cannot promise the start's record, ...)."""
 

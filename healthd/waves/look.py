@@ -20,11 +20,11 @@ from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 def on_confirmed(state: WaveState, event: Confirmed) -> Step:
     """Take the candidate when everything still holds; say what does not otherwise."""
-    run = state.node(event.node)
-    if state.candidate != event.node or run is None:
+    run = state.node(event.nodes[0]) if event.nodes else None
+    if state.candidates != event.nodes or run is None:
         return Step(state=state)  # Nobody waits for this answer any more.
     asked_at = state.candidate_since
-    state = replace(state, candidate=None, last_look=())
+    state = replace(state, candidates=(), last_look=())
     is_due = nodes.is_stop_due(run)
     if not is_due and (run.status is not NodeStatus.PENDING or not may_take(state)):
         return Step(state=state)
@@ -42,7 +42,7 @@ def on_confirmed(state: WaveState, event: Confirmed) -> Step:
     if is_due:
         return _send_again(state, run, event, event.snapshot)
     node, blockers = pick(state, event.snapshot, reading)
-    if node != event.node:
+    if node != run.node:
         return _refused(state, blockers, event.at)
     return _take(state, run, event, reading)
 
@@ -51,7 +51,9 @@ def _is_only_started(
     state: WaveState, run: NodeRun, event: Confirmed, snapshot: ClusterSnapshot
 ) -> bool:
     """Whether it is down and its host says that it does not run: a start asks for nothing else."""
-    is_dead = event.host.is_running is False and run.node in waiting_repairs(state, snapshot)
+    is_dead = event.hosts[run.node].is_running is False and run.node in waiting_repairs(
+        state, snapshot
+    )
     return is_dead and not has_stopped_one(state)
 
 
@@ -59,13 +61,14 @@ def _send_again(
     state: WaveState, run: NodeRun, event: Confirmed, snapshot: ClusterSnapshot
 ) -> Step:
     """A stop of before a restart of the daemon: sent once more to the very same process only."""
-    if event.host.is_running is False:
+    host = event.hosts[run.node]
+    if host.is_running is False:
         return nodes.left(state, run, event.at)
-    unknown = _host_unknown(run.node, event.host)
+    unknown = _host_unknown(run.node, host)
     if unknown is not None:
         return _refused(state, (unknown,), event.at)
-    if event.host.start != run.started_before:
-        return nodes.restarted(state, run, event.at, event.host)
+    if host.start != run.started_before:
+        return nodes.restarted(state, run, event.at, host)
     blockers = stop_blockers(state, snapshot, run.node)
     if blockers:
         return _refused(state, blockers, event.at)
@@ -73,7 +76,7 @@ def _send_again(
 
 
 def _take(state: WaveState, run: NodeRun, event: Confirmed, reading: Reading) -> Step:
-    host, is_repair = event.host, event.node in reading.repairs
+    host, is_repair = event.hosts[run.node], run.node in reading.repairs
     unknown = _host_unknown(run.node, host)
     if unknown is not None:
         return _refused(state, (unknown,), event.at)

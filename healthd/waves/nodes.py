@@ -68,7 +68,7 @@ def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
         command=stop_id,
         command_at=event.at,
         start_effect=start_id,
-        started_before=event.host.start,
+        started_before=event.hosts[run.node].start,
         started_after=None,
         starting_since=None,
         is_stop_due=False,
@@ -185,7 +185,7 @@ def failed(state: WaveState, run: NodeRun, at: float, detail: str, *, watched: b
 
 def paused(state: WaveState, pause: Pause) -> WaveState:
     """The state with one more pause; nothing new is taken."""
-    return replace(state, pauses=(*state.pauses, pause), candidate=None)
+    return replace(state, pauses=(*state.pauses, pause), candidates=())
 
 
 def changed_broker(state: WaveState, at: float) -> WaveState:

@@ -66,7 +66,7 @@ def carry_out(state: WaveState, order: Ordered) -> Step:
 
 def _pause(state: WaveState, order: Ordered) -> Step:
     pause = Pause(by=order.by, reason=order.reason, since=order.at)
-    return Step(state=replace(state, pauses=(*state.pauses, pause), candidate=None))
+    return Step(state=replace(state, pauses=(*state.pauses, pause), candidates=()))
 
 
 def _resume(state: WaveState, order: Ordered) -> Step:
@@ -105,14 +105,14 @@ def _skip(state: WaveState, order: Ordered) -> Step:
     lifted = _without_pauses_of(state, run.node)
     moved = run.moved(NodeStatus.SKIPPED, order.at, order.reason)
     skipped = replace(moved, is_overdue=False, command=None)
-    candidate = None if state.candidate == run.node else state.candidate
-    after = replace(lifted.with_node(skipped), candidate=candidate)
+    left = tuple(node for node in state.candidates if node != run.node)
+    after = replace(lifted.with_node(skipped), candidates=left)
     return Step(state=after, notes=(Note(event="node_skipped", node=run.node),))
 
 
 def _abort(state: WaveState, order: Ordered) -> Step:
     wanted = Pause(by=order.by, reason=order.reason, since=order.at)
-    return Step(state=replace(state, abort=wanted, candidate=None))
+    return Step(state=replace(state, abort=wanted, candidates=()))
 
 
 _CARRY_OUT = {

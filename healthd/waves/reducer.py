@@ -50,7 +50,8 @@ _STORE: Final = "the state file"
 
 def reduce(state: WaveState, event: Event) -> Step:
     """What an event leads to. A wave that has ended only finishes what it had begun."""
-    state = replace(state, clock=max(state.clock, event.at))
+    wall = state.wall if event.wall is None else event.wall
+    state = replace(state, clock=max(state.clock, event.at), wall=wall)
     step = _dispatch(state, event)
     return _settled(state, step, event.at)
 
@@ -82,7 +83,7 @@ def _dispatch(state: WaveState, event: Event) -> Step:
         case StoreFailed():
             return _store_failed(state, event)
         case Draining():
-            drained = replace(state, is_draining=True, candidate=None)
+            drained = replace(state, is_draining=True, candidates=())
             return Step(state=drained, notes=(Note(event="daemon_stopping"),))
         case _:
             raise TypeError(f"no event of a wave: {event!r}")
@@ -124,7 +125,7 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
         state,
         # It was accepted, and its daemon died before it began.
         status=WaveStatus.RUNNING if state.status is WaveStatus.PLANNED else state.status,
-        candidate=None,
+        candidates=(),
         last_look=(),
         clean=CleanRun(),
         soak_since=event.at if state.having({NodeStatus.SOAKING}) else None,
@@ -173,7 +174,7 @@ def _settled(before: WaveState, step: Step, at: float) -> Step:
         return step
     after = replace(state, status=status)
     if status.has_ended:
-        after = replace(after, candidate=None, holds=(), pauses=())
+        after = replace(after, candidates=(), holds=(), pauses=())
     detail = ""
     if status is WaveStatus.HOLDING:
         first = holding.held(state.holds)[0].reason

@@ -141,18 +141,21 @@ class WaveState:
     playbook: Playbook
     policy: WavePolicy
     nodes: tuple[NodeRun, ...]
-    concurrency: int = 1
+    concurrency: int | None = 1
+    """How many may be in flight together; None: as many as is safe."""
     status: WaveStatus = WaveStatus.PLANNED
     clock: float = 0.0
     """The latest time that the wave has seen."""
+    wall: float | None = None
+    """Unix seconds UTC of the last event that said it."""
     pauses: tuple[Pause, ...] = ()
     abort: Pause | None = None
     """Who wants it ended, and why; it ends when nothing is between stop and recovery."""
-    candidate: int | None = None
-    """The node that is being looked at again right before its stop."""
+    candidates: tuple[int, ...] = ()
+    """The nodes that are being looked at again right before their stops."""
     candidate_since: float = 0.0
     last_look: tuple[Reason, ...] = ()
-    """What the last look at a candidate found; it stands while the next look is under way."""
+    """What the last look at the candidates found; it stands while the next look is under way."""
     holds: tuple[Hold, ...] = ()
     clean: CleanRun = field(default_factory=CleanRun)
     soak_since: float | None = None

@@ -29,7 +29,7 @@ def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
     step = then(step, counted.state, notes=counted.notes)
     if bad:
         # What only two snapshots show is not seen again in the last look.
-        step = then(step, replace(step.state, candidate=None, last_look=()))
+        step = then(step, replace(step.state, candidates=(), last_look=()))
         asked = ask_repairs(step.state, reading, event.at)
         step = then(step, asked.state, effects=asked.effects)
         return with_gate(step, (*bad, *waiting(step.state, event.at)), event.at)
@@ -113,7 +113,7 @@ def _choose(
     """
     if is_looking(state, event.at):
         return Step(state=state), state.last_look
-    state = replace(state, candidate=None)
+    state = replace(state, candidates=())
     due = [run.node for run in state.nodes if nodes.is_stop_due(run)]
     if due and not not_clean(state, event.at):
         return _look_at(state, due[0], event.at), state.last_look
@@ -126,5 +126,5 @@ def _choose(
 
 
 def _look_at(state: WaveState, node: int, at: float) -> Step:
-    chosen = replace(state, candidate=node, candidate_since=at)
-    return Step(state=chosen, effects=(Confirm(node=node),))
+    chosen = replace(state, candidates=(node,), candidate_since=at)
+    return Step(state=chosen, effects=(Confirm(nodes=(node,)),))

@@ -7,7 +7,7 @@ is killed loses everything but what was written. What must never happen is colle
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ from healthd.waves.state import (
 
 ROUND_TRIP = 0.2
 """Seconds for a question to a host, or for one collection."""
+STARTED_AT = 1_800_000_000.0
+"""Unix seconds at which the agenda begins."""
 DEADLINE = 10.0
 """After so long a host that does not answer counts as unreachable."""
 
@@ -208,7 +210,7 @@ class WaveModel:
             return
         before, life = self.state, self._life
         self.oracle.before_event()
-        step = reduce(before, event)
+        step = reduce(before, replace(event, wall=STARTED_AT + self.agenda.now))
         self.state = step.state
         if step.must_be_written or isinstance(event, events.CommandEnded):
             self._write(step)
@@ -258,26 +260,16 @@ class WaveModel:
         self.oracle.after_event()
 
     def _carry_out(self, effect: effects.Effect) -> None:
-        node = effect.node
         match effect:
             case effects.Command():
                 self._command(effect)
-            case effects.Observe():
+            case effects.Observe(node=node):
                 if node not in self._observing:
                     self._observing.add(node)
                     self._ask(node, lambda host: self._observed(node, host))
-            case effects.Confirm():
-                self._collect(
-                    lambda seen: self._ask(
-                        node,
-                        lambda host: self.handle(
-                            events.Confirmed(
-                                at=self.wave_clock, node=node, snapshot=seen, host=host
-                            )
-                        ),
-                    )
-                )
-            case effects.FetchLogs():
+            case effects.Confirm(nodes=nodes):
+                self._collect(lambda seen: self._ask_all(nodes, seen))
+            case effects.FetchLogs(node=node):
                 at = self.wave_clock
                 self._mine(
                     1.0, lambda: self.handle(events.LogsSeen(at=at, node=node, text="last words"))
@@ -299,6 +291,18 @@ class WaveModel:
             return HostState(is_running=None, detail=detail, reason=reason)
         it = self.cluster.nodes[node]
         return HostState(is_running=it.runs, start=str(it.starts) if it.runs else None)
+
+    def _ask_all(self, nodes: tuple[int, ...], seen: ClusterSnapshot) -> None:
+        """Ask the hosts of all candidates at once; the slowest answer is waited for."""
+
+        def answer() -> None:
+            hosts = {node: self.host_state(node) for node in nodes}
+            self.handle(
+                events.Confirmed(at=self.wave_clock, nodes=nodes, snapshot=seen, hosts=hosts)
+            )
+
+        is_slow = bool(self.faults.unreachable.intersection(nodes))
+        self._mine(DEADLINE if is_slow else ROUND_TRIP, answer)
 
     def _ask(self, node: int, then: Callable[[HostState], None]) -> None:
         seconds = DEADLINE if node in self.faults.unreachable else ROUND_TRIP

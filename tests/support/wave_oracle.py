@@ -40,7 +40,7 @@ class Oracle:
         """Judge the state that an event led to."""
         state = self._model.state
         taken = [run.node for run in state.having(BETWEEN_STOP_AND_START) if not run.repair]
-        if len(taken) > state.concurrency:
+        if state.concurrency is not None and len(taken) > state.concurrency:
             self._violated(f"{taken} are between stop and start at one time")
         for hold in state.holds:
             if not hold.reason.object:

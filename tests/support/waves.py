@@ -10,7 +10,7 @@ from support.wave_model import rolling_restart
 
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves import events
-from healthd.waves.effects import Command, Effect, Step
+from healthd.waves.effects import Command, Confirm, Effect, NodeEffect, Step
 from healthd.waves.events import HostState, Outcome, Verb
 from healthd.waves.policy import WavePolicy
 from healthd.waves.reducer import reduce
@@ -101,8 +101,8 @@ def confirmed(
     """What the answer of the last look leads to."""
     event = events.Confirmed(
         at=at,
-        node=node,
-        host=host,
+        nodes=(node,),
+        hosts={node: host},
         snapshot=changes.pop("snapshot", None) or snapshot_at(at, **changes),
     )
     return reduce(state, event)
@@ -168,7 +168,16 @@ def run_of(step: Step | WaveState, node: int) -> NodeRun:
 
 def kinds(effects: Iterable[Effect]) -> list[str]:
     """The effects as words: ``StopService 1``."""
-    return [f"{type(effect).__name__} {effect.node}" for effect in effects]
+    return [
+        f"{type(effect).__name__} {' '.join(map(str, _nodes_of(effect)))}" for effect in effects
+    ]
+
+
+def _nodes_of(effect: Effect) -> tuple[int, ...]:
+    if isinstance(effect, Confirm):
+        return effect.nodes
+    assert isinstance(effect, NodeEffect)
+    return (effect.node,)
 
 
 def codes(step: Step | WaveState) -> list[str]:

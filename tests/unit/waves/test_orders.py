@@ -139,7 +139,7 @@ def test_skip_lifts_the_pause_of_its_broker_and_the_wave_goes_on() -> None:
 def test_skip_of_a_candidate_withdraws_it() -> None:
     state = clean(a_wave()).state
     step = ordered(state, Verb.SKIP, 200.5, 2)
-    assert step.state.candidate is None
+    assert not step.state.candidates
     assert not confirmed(step.state, 2, 201.0).effects
 
 
@@ -272,7 +272,7 @@ def test_a_failing_journal_is_said_even_when_the_wave_is_paused_for_another_reas
 
 def test_a_daemon_that_stops_takes_nothing_new_and_brings_back_what_is_half_way() -> None:
     step = reduce(clean(a_wave()).state, events.Draining(at=200.5))
-    assert step.state.candidate is None
+    assert not step.state.candidates
     assert not confirmed(step.state, 2, 201.0).effects
     assert not seen(step.state, 215.0).effects
     state = reduce(taken(a_wave(), 2).state, events.Draining(at=202.0)).state

@@ -81,7 +81,7 @@ def test_a_repair_whose_answer_comes_while_a_stopped_one_is_not_back_waits() -> 
     waits = a_run(4, NodeStatus.PENDING, attempt=0, started_before=None)
     state = a_wave(a_run(1, NodeStatus.RECOVERING), waits)
     assert not observe(state, 4, 111.0, IS_DOWN).effects
-    looked_at = replace(state, candidate=4, candidate_since=110.0)
+    looked_at = replace(state, candidates=(4,), candidate_since=110.0)
     assert not confirmed(looked_at, 4, 111.0, IS_DOWN, **with_dead(4)).effects
 
 

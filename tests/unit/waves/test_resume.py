@@ -197,3 +197,12 @@ def test_fields_that_came_later_have_their_defaults() -> None:
     encoded = encode_state(a_wave())
     del encoded["last_look"]
     assert decode_state(encoded) == a_wave()
+
+
+def test_a_state_from_when_only_one_node_was_looked_at_is_still_read() -> None:
+    encoded = encode_state(a_wave())
+    del encoded["candidates"], encoded["wall"]
+    assert decode_state({**encoded, "candidate": 2}) == a_wave(candidates=(2,))
+    assert decode_state({**encoded, "candidate": None}) == a_wave()
+    with pytest.raises(StateUnreadable, match="candidate"):
+        decode_state({**encoded, "candidate": 2, "candidates": []})

@@ -64,12 +64,12 @@ def test_controllers_come_before_brokers_and_the_active_one_is_their_last(
     waits = [node for node in (1, 2, 3, 4) if node not in through]
     step = clean(a_wave(*done(*through), *waits))
     assert kinds(step.effects) == [f"Confirm {expected}"]
-    assert step.state.candidate == expected
+    assert step.state.candidates == (expected,)
 
 
 def test_the_active_controller_is_read_when_a_node_is_chosen_because_it_moves() -> None:
     step = clean(a_wave(), quorum=a_quorum(leader_id=2))
-    assert step.state.candidate == 1
+    assert step.state.candidates == (1,)
 
 
 def test_a_node_that_is_down_comes_before_every_controller() -> None:
@@ -80,7 +80,7 @@ def test_a_node_that_is_down_comes_before_every_controller() -> None:
 def test_a_blocked_node_is_passed_over_for_the_next_of_its_group() -> None:
     rf_one = a_topic("single", [a_partition(leader=2, replicas=(2,), isr=(2,))])
     step = clean(a_wave(), topics=(rf_one,))
-    assert step.state.candidate == 3
+    assert step.state.candidates == (3,)
 
 
 def test_plain_brokers_wait_for_a_blocked_controller_and_the_hold_shows_its_blockers() -> None:
@@ -287,7 +287,7 @@ def test_configs_that_were_not_read_again_hold() -> None:
 
 def test_without_a_fresh_snapshot_nothing_is_stopped() -> None:
     state = clean(a_wave()).state
-    step = reduce(state, events.Confirmed(at=201.0, node=2, snapshot=None, host=RUNS))
+    step = reduce(state, events.Confirmed(at=201.0, nodes=(2,), snapshot=None, hosts={2: RUNS}))
     assert not step.effects
     assert codes(step) == ["EVIDENCE_STALE source:metadata"]
 
@@ -296,7 +296,7 @@ def test_a_bad_snapshot_withdraws_the_candidate_although_its_last_look_is_good()
     state = clean(a_wave()).state
     before = snapshot_at(200.0)
     churn = seen(state, 200.5, quorum=a_quorum(leader_id=3), previous=before)
-    assert churn.state.candidate is None
+    assert not churn.state.candidates
     step = confirmed(churn.state, 2, 201.0, quorum=a_quorum(leader_id=3))
     assert not step.effects
 
@@ -363,7 +363,8 @@ def test_a_clean_run_that_was_lost_meanwhile_keeps_the_candidate() -> None:
 
 def test_a_node_in_its_soak_still_counts_as_down_when_the_next_is_chosen() -> None:
     state = a_wave()
-    reading = read_gate(state, events.Confirmed(at=1, node=2, snapshot=snapshot_at(1), host=RUNS))
+    look = events.Confirmed(at=1, nodes=(2,), snapshot=snapshot_at(1), hosts={2: RUNS})
+    reading = read_gate(state, look)
     alone = a_wave(2, concurrency=2)
     assert pick(alone, snapshot_at(1, topics=(RF_FOUR,)), reading)[0] == 2
     beside = a_wave(a_run(4, NodeStatus.SOAKING), 2, concurrency=2)
