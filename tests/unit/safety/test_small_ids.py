@@ -5,9 +5,10 @@ from support.snapshots import a_broker, a_partition, a_quorum, a_snapshot, a_top
 
 from healthd.model.codes import ReasonCode
 from healthd.model.snapshot import ClusterSnapshot, Partition, Topic, Voter
-from healthd.model.words import Excluded
+from healthd.model.words import BrokerState, Excluded
+from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.ok_to_stop import ok_to_stop
-from healthd.safety.partitions import BrokerSets, breaking_counts
+from healthd.safety.partitions import BrokerSets, breaking_counts, partition_blockers
 from healthd.safety.trend import changes_between
 
 
@@ -96,15 +97,36 @@ def test_a_move_of_leadership_is_churn_when_no_replicas_are_told() -> None:
     assert named(before, after) == [("LEADERSHIP_MOVING", "t-0")]
 
 
+def test_a_broker_that_is_only_to_be_started_does_not_hide_those_beside_it() -> None:
+    dead = a_broker(1, alive=False, state=BrokerState.NOT_RUNNING)
+    snapshot = a_snapshot(
+        a_topic("t", [a_partition(leader=2, isr=(2, 3))]),
+        brokers=(dead, *map(a_broker, (2, 3, 4))),
+    )
+    found = ok_to_stop(snapshot, {1, 2})
+    assert [(reason.code.value, reason.object) for reason in found] == [
+        ("WOULD_GO_UNDER_MIN_ISR", "t-0")
+    ]
+    assert ok_to_stop(snapshot, {1}) == ()
+
+
+def test_topics_that_the_index_leaves_out_are_not_left_out_of_a_stop() -> None:
+    alone = a_partition(leader=4, replicas=(4,), isr=(4,))
+    snapshot = of(a_topic("probed", [alone], excluded=Excluded.PROBE))
+    sets = BrokerSets.of(snapshot, [frozenset({4})])
+    (found,) = partition_blockers(snapshot, sets, Acknowledgements())
+    assert [reason.object for reason in found] == ["probed-0"]
+
+
 # --- Counting what would break -------------------------------------------------------------------
 
 
 def test_what_sets_would_break_is_counted_by_code_without_topics_that_are_left_out() -> None:
     alone = {"leader": 4, "replicas": (4,), "isr": (4,)}
     snapshot = of(
+        a_topic("gone", [a_partition(0, **alone)], excluded=Excluded.DELETING),
         a_topic("single", [a_partition(at, **alone) for at in range(3)]),
         a_topic("tight", [a_partition(at, isr=(1, 2)) for at in range(2)]),
-        a_topic("gone", [a_partition(0, **alone)], excluded=Excluded.DELETING),
         a_topic("unknown", [a_partition()], min_insync_replicas=None),
     )
     sets = BrokerSets.of(snapshot, [frozenset({4}), frozenset({1, 2}), frozenset({3})])
