@@ -5,7 +5,7 @@ from support.snapshots import a_broker, a_partition, a_quorum, a_snapshot, a_top
 
 from healthd.model.codes import ReasonCode
 from healthd.model.snapshot import ClusterSnapshot, Partition, Topic, Voter
-from healthd.model.words import BrokerState, Excluded
+from healthd.model.words import BrokerState, Excluded, QuorumMode
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.ok_to_stop import ok_to_stop
 from healthd.safety.partitions import BrokerSets, breaking_counts, partition_blockers
@@ -102,6 +102,7 @@ def test_a_broker_that_is_only_to_be_started_does_not_hide_those_beside_it() -> 
     snapshot = a_snapshot(
         a_topic("t", [a_partition(leader=2, isr=(2, 3))]),
         brokers=(dead, *map(a_broker, (2, 3, 4))),
+        quorum=a_quorum(mode=QuorumMode.ZOOKEEPER),
     )
     found = ok_to_stop(snapshot, {1, 2})
     assert [(reason.code.value, reason.object) for reason in found] == [
