@@ -13,7 +13,7 @@ from support.snapshots import (
 )
 
 from healthd.model.snapshot import Broker, ClusterSnapshot, Quorum, Voter
-from healthd.model.words import BrokerState, QuorumMode
+from healthd.model.words import BrokerState, QuorumMode, Role
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.clean_run import CleanRun, clean_enough, index_holds
 from healthd.safety.gate import snapshot_holds
@@ -149,6 +149,20 @@ STOPS: list[tuple[ClusterSnapshot, set[int], Acknowledgements, str, str]] = [
         Acknowledgements(),
         "QUORUM_UNKNOWN",
         "controller.quorum.fetch.timeout.ms is not known",
+    ),
+    (
+        a_snapshot(quorum=a_quorum(leader_id=None)),
+        {1},
+        Acknowledgements(),
+        "QUORUM_UNKNOWN",
+        "the quorum's leader is not known",
+    ),
+    (
+        a_snapshot(quorum=None, brokers=node_4(roles=frozenset({Role.CONTROLLER}))),
+        {4},
+        Acknowledgements(),
+        "QUORUM_UNKNOWN",
+        "a controller, and its quorum was not seen",
     ),
     (
         a_snapshot(brokers=node_4(state=BrokerState.RECOVERY)),

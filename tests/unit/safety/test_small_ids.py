@@ -5,8 +5,9 @@ from support.snapshots import a_broker, a_partition, a_quorum, a_snapshot, a_top
 
 from healthd.model.codes import ReasonCode
 from healthd.model.snapshot import ClusterSnapshot, Partition, Topic, Voter
-from healthd.model.words import BrokerState, Excluded, QuorumMode
+from healthd.model.words import BrokerState, Excluded, QuorumMode, Role
 from healthd.safety.acknowledgements import Acknowledgements
+from healthd.safety.gate import snapshot_holds
 from healthd.safety.ok_to_stop import ok_to_stop
 from healthd.safety.partitions import BrokerSets, breaking_counts, partition_blockers
 from healthd.safety.trend import changes_between
@@ -51,6 +52,23 @@ def test_a_quorum_that_node_0_leads_can_be_judged() -> None:
 def test_a_leader_whose_clock_reads_0_is_known_and_a_voter_beside_it_is_caught_up() -> None:
     voters = tuple(Voter(id=node, last_caught_up_ms=0) for node in (1, 2, 3))
     assert ok_to_stop(a_snapshot(quorum=a_quorum(voters=voters)), {2}) == ()
+
+
+def test_a_voter_whose_time_reads_0_is_as_far_behind_as_the_leader_is_ahead() -> None:
+    voters = (
+        Voter(id=2, last_caught_up_ms=500),
+        Voter(id=1, last_caught_up_ms=1999),
+        Voter(id=3, last_caught_up_ms=0),
+    )
+    (found,) = snapshot_holds(a_snapshot(quorum=a_quorum(voters=voters, fetch_timeout_ms=1999)))
+    assert (found.code.value, found.object) == ("VOTER_BEHIND", "node:3")
+    assert snapshot_holds(a_snapshot(quorum=a_quorum(voters=voters))) == ()
+
+
+def test_a_controller_without_a_quorum_is_named_by_its_id() -> None:
+    node = a_broker(0, roles=frozenset({Role.CONTROLLER}))
+    snapshot = a_snapshot(quorum=None, brokers=(node, *map(a_broker, (1, 2, 3))))
+    assert [reason.object for reason in ok_to_stop(snapshot, {0})] == ["node:0"]
 
 
 # --- One that stands still hides no other --------------------------------------------------------
