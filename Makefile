@@ -89,7 +89,29 @@ prove: setup test-parts ## Run the long proofs, or one part of them: make prove 
 bench: setup ## Print the figures
 	@$(BIN)/python -m pytest -n 0 -s -m bench $(ARGS)
 
+# An environment of its own: mutmut is needed for nothing else.
+.venv-mutants/.complete: requirements-mutation.lock pyproject.toml
+	@echo "mutants: making .venv-mutants from requirements-mutation.lock" >&2
+	if uv --version >/dev/null 2>&1; then
+	  uv venv --quiet --clear --python "$(PYTHON)" .venv-mutants
+	  export VIRTUAL_ENV="$(CURDIR)/.venv-mutants"
+	  uv pip install --quiet --require-hashes --requirement requirements-mutation.lock
+	  uv pip install --quiet --no-deps --editable .
+	else
+	  $(PYTHON) healthd/demo/provision.py --need venv
+	  $(PYTHON) -m venv --clear .venv-mutants
+	  .venv-mutants/bin/python -m pip install --quiet --require-hashes --requirement requirements-mutation.lock
+	  .venv-mutants/bin/python -m pip install --quiet --no-deps --editable .
+	fi
+	touch $@
+
+.PHONY: mutants
+mutants: .venv-mutants/.complete ## Change the safety code in every small way, and see which changes no test notices
+	@rm -rf mutants
+	HEALTHD_HYPOTHESIS_PROFILE=mutants nice -n 19 .venv-mutants/bin/mutmut run --max-children 1 $(ARGS)
+	.venv-mutants/bin/mutmut results
+
 .PHONY: clean
 clean: ## Remove what was made here; downloads stay in .cache
-	@rm -rf .venv dist htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-mutants mutants dist htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -not -path './.cache/*' -prune -exec rm -rf {} +
