@@ -41,12 +41,16 @@ def loop_of(spec: WaveSpec, clusters: Mapping[str, ClusterLoop]) -> ClusterLoop:
     Raises:
         OrderRefused: the fleet file has none of that name.
     """
-    loop = clusters.get(spec.stage.cluster)
+    stage = spec.stages[0]
+    if len(spec.stages) > 1 or len(stage.clusters) != 1 or not stage.is_plain:
+        raise OrderRefused(Refusal.INVALID, "stages: not built yet: only one plain stage is")
+    name = stage.clusters[0]
+    loop = clusters.get(name)
     if loop is None:
         known = ", ".join(sorted(clusters)) or "none"
         raise OrderRefused(
             Refusal.INVALID,
-            f"there is no cluster {spec.stage.cluster} in the fleet file, which has {known}",
+            f"there is no cluster {name} in the fleet file, which has {known}",
         )
     return loop
 
@@ -91,7 +95,7 @@ def planned(
         playbook=playbook,
         policy=policy,
         nodes=tuple(NodeRun(node=node, history=(("pending", 0.0),)) for node in nodes),
-        concurrency=spec.stage.concurrency,
+        concurrency=spec.stages[0].concurrency,
     )
 
 
@@ -100,16 +104,16 @@ def _nodes(spec: WaveSpec, loop: ClusterLoop) -> tuple[int, ...]:
     snapshot = loop.view.snapshot
     seen = set() if snapshot is None else set(snapshot.brokers_by_id)
     configured = {host.broker for host in loop.config.hosts}
-    if spec.stage.brokers is None:
+    if spec.stages[0].brokers is None:
         return tuple(sorted(seen | configured))
-    unknown = sorted(set(spec.stage.brokers) - seen - configured)
+    unknown = sorted(set(spec.stages[0].brokers) - seen - configured)
     if unknown:
         known = ", ".join(map(str, sorted(seen | configured))) or "none that is known yet"
         named = ", ".join(map(str, unknown))
         raise OrderRefused(
             Refusal.INVALID, f"cluster {loop.config.name} has no broker {named}; it has {known}"
         )
-    return tuple(sorted(set(spec.stage.brokers)))
+    return tuple(sorted(set(spec.stages[0].brokers)))
 
 
 def _require_hosts(config: ClusterConfig, nodes: Sequence[int]) -> None:

@@ -1,44 +1,36 @@
 """A wave as its file describes it: which playbook, on which brokers, why and how carefully.
 
-Built now is one stage on one cluster, one broker at a time. What the contract has beyond that is
-refused by name, so that nobody believes in an approval or a second stage that is not there.
+Every key of the contract ("Wave files") is understood to the last one, and refused where it makes
+no sense: an approval or a second stage that nobody acts on would be worse than none.
 """
 
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
-from healthd.waves.policy import (
-    Location,
-    SpecProblem,
-    WavePolicy,
-    describe_type,
-    not_built,
-    parse_policy,
-    unknown_key,
-)
+from healthd.waves.cron import Recurrence, parse_schedule
+from healthd.waves.policy import SpecProblem, WavePolicy, describe_type, parse_policy
+from healthd.waves.spec_findings import NAME, Findings
+from healthd.waves.spec_stage import MAX_ID, Approval, StageSpec, parse_brokers, parse_stage
+
+__all__ = ["MAX_ID", "NAME", "Approval", "StageSpec", "WaveSpec", "parse_brokers", "parse_wave"]
 
 API_VERSION: Final = "healthd/v1"
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-MAX_ID: Final = 2_147_483_647
 
 WAVE_KEYS: Final = frozenset(
-    {"apiVersion", "kind", "name", "reason", "playbook", "variables", "stages", "policy"}
+    {
+        "apiVersion",
+        "kind",
+        "name",
+        "reason",
+        "playbook",
+        "variables",
+        "stages",
+        "policy",
+        "schedule",
+    }
 )
-STAGE_KEYS: Final = frozenset({"name", "clusters", "brokers", "concurrency"})
-STAGE_NOT_BUILT: Final = frozenset({"match", "clustersAtOnce", "approval", "soakSeconds"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageSpec:
-    """One stage: the cluster, and its brokers (None for every node, controllers included)."""
-
-    name: str
-    cluster: str
-    brokers: tuple[int, ...] | None = None
-    concurrency: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +39,8 @@ class WaveSpec:
 
     name: str
     playbook: str
-    stage: StageSpec
+    stages: tuple[StageSpec, ...]
+    """One after the other; never empty."""
     reason: str | None = None
     """Why it is done; `wave start` asks for it when the file does not say."""
     variables: Mapping[str, str | int | float | bool] = field(
@@ -55,6 +48,8 @@ class WaveSpec:
     )
     policy_given: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """The policy keys that the file sets, as written and already validated."""
+    schedule: Recurrence | None = None
+    """When it is started by itself; only for files in `waveDir`."""
 
     @property
     def policy(self) -> WavePolicy:
@@ -68,64 +63,9 @@ class WaveSpec:
         return parsed
 
 
-class _Findings:
-    """The problems found so far, and the readers that add to them."""
-
-    def __init__(self) -> None:
-        self.problems: list[SpecProblem] = []
-
-    def add(self, location: Location, message: str, action: str) -> None:
-        self.problems.append(SpecProblem(location=location, message=message, action=action))
-
-    def keys(
-        self,
-        mapping: Mapping[Any, Any],
-        location: Location,
-        known: Iterable[str],
-        later: Iterable[str] = (),
-    ) -> None:
-        """Refuses what is not built yet and what nobody knows."""
-        for key in mapping:
-            if key in known:
-                continue
-            if key in later:
-                self.problems.append(not_built((*location, key)))
-            else:
-                self.add((*location, str(key)), *unknown_key(str(key), [*known, *later]))
-
-    def text(
-        self, mapping: Mapping[str, Any], key: str, location: Location, *, required: bool = True
-    ) -> str | None:
-        """The text at `key`, or None with its problem noted."""
-        if key not in mapping:
-            if required:
-                self.add(location, f"{key} is missing", f"add {key}")
-            return None
-        value = mapping[key]
-        if not isinstance(value, str):
-            self.add((*location, key), f"must be text, not {describe_type(value)}", "quote it")
-            return None
-        if not value.strip():
-            self.add((*location, key), "is empty", f"say the {key}")
-            return None
-        return value
-
-    def name(self, mapping: Mapping[str, Any], key: str, location: Location) -> str | None:
-        """A name that is safe in a URL, a metric label and a file name."""
-        value = self.text(mapping, key, location)
-        if value is not None and not NAME.fullmatch(value):
-            self.add(
-                (*location, key),
-                "must be letters, digits, dots, dashes and underscores, 128 at most",
-                "choose a plain name",
-            )
-            return None
-        return value
-
-
 def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
     """The wave that a file's content (plain values, camelCase keys) describes, or every mistake."""
-    found = _Findings()
+    found = Findings()
     if not isinstance(mapping, Mapping):
         found.add((), f"must be a mapping, not {describe_type(mapping)}", "see docs/configure.md")
         return found.problems
@@ -135,24 +75,28 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
     playbook = found.name(mapping, "playbook", ())
     reason = found.text(mapping, "reason", (), required=False)
     variables = _variables(mapping.get("variables", {}), found)
-    stage = _only_stage(mapping, found)
+    stages = _stages(mapping, found)
+    schedule = None
+    if "schedule" in mapping:
+        schedule = parse_schedule(mapping["schedule"], ("schedule",), found)
     given = mapping.get("policy", {})
     policy = parse_policy(given)
     if isinstance(policy, list):
         found.problems.extend(problem.under("policy") for problem in policy)
-    if found.problems or name is None or playbook is None or stage is None:
+    if found.problems or name is None or playbook is None:
         return found.problems
     return WaveSpec(
         name=name,
         playbook=playbook,
         reason=reason,
         variables=MappingProxyType(variables),
-        stage=stage,
+        stages=stages,
         policy_given=MappingProxyType(dict(given)),
+        schedule=schedule,
     )
 
 
-def _constants(mapping: Mapping[str, Any], found: _Findings) -> None:
+def _constants(mapping: Mapping[str, Any], found: Findings) -> None:
     for key, wanted in (("apiVersion", API_VERSION), ("kind", "Wave")):
         if key not in mapping:
             found.add((), f"{key} is missing", f"add {key}: {wanted}")
@@ -160,7 +104,7 @@ def _constants(mapping: Mapping[str, Any], found: _Findings) -> None:
             found.add((key,), f"must be {wanted}", f"write {key}: {wanted}")
 
 
-def _variables(value: object, found: _Findings) -> dict[str, Any]:
+def _variables(value: object, found: Findings) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         found.add(
             ("variables",), f"must be a mapping, not {describe_type(value)}", "write {key: value}"
@@ -176,93 +120,40 @@ def _variables(value: object, found: _Findings) -> dict[str, Any]:
     return dict(value)
 
 
-def _only_stage(mapping: Mapping[str, Any], found: _Findings) -> StageSpec | None:
+def _stages(mapping: Mapping[str, Any], found: Findings) -> tuple[StageSpec, ...]:
     if "stages" not in mapping:
         found.add((), "stages is missing", "add stages with one stage")
-        return None
+        return ()
     stages = mapping["stages"]
     if not isinstance(stages, list | tuple):
         found.add(
             ("stages",), f"must be a list, not {describe_type(stages)}", "write - {name: ...}"
         )
-        return None
+        return ()
     if not stages:
         found.add(("stages",), "is empty: the wave would do nothing", "add one stage")
-        return None
-    first, *rest = (_stage(stage, ("stages", at), found) for at, stage in enumerate(stages))
-    if rest:
-        found.problems.append(not_built(("stages", 1)))
-    return first
+        return ()
+    read = [parse_stage(stage, ("stages", at), found) for at, stage in enumerate(stages)]
+    _refuse_twice(read, found)
+    return tuple(stage for stage in read if stage is not None)
 
 
-def _stage(stage: object, at: Location, found: _Findings) -> StageSpec | None:
-    if not isinstance(stage, Mapping):
-        found.add(at, f"must be a mapping, not {describe_type(stage)}", "write {name: ...}")
-        return None
-    found.keys(stage, at, STAGE_KEYS, STAGE_NOT_BUILT)
-    name = found.name(stage, "name", at)
-    cluster = _only_cluster(stage, at, found)
-    brokers = parse_brokers(
-        stage.get("brokers", "all"),
-        lambda message, action, *where: found.add((*at, "brokers", *where), message, action),
-    )
-    concurrency = stage.get("concurrency", 1)
-    if concurrency == "safe" or (type(concurrency) is int and concurrency > 1):
-        found.problems.append(not_built((*at, "concurrency")))
-    elif type(concurrency) is not int or concurrency < 1:
-        found.add((*at, "concurrency"), "must be a whole number from 1, or safe", "write 1")
-    if name is None or cluster is None:
-        return None
-    return StageSpec(name=name, cluster=cluster, brokers=brokers)
-
-
-def _only_cluster(stage: Mapping[str, Any], at: Location, found: _Findings) -> str | None:
-    if "clusters" not in stage:
-        if "match" not in stage:
-            found.add(at, "clusters is missing", "add clusters: [NAME]")
-        return None
-    clusters = stage["clusters"]
-    where = (*at, "clusters")
-    if not isinstance(clusters, list | tuple):
-        found.add(
-            where, f"must be a list of cluster names, not {describe_type(clusters)}", "write [NAME]"
-        )
-        return None
-    if not clusters:
-        found.add(where, "is empty: the stage would do nothing", "name one cluster")
-        return None
-    for position, cluster in enumerate(clusters):
-        if not isinstance(cluster, str) or not cluster:
-            found.add((*where, position), "must be a cluster's name, as text", "quote it")
-            return None
-    if len(clusters) > 1:
-        found.problems.append(not_built((*where, 1)))
-        return None
-    return str(clusters[0])
-
-
-def parse_brokers(value: object, refuse: Callable[..., None]) -> tuple[int, ...] | None:
-    """The ids that `brokers` lists in that order, None for `all`.
-
-    Args:
-        value: What stands at `brokers` in a stage or a rehearsal.
-        refuse: Called as `refuse(message, action, *location)` for every mistake, with the
-            location inside the list.
-    """
-    if value == "all":
-        return None
-    if not isinstance(value, list | tuple):
-        refuse(f"must be all or a list of ids, not {describe_type(value)}", "write all or [1, 2]")
-        return None
-    if not value:
-        refuse("is empty: the stage would do nothing", "write all or [1, 2]")
-        return None
-    seen: set[int] = set()
-    for position, broker in enumerate(value):
-        if type(broker) is not int or not 0 <= broker <= MAX_ID:
-            refuse(f"must be a node id from 0 to {MAX_ID}", "write the node.id", position)
-        elif broker in seen:
-            refuse(f"names {broker} twice", "remove one of the two", position)
-        else:
-            seen.add(broker)
-    return tuple(value)
+def _refuse_twice(stages: list[StageSpec | None], found: Findings) -> None:
+    """No two stages have one name, and no broker is named in two: it would be restarted twice."""
+    names: set[str] = set()
+    taken: dict[tuple[str, int], str] = {}
+    for at, stage in enumerate(stages):
+        if stage is None:
+            continue
+        if stage.name in names:
+            found.add(("stages", at, "name"), "is another stage's, too", "choose another name")
+        names.add(stage.name)
+        for cluster in stage.clusters:
+            for position, broker in enumerate(stage.brokers or ()):
+                before = taken.setdefault((cluster, broker), stage.name)
+                if before != stage.name:
+                    found.add(
+                        ("stages", at, "brokers", position),
+                        f"broker {broker} of {cluster} is in stage {before} already",
+                        "name every broker once",
+                    )

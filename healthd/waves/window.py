@@ -150,7 +150,7 @@ def _timezone(value: object) -> str:
             "write a name such as UTC or Europe/Berlin",
             "timezone",
         )
-    if not _is_timezone(value):
+    if not is_timezone(value):
         raise RefusedError(
             "is no time zone of the IANA database",
             "write a name such as UTC or Europe/Berlin",
@@ -160,7 +160,8 @@ def _timezone(value: object) -> str:
 
 
 @cache
-def _is_timezone(name: str) -> bool:
+def is_timezone(name: str) -> bool:
+    """Whether the IANA database has a time zone of that name."""
     if name in _MACHINES_OWN:
         return False
     try:

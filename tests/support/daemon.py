@@ -249,11 +249,11 @@ class InMemoryDaemon:
         return self.put(
             wave_state(
                 f"{spec.name}-1",
-                spec.stage.cluster,
+                spec.stages[0].clusters[0],
                 requested_by=by,
                 reason=spec.reason,
                 policy=spec.policy,
-                nodes=tuple(NodeRun(node=node) for node in spec.stage.brokers or (1, 2, 3)),
+                nodes=tuple(NodeRun(node=node) for node in spec.stages[0].brokers or (1, 2, 3)),
                 status=WaveStatus.RUNNING,
                 holds=(),
             )

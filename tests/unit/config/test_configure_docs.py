@@ -9,8 +9,10 @@ from pydantic import BaseModel
 from healthd.config import fleet_schema
 from healthd.config.checkers import check_file
 from healthd.config.settings import SETTING_KEYS
+from healthd.waves.cron import KEYS as SCHEDULE_KEYS
 from healthd.waves.policy import POLICY_KEYS
-from healthd.waves.spec import STAGE_KEYS, WAVE_KEYS
+from healthd.waves.spec import WAVE_KEYS
+from healthd.waves.spec_stage import STAGE_KEYS
 
 DOCS = (Path(__file__).parents[3] / "docs" / "configure.md").read_text()
 EXAMPLES = {
@@ -28,7 +30,17 @@ FLEET_KEYS = {field.alias for model in MODELS for field in model.model_fields.va
 
 
 @pytest.mark.parametrize(
-    "key", sorted({*SETTING_KEYS, *POLICY_KEYS, *STAGE_KEYS, *WAVE_KEYS, *map(str, FLEET_KEYS)})
+    "key",
+    sorted(
+        {
+            *SETTING_KEYS,
+            *POLICY_KEYS,
+            *STAGE_KEYS,
+            *SCHEDULE_KEYS,
+            *WAVE_KEYS,
+            *map(str, FLEET_KEYS),
+        }
+    ),
 )
 def test_every_key_is_documented(key: str) -> None:
     assert re.search(rf"[`\s{{]{key}[`:]", DOCS), f"{key} is not in docs/configure.md"

@@ -1,4 +1,4 @@
-"""A wave file as data: one stage is understood, the rest of the contract is refused by name."""
+"""A wave file as data: every key of the contract, and every mistake at its place."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from healthd.waves.cron import schedule_document
 from healthd.waves.policy import SpecProblem, WavePolicy
-from healthd.waves.spec import StageSpec, WaveSpec, parse_wave
+from healthd.waves.spec import Approval, StageSpec, WaveSpec, parse_wave
 
 
 def wave(**changes: Any) -> dict[str, Any]:
@@ -25,7 +26,8 @@ def wave(**changes: Any) -> dict[str, Any]:
 
 
 def stage(**changes: Any) -> dict[str, Any]:
-    return wave(stages=[{"name": "canary", "clusters": ["payments"], **changes}])
+    given = {"name": "canary", "clusters": ["payments"], **changes}
+    return wave(stages=[{key: value for key, value in given.items() if value is not ...}])
 
 
 def problems_of(mapping: object) -> list[SpecProblem]:
@@ -45,12 +47,14 @@ def test_a_wave_of_one_stage_is_understood() -> None:
     assert spec.name == "june-kernel"
     assert spec.reason == "CHG-1234 kernel update"
     assert spec.playbook == "rolling-restart"
-    assert spec.stage == StageSpec(name="canary", cluster="payments", brokers=None, concurrency=1)
+    assert spec.stages == (
+        StageSpec(name="canary", clusters=("payments",), brokers=None, concurrency=1),
+    )
     assert spec.policy == WavePolicy(soak_seconds=60.0)
 
 
 def test_brokers_keep_the_order_of_the_list() -> None:
-    assert spec_of(stage(brokers=[3, 1])).stage.brokers == (3, 1)
+    assert spec_of(stage(brokers=[3, 1])).stages[0].brokers == (3, 1)
 
 
 def test_the_files_policy_goes_over_the_clusters_own() -> None:
@@ -62,27 +66,81 @@ def test_the_reason_may_come_from_the_command_instead() -> None:
     assert spec_of(wave(reason=...)).reason is None
 
 
+def test_every_key_of_the_contract_is_understood() -> None:
+    spec = spec_of(
+        wave(
+            stages=[
+                {"name": "canary", "clusters": ["payments-dev"], "brokers": "all"},
+                {
+                    "name": "prod",
+                    "match": {"env": "prod", "dc": "a"},
+                    "clustersAtOnce": 2,
+                    "concurrency": "safe",
+                    "approval": "two-person",
+                    "soakSeconds": 3600,
+                },
+            ],
+            variables={"version": "4.1.0"},
+        )
+    )
+    assert spec.stages == (
+        StageSpec(name="canary", clusters=("payments-dev",)),
+        StageSpec(
+            name="prod",
+            match=(("dc", "a"), ("env", "prod")),
+            concurrency=None,
+            clusters_at_once=2,
+            approval=Approval.TWO_PERSON,
+            soak_seconds=3600.0,
+        ),
+    )
+    assert spec.variables == {"version": "4.1.0"}
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("changes", "is_plain"),
     [
-        ("match", {"env": "prod"}),
-        ("clustersAtOnce", 2),
-        ("approval", "required"),
-        ("soakSeconds", 3600),
-        ("concurrency", 2),
-        ("concurrency", "safe"),
+        ({}, True),
+        ({"clustersAtOnce": 3, "concurrency": 4}, True),
+        ({"approval": "required"}, False),
+        ({"soakSeconds": 1}, False),
     ],
 )
-def test_a_stage_field_that_is_not_built_yet_is_refused_by_name(field: str, value: Any) -> None:
-    (problem,) = problems_of(stage(**{field: value}))
-    assert problem.path == f"stages[0].{field}"
-    assert problem.message.startswith("not built yet")
+def test_a_stage_is_plain_without_approval_and_pause(
+    changes: dict[str, Any], *, is_plain: bool
+) -> None:
+    assert spec_of(stage(**changes)).stages[0].is_plain is is_plain
 
 
-def test_a_second_stage_and_a_second_cluster_are_not_built_yet() -> None:
-    second = wave(stages=[{"name": "a", "clusters": ["x"]}, {"name": "b", "clusters": ["x"]}])
-    assert [p.path for p in problems_of(second)] == ["stages[1]"]
-    assert [p.path for p in problems_of(stage(clusters=["x", "y"]))] == ["stages[0].clusters[1]"]
+def test_a_broker_that_two_stages_name_is_refused_at_the_second() -> None:
+    found = problems_of(
+        wave(
+            stages=[
+                {"name": "canary", "clusters": ["a"], "brokers": [1]},
+                {"name": "rest", "clusters": ["b", "a"], "brokers": [2, 1]},
+            ]
+        )
+    )
+    (problem,) = found
+    assert problem.path == "stages[1].brokers[1]"
+    assert "broker 1 of a is in stage canary" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("cron", "fields"),
+    [
+        pytest.param("0 22 * * thu", ("0", "22", "*", "*", "thu"), id="thursdays at ten"),
+        pytest.param("0 22 * * 0,7", ("0", "22", "*", "*", "sun"), id="zero and seven are Sunday"),
+        pytest.param("30 1 1-7 */6 *", ("30", "1", "1,2,3,4,5,6,7", "1,7", "*"), id="ranges"),
+        pytest.param("*/20 * * JAN-MAR MON-WED", ("0,20,40", "*", "*", "1,2,3", "mon,tue,wed"),
+                     id="names in capitals"),
+    ],
+)  # fmt: skip
+def test_a_schedule_is_cron_with_its_days_by_name(cron: str, fields: tuple[str, ...]) -> None:
+    found = spec_of(wave(schedule={"cron": cron, "timezone": "Europe/Berlin"})).schedule
+    assert found is not None
+    assert (found.minute, found.hour, found.day, found.month, found.day_of_week) == fields
+    assert schedule_document(found) == {"cron": cron, "timezone": "Europe/Berlin"}
 
 
 @pytest.mark.parametrize(
@@ -112,6 +170,51 @@ def test_a_second_stage_and_a_second_cluster_are_not_built_yet() -> None:
         pytest.param(stage(concurrency=0), "stages[0].concurrency", id="no concurrency"),
         pytest.param(stage(concurrency=True), "stages[0].concurrency", id="boolean concurrency"),
         pytest.param(stage(brokrs="all"), "stages[0].brokrs", id="an unknown stage field"),
+        pytest.param(stage(clusters=["a", "a"]), "stages[0].clusters[1]", id="a cluster twice"),
+        pytest.param(stage(clusters=...), "stages[0]", id="neither clusters nor match"),
+        pytest.param(stage(match={"env": "x"}), "stages[0].match", id="clusters and match"),
+        pytest.param(
+            stage(clusters=..., match={}), "stages[0].match", id="a match of the whole fleet"
+        ),
+        pytest.param(stage(clusters=..., match=["env"]), "stages[0].match", id="a match as a list"),
+        pytest.param(
+            stage(clusters=..., match={"env": 1}), "stages[0].match.env", id="a label as number"
+        ),
+        pytest.param(stage(concurrency="unsafe"), "stages[0].concurrency", id="another word"),
+        pytest.param(stage(approval="two"), "stages[0].approval", id="an unknown approval"),
+        pytest.param(stage(approval=None), "stages[0].approval", id="an approval of nothing"),
+        pytest.param(stage(clustersAtOnce=0), "stages[0].clustersAtOnce", id="no cluster at once"),
+        pytest.param(stage(soakSeconds=-1), "stages[0].soakSeconds", id="a soak below zero"),
+        pytest.param(
+            wave(stages=[{"name": "a", "clusters": ["x"]}, {"name": "a", "clusters": ["y"]}]),
+            "stages[1].name",
+            id="two stages of one name",
+        ),
+        pytest.param(wave(schedule="daily"), "schedule", id="a schedule as text"),
+        pytest.param(
+            wave(schedule={"cron": "0 22 * * thu"}), "schedule", id="a schedule without time zone"
+        ),
+        pytest.param(
+            wave(schedule={"cron": "0 22 * * thu", "timezone": "Berlin"}),
+            "schedule.timezone",
+            id="a time zone that does not exist",
+        ),
+        *(
+            pytest.param(
+                wave(schedule={"cron": cron, "timezone": "UTC"}), "schedule.cron", id=f"cron {cron}"
+            )
+            for cron in (
+                "0 22 * *",
+                "60 1 * * *",
+                "0 1 * * foo",
+                "0 1 5-1 * *",
+                "0 1 1 * mon",
+                "*/0 * * * *",
+                "0 0 0 * *",
+                "99999 * * * *",
+                "1,,2 * * * *",
+            )
+        ),
         pytest.param(wave(policy=[]), "policy", id="a policy as a list"),
         pytest.param(
             wave(policy={"windows": {}}), "policy.windows", id="a policy key of a wrong type"
