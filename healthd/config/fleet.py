@@ -11,13 +11,16 @@ from healthd.config.addresses import join_address
 from healthd.config.oauth import OAuthConfig
 from healthd.config.profiles import ClientsConfig, ProfileConfig
 from healthd.config.secrets import SecretRef
+from healthd.config.source_alerts import AlertsConfig
 from healthd.config.source_connect import ConnectConfig
 from healthd.config.source_mirrors import MirrorConfig
 from healthd.config.source_probe import ProbeConfig
 from healthd.config.source_prometheus import PrometheusUse
 from healthd.config.source_rest import RestConfig
+from healthd.config.source_server import ServerConfig
 from healthd.config.source_zookeeper import ZookeeperConfig
 from healthd.health.scoring import DEFAULT, ScoringProfile
+from healthd.waves.freezes import Freeze
 from healthd.waves.policy import WavePolicy
 
 
@@ -139,6 +142,10 @@ class ClusterConfig:
     """Where its exporters' pages are instead; None: they are read from the exporters."""
     zookeeper: ZookeeperConfig | None = None
     """Its ensemble; None: it is on KRaft."""
+    alerts: AlertsConfig | None = None
+    """Who is asked what fires; its own, or the fleet's. None: nobody."""
+    cruise_control: ServerConfig | None = None
+    """None: no Cruise Control moves its partitions."""
     scoring: ScoringProfile = DEFAULT
     clients: ClientsConfig | None = None
     """How clients connect; None: as healthd does."""
@@ -192,6 +199,8 @@ class Fleet:
     """Of clusters that name none, and of the fleet's guards."""
     profiles: tuple[ProfileConfig, ...] = ()
     """Connection profiles that clients resolve."""
+    freezes: tuple[Freeze, ...] = ()
+    """Change freezes that are known in advance."""
     is_routing_dry_run: bool = False
     """Verdicts are shown and take nobody out."""
 

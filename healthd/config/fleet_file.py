@@ -19,13 +19,16 @@ from healthd.config.fleet import (
 )
 from healthd.config.fleet_rules import cluster_problems, fleet_problems
 from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, SecurityModel
+from healthd.config.freezes import freeze_problems, freezes_of
 from healthd.config.oauth import oauth_of
 from healthd.config.problems import ConfigError, Problem, in_order
 from healthd.config.profiles import ClientsConfig, as_labels, profile_of, profile_problems
 from healthd.config.schema import validate
 from healthd.config.scoring_file import ScoringFiles
 from healthd.config.secrets import SecretRef, secrets_in_clear
+from healthd.config.source_alerts import alerts_of, alerts_problems
 from healthd.config.source_connect import connect_of
+from healthd.config.source_cruise_control import cruise_control_of, cruise_control_problems
 from healthd.config.source_mirrors import mirrors_of, with_origins
 from healthd.config.source_probe import probe_config, probe_problems
 from healthd.config.source_prometheus import PrometheusFile
@@ -98,6 +101,9 @@ def parse_fleet(
     found.extend(more)
     prometheus = PrometheusFile(None if top is None else top.prometheus, folder, document)
     found.extend(prometheus.problems())
+    fleet_alerts = None if top is None else alerts_of(top.alerts, folder)
+    if top is not None:
+        found.extend(alerts_problems(top.alerts, folder, document, ("alerts",)))
     for at, item in enumerate(_clusters(document.data)):
         location: Location = ("clusters", at)
         model, more = validate(ClusterModel, item, document, location)
@@ -112,15 +118,18 @@ def parse_fleet(
                 wave_policy=policy,
                 scoring=profile or default or DEFAULT,
                 prometheus=prometheus.use(model.prometheus),
+                alerts=alerts_of(model.alerts, folder) or fleet_alerts,
             )
             found.extend(cluster_problems(cluster, model, document, location))
             found.extend(probe_problems(cluster.probe, document, location, interval_seconds))
             found.extend(prometheus.use_problems(model.prometheus, item, location))
+            found.extend(_outside_problems(model, folder, document, location))
             clusters.append(cluster)
     found.extend(fleet_problems(document))
     if top is not None:
         labels = as_labels(document.data.get("clusters"))
         found.extend(profile_problems(document, top.profiles, labels))
+        found.extend(freeze_problems(document, top.freezes, labels))
     # A secret in clear under a key that is also unknown is one mistake, not two.
     problems.extend(
         problem
@@ -135,6 +144,7 @@ def parse_fleet(
         scoring=default or DEFAULT,
         profiles=tuple(profile_of(model) for model in top.profiles),
         is_routing_dry_run=top.routing.dry_run,
+        freezes=freezes_of(top.freezes),
     )
     return fleet, []
 
@@ -204,7 +214,17 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         mirrors=mirrors_of(model.mirrors, model.name),
         schema_registry=registry_of(model.schema_registry, folder),
         zookeeper=None if model.zookeeper is None else model.zookeeper.converted(),
+        cruise_control=cruise_control_of(model.cruise_control, folder),
     )
+
+
+def _outside_problems(
+    model: ClusterModel, folder: Path, document: Document, at: Location
+) -> Iterator[Problem]:
+    """What is wrong with the services that close a wave's gate from outside."""
+    yield from alerts_problems(model.alerts, folder, document, (*at, "alerts"))
+    here: Location = (*at, "cruiseControl")
+    yield from cruise_control_problems(model.cruise_control, folder, document, here)
 
 
 def _clients(model: ClusterModel) -> ClientsConfig | None:

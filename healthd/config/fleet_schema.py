@@ -6,10 +6,13 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from healthd.config.fields import Address, Host, Name, Port, Text, Variable
+from healthd.config.freezes import MAX_FREEZES, FreezeModel
 from healthd.config.oauth import OAuthModel
 from healthd.config.profiles import MAX_PROFILES, ClientsModel, ProfileModel, RoutingModel
 from healthd.config.schema import FileModel, refusal
+from healthd.config.source_alerts import AlertsModel
 from healthd.config.source_connect import ConnectModel
+from healthd.config.source_cruise_control import CruiseControlModel
 from healthd.config.source_mirrors import MirrorModel
 from healthd.config.source_probe import ProbeModel
 from healthd.config.source_prometheus import PrometheusModel, PrometheusUseModel
@@ -145,6 +148,8 @@ class ClusterModel(FileModel):
     schema_registry: RegistryModel | None = None
     prometheus: PrometheusUseModel | None = None
     zookeeper: ZookeeperModel | None = None
+    alerts: AlertsModel | None = None
+    cruise_control: CruiseControlModel | None = None
     scoring_profile: Text | None = None
     clients: ClientsModel | None = None
     tenants: list[TenantModel] = Field(default_factory=list, max_length=MAX_TENANTS)
@@ -162,3 +167,5 @@ class FleetModel(FileModel):
     routing: RoutingModel = Field(default_factory=RoutingModel)
     canary: list[Address] = Field(default_factory=list)
     prometheus: list[PrometheusModel] = Field(default_factory=list)
+    alerts: AlertsModel | None = None
+    freezes: list[FreezeModel] = Field(default_factory=list, max_length=MAX_FREEZES)

@@ -9,16 +9,18 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
 
-from healthd.config.fields import Name, Text, Url, Variable
+from healthd.config.fields import Name, Text
 from healthd.config.problems import Problem
 from healthd.config.schema import FileModel, refusal
-from healthd.config.secrets import SecretRef, file_problem
-from healthd.config.source_rest import RestConfig, rest_problems
+from healthd.config.source_server import (
+    ServerConfig,
+    ServerModel,
+    rest_of_server,
+    secret_of,
+    server_problems,
+)
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
-
-DEFAULT_TIMEOUT_SECONDS: Final = 10.0
-"""For all queries of a round; nobody waits so long: a cluster's round goes on without them."""
 
 _LABEL: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
@@ -42,22 +44,10 @@ Label = Annotated[str, AfterValidator(_checked_label)]
 Matchers = Annotated[dict[str, Text], AfterValidator(_checked_matchers)]
 
 
-class PrometheusModel(FileModel):
+class PrometheusModel(ServerModel):
     """One item of the fleet's `prometheus`."""
 
     name: Name
-    url: Url
-    bearer_token_file: Text | None = None
-    bearer_token_env: Variable | None = None
-    username: Text | None = None
-    password_file: Text | None = None
-    password_env: Variable | None = None
-    ca_file: Text | None = None
-    cert_file: Text | None = None
-    key_file: Text | None = None
-    key_password_file: Text | None = None
-    key_password_env: Variable | None = None
-    timeout_seconds: Annotated[float, Field(gt=0, le=600)] = DEFAULT_TIMEOUT_SECONDS
 
 
 class PrometheusUseModel(FileModel):
@@ -69,18 +59,10 @@ class PrometheusUseModel(FileModel):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PrometheusServer:
-    """One Prometheus server, or whatever answers its query API; may be a key of a mapping."""
+class PrometheusServer(ServerConfig):
+    """One Prometheus server, or whatever answers its query API at its address."""
 
     name: str
-    rest: RestConfig
-    bearer_token: SecretRef | None = None
-    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
-
-    @property
-    def url(self) -> str:
-        """What comes before `/api/v1/query`."""
-        return self.rest.urls[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +119,7 @@ class PrometheusFile:
                 )
             seen.add(model.name)
             server = _server(model, self._folder)
-            yield from rest_problems(server.rest, self._document, here)
-            yield from _token_problems(model, server, self._document, here)
+            yield from server_problems(model, server, self._document, here)
 
     def use_problems(
         self, model: PrometheusUseModel | None, cluster: Any, at: Location
@@ -198,60 +179,10 @@ def _exporters(cluster: Any) -> tuple[list[Location], list[Location]]:
     return addresses, others
 
 
-def _token_problems(
-    model: PrometheusModel, server: PrometheusServer, document: Document, at: Location
-) -> Iterator[Problem]:
-    for key, file, env in (
-        ("bearerToken", model.bearer_token_file, model.bearer_token_env),
-        ("password", model.password_file, model.password_env),
-        ("keyPassword", model.key_password_file, model.key_password_env),
-    ):
-        if file is not None and env is not None:
-            yield document.problem(
-                (*at, f"{key}Env"),
-                f"{key}File and {key}Env are both given",
-                "keep one of them",
-                of_key=True,
-            )
-    token = server.bearer_token
-    if token is None:
-        return
-    key = "bearerTokenFile" if token.file is not None else "bearerTokenEnv"
-    if server.rest.username is not None:
-        yield document.problem(
-            (*at, key), "cannot be used together with username", "keep one of them", of_key=True
-        )
-    host = server.url.removeprefix("http://")
-    if not server.rest.uses_tls and not host.startswith(("127.", "localhost", "[::1]")):
-        yield document.problem((*at, "url"), "would send the token in clear", "write https")
-    if token.file is not None:
-        found = file_problem(token.file, is_private=True)
-        if found is not None:
-            yield document.problem((*at, key), *found)
-
-
 def _server(model: PrometheusModel, folder: Path) -> PrometheusServer:
     return PrometheusServer(
         name=model.name,
-        rest=RestConfig(
-            urls=(model.url,),
-            username=model.username,
-            password=_secret(folder, model.password_file, model.password_env),
-            ca_file=_path(folder, model.ca_file),
-            cert_file=_path(folder, model.cert_file),
-            key_file=_path(folder, model.key_file),
-            key_password=_secret(folder, model.key_password_file, model.key_password_env),
-        ),
-        bearer_token=_secret(folder, model.bearer_token_file, model.bearer_token_env),
+        rest=rest_of_server(model, folder),
+        bearer_token=secret_of(folder, model.bearer_token_file, model.bearer_token_env),
         timeout_seconds=model.timeout_seconds,
     )
-
-
-def _secret(folder: Path, file: str | None, env: str | None) -> SecretRef | None:
-    if file is not None:
-        return SecretRef(file=(folder / file).absolute())
-    return None if env is None else SecretRef(env=env)
-
-
-def _path(folder: Path, text: str | None) -> Path | None:
-    return None if text is None else (folder / text).absolute()
