@@ -17,10 +17,10 @@ from healthd.store.records import (
     JournalRow,
     JournalStep,
 )
-from healthd.waves.codec import encode_state
 from healthd.waves.effects import Command, Note, Step, StopService
 from healthd.waves.events import CommandEnded, Event
 from healthd.waves.state import WaveState
+from healthd.waves.stored import StateParts
 
 T = TypeVar("T")
 
@@ -67,6 +67,7 @@ class WaveJournal:
         self._open: set[str] = set()
         self._waiting: list[JournalEntry] = []
         self._finished: list[FinishedEffect] = []
+        self._parts = StateParts()
         self._is_behind = False
         # How much of both is from before the last write: what that added can be forgotten.
         self._before_last = (0, 0)
@@ -78,8 +79,8 @@ class WaveJournal:
 
     async def load(self) -> None:
         """Learn which effects were intended before."""
-        rows = await self._store.call(lambda store: store.journal(self._wave))
-        self._intended = {row.effect_id for row in rows if row.effect_id}
+        intended = await self._store.call(lambda store: store.effects_intended(self._wave))
+        self._intended = set(intended)
         effects = await self._store.call(lambda store: store.effects_open(self._wave))
         self._open = {effect.effect_id for effect in effects}
 
@@ -122,12 +123,14 @@ class WaveJournal:
         # An intent that is written late is finished by the write after this one.
         late = {entry.effect_id for entry in self._waiting if entry.effect_id}
         is_last = state.status.has_ended and not late
+        stored = self._parts.changed_in(state)
         written = JournalStep(
             wave_id=self._wave,
             expected_version=self._version,
             at=self._clock.wall(),
             status=state.status.value,
-            state=json.dumps(encode_state(state), separators=(",", ":")),
+            state=stored.head,
+            parts=stored.parts,
             entries=tuple(self._waiting),
             finished=tuple(self._finished),
             fence=fence,
@@ -135,9 +138,9 @@ class WaveJournal:
             releases_lease=is_last and fence is not None,
         )
         self._is_behind = True
-        record = await self._store.call(lambda store: store.append(written))
+        self._version = await self._store.call(lambda store: store.append(written))
+        self._parts.written(state)
         self._is_behind = state.status.has_ended and not is_last
-        self._version = record.version
         for entry in self._waiting:
             if entry.effect_id:
                 self._intended.add(entry.effect_id)

@@ -5,7 +5,6 @@ what is in flight. That path is proven for every kill point, so there is no othe
 """
 
 import asyncio
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -25,10 +24,10 @@ from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.store.errors import StoreError
 from healthd.store.records import Fence, LeaseHeld, WaveRecord
-from healthd.waves.codec import decode_state
 from healthd.waves.events import Event, Ordered, Resumed, Verb
 from healthd.waves.reducer import reduce
 from healthd.waves.state import Hold, Pause, WaveState, WaveStatus
+from healthd.waves.stored import read_stored
 
 log = structlog.get_logger(__name__)
 
@@ -154,7 +153,7 @@ class WaveKeeper:
         self.fence, self._why = fence, None
         # Whoever had the lease meanwhile may have brought the wave on.
         record = await self._read()
-        state = decode_state(json.loads(record.state))
+        state = read_stored(record.state, record.parts)
         restored_at = await tools.store.call(lambda store: store.restored_at())
         if restored_at and record.updated_at < restored_at:
             state = _paused(state, RESTORED)
@@ -233,7 +232,7 @@ class WaveKeeper:
             StoreError: it could not be written, or somebody changed the wave meanwhile.
         """
         tools, record = self._tools, await self._read()
-        state = decode_state(json.loads(record.state))
+        state = read_stored(record.state, record.parts)
         event = Ordered(
             at=state.clock,
             wall=tools.clock.wall(),

@@ -1,7 +1,6 @@
 """All waves of the daemon: accepting them, taking them up again, orders, and their stories."""
 
 import asyncio
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,10 +19,11 @@ from healthd.engine.view import JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.store.errors import StoreError, VersionConflict
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord, LeaseHeld, WaveRecord
-from healthd.waves.codec import StateUnreadable, decode_state, encode_state
+from healthd.waves.codec import StateUnreadable
 from healthd.waves.events import Began, Ordered, Verb
 from healthd.waves.orders import refusal_of
 from healthd.waves.state import WaveState, WaveStatus
+from healthd.waves.stored import read_stored, whole
 
 log = structlog.get_logger(__name__)
 
@@ -170,7 +170,7 @@ class Waves:
             created_at=now,
             updated_at=now,
             status=WaveStatus.PLANNED.value,
-            state=json.dumps(encode_state(state)),
+            state=whole(state),
         )
         audit = AuditRecord(
             at=now,
@@ -321,8 +321,8 @@ def _read_waves(store: Store, oldest: float) -> _Stored:
             found.old.append(record)
             continue
         try:
-            found.readable.append((decode_state(json.loads(record.state)), record))
-        except (StateUnreadable, ValueError) as error:
+            found.readable.append((read_stored(record.state, record.parts), record))
+        except StateUnreadable as error:
             found.unreadable.append((record, str(error)))
     return found
 

@@ -56,7 +56,7 @@ class MemoryStore:
             self._may_write()
             if record.id in self._waves:
                 raise problems.wave_exists(record.id)
-            self._waves[record.id] = replace(record, version=1)
+            self._waves[record.id] = replace(record, version=1, parts={})
             self._audit.extend(audit)
 
     def wave(self, wave_id: str) -> WaveRecord | None:
@@ -69,7 +69,12 @@ class MemoryStore:
             kept = [w for w in self._waves.values() if not (active_only and w.has_ended)]
         return tuple(sorted(kept, key=lambda wave: (wave.created_at, wave.id)))
 
-    def append(self, step: JournalStep) -> WaveRecord:
+    def effects_intended(self, wave_id: str) -> frozenset[str]:
+        """The effects that the wave has ever intended."""
+        with self._lock:
+            return frozenset(effect for wave, effect in self._effects if wave == wave_id)
+
+    def append(self, step: JournalStep) -> int:
         """Write one step, or nothing of it."""
         with self._lock:
             self._may_write()
@@ -97,10 +102,11 @@ class MemoryStore:
                 version=wave.version + 1,
                 status=step.status,
                 state=step.state,
+                parts={} if step.parts is None else {**wave.parts, **step.parts},
                 updated_at=step.at,
             )
             self._waves[wave.id] = written
-            return written
+            return written.version
 
     def journal(self, wave_id: str, *, after_seq: int = 0) -> tuple[JournalRow, ...]:
         """The wave's journal."""

@@ -56,8 +56,12 @@ class Store(Protocol):
         """All waves, or those that have not ended, in the order they were created."""
         ...
 
-    def append(self, step: JournalStep) -> WaveRecord:
-        """Write one step and answer the wave with its new version.
+    def effects_intended(self, wave_id: str) -> frozenset[str]:
+        """The id of every effect that the wave has ever intended, finished or not."""
+        ...
+
+    def append(self, step: JournalStep) -> int:
+        """Write one step and answer the wave's new version.
 
         With a full disk the reserve is given up so that this write still succeeds.
 

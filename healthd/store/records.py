@@ -1,6 +1,7 @@
 """What the store keeps, as frozen values. Times are Unix seconds of the wall clock (UTC)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -16,8 +17,10 @@ class WaveRecord:
         id: Unique for ever.
         cluster: The cluster whose lease guards this wave's writes.
         status: The wave's state by name; `ENDED_STATUSES` are final.
-        state: The full state as JSON; only the core knows what is in it.
+        state: The state as JSON; only the core knows what is in it.
         version: 1 when created, one more with every append.
+        parts: What of the state is kept apart, by name; empty when `state` is all of it. A wave
+            that has ended has none.
     """
 
     id: str
@@ -30,6 +33,7 @@ class WaveRecord:
     status: str
     state: str
     version: int = 1
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_ended(self) -> bool:
@@ -167,7 +171,9 @@ class JournalStep:
 
     Attributes:
         expected_version: The version that the decision was made from.
-        state: The new full state, as JSON.
+        state: The new state as JSON: all of it, or what is not in parts.
+        parts: The parts that have changed, by name; the others stay as they were written. None:
+            `state` is all of it, and the parts of earlier steps are dropped.
         entries: What happened and what is intended, in this order.
         finished: Effects of earlier steps that have ended.
         fence: Required when an effect is intended. A step without one (a person pauses a wave
@@ -186,6 +192,7 @@ class JournalStep:
     fence: Fence | None = None
     audit: tuple[AuditRecord, ...] = ()
     releases_lease: bool = False
+    parts: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         if self.fence is None:

@@ -1,8 +1,19 @@
 """SQL of the store on one connection: each function is part of somebody's transaction."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, RowMapping, insert, select, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    RowMapping,
+    Select,
+    delete,
+    insert,
+    select,
+    text,
+    update,
+)
 
 from healthd.store import problems
 from healthd.store.records import (
@@ -11,23 +22,70 @@ from healthd.store.records import (
     FinishedEffect,
     JournalEntry,
     JournalRow,
+    JournalStep,
     Lease,
     OpenEffect,
     WaveRecord,
 )
-from healthd.store.schema import AUDIT, EFFECTS, JOURNAL, LEASES, WAVES
+from healthd.store.schema import AUDIT, EFFECTS, JOURNAL, LEASES, WAVE_PARTS, WAVES
+
+_PUT_PART: Final = text(
+    "INSERT INTO wave_parts (wave_id, name, body) VALUES (:wave_id, :name, :body) "
+    "ON CONFLICT (wave_id, name) DO UPDATE SET body = excluded.body"
+)
 
 
 def read_wave(connection: Connection, wave_id: str) -> WaveRecord | None:
     """The wave, or None."""
     found = connection.execute(select(WAVES).where(WAVES.c.id == wave_id)).mappings()
     row = found.one_or_none()
-    return None if row is None else wave_of(row)
+    if row is None:
+        return None
+    return WaveRecord(**row, parts=_parts(connection, [wave_id]).get(wave_id, {}))
 
 
-def wave_of(row: RowMapping) -> WaveRecord:
-    """A row of the table as its record."""
-    return WaveRecord(**row)
+def read_waves(connection: Connection, query: Select[Any]) -> tuple[WaveRecord, ...]:
+    """The waves that a query over their table finds, in its order."""
+    found = connection.execute(query).mappings().all()
+    parts = _parts(connection, [row["id"] for row in found])
+    return tuple(WaveRecord(**row, parts=parts.get(row["id"], {})) for row in found)
+
+
+def _parts(connection: Connection, waves: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The parts of waves; most have none."""
+    found: dict[str, dict[str, str]] = {}
+    for wave in waves:
+        query = select(WAVE_PARTS.c.name, WAVE_PARTS.c.body).where(WAVE_PARTS.c.wave_id == wave)
+        parts = {row.name: row.body for row in connection.execute(query)}
+        if parts:
+            found[wave] = parts
+    return found
+
+
+def read_version(connection: Connection, wave_id: str) -> int | None:
+    """The wave's version, without its state; None when there is no such wave."""
+    query = select(WAVES.c.version).where(WAVES.c.id == wave_id)
+    return connection.execute(query).scalar_one_or_none()
+
+
+def write_parts(connection: Connection, wave_id: str, parts: Mapping[str, str] | None) -> None:
+    """Put these parts in the place of those of the same names; None drops all there are."""
+    if parts is None:
+        connection.execute(delete(WAVE_PARTS).where(WAVE_PARTS.c.wave_id == wave_id))
+    elif parts:
+        connection.execute(
+            _PUT_PART,
+            [{"wave_id": wave_id, "name": name, "body": body} for name, body in parts.items()],
+        )
+
+
+def update_wave(connection: Connection, step: JournalStep, version: int) -> None:
+    """Make the wave's row say what a step leads to."""
+    connection.execute(
+        update(WAVES)
+        .where(WAVES.c.id == step.wave_id)
+        .values(version=version, status=step.status, state=step.state, updated_at=step.at)
+    )
 
 
 def add_entry(connection: Connection, wave_id: str, at: float, entry: JournalEntry) -> None:

@@ -39,6 +39,15 @@ WAVES: Final = Table(
     Column("state", Text, nullable=False),
 )
 
+WAVE_PARTS: Final = Table(
+    "wave_parts",
+    METADATA,
+    Column("wave_id", Text, ForeignKey("waves.id"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("body", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 JOURNAL: Final = Table(
     "journal",
     METADATA,

@@ -27,7 +27,7 @@ from healthd.store.records import (
     StoredSnapshot,
     WaveRecord,
 )
-from healthd.store.schema import AUDIT, LEASES, META, SNAPSHOTS, WAVES
+from healthd.store.schema import AUDIT, EFFECTS, LEASES, META, SNAPSHOTS, WAVES
 from healthd.store.space import Reserve
 from healthd.store.timeline_sqlite import SqliteTimeline
 
@@ -117,22 +117,23 @@ class SqliteStore:
         query = select(WAVES).order_by(WAVES.c.created_at, WAVES.c.id)
         if active_only:
             query = query.where(WAVES.c.status.not_in(ENDED_STATUSES))
-        return self.read(
-            lambda connection: tuple(
-                rows.wave_of(row) for row in connection.execute(query).mappings()
-            )
-        )
+        return self.read(lambda connection: rows.read_waves(connection, query))
 
-    def append(self, step: JournalStep) -> WaveRecord:
+    def effects_intended(self, wave_id: str) -> frozenset[str]:
+        """The effects that the wave has ever intended."""
+        query = select(EFFECTS.c.effect_id).where(EFFECTS.c.wave_id == wave_id)
+        return self.read(lambda connection: frozenset(connection.execute(query).scalars()))
+
+    def append(self, step: JournalStep) -> int:
         """Write one step, or nothing of it."""
 
-        def work(connection: Connection) -> WaveRecord:
-            wave = rows.read_wave(connection, step.wave_id)
-            if wave is None:
+        def work(connection: Connection) -> int:
+            version = rows.read_version(connection, step.wave_id)
+            if version is None:
                 raise problems.no_wave(step.wave_id)
-            if wave.version != step.expected_version:
+            if version != step.expected_version:
                 raise problems.version_conflict(
-                    step.wave_id, expected=step.expected_version, found=wave.version
+                    step.wave_id, expected=step.expected_version, found=version
                 )
             if step.fence is not None:
                 current, _ = rows.read_lease(connection, step.fence.cluster)
@@ -145,19 +146,9 @@ class SqliteStore:
                 rows.add_audit(connection, record)
             if step.releases_lease and step.fence is not None:
                 rows.release_lease(connection, step.fence.cluster, step.fence.token)
-            connection.execute(
-                update(WAVES)
-                .where(WAVES.c.id == step.wave_id)
-                .values(
-                    version=wave.version + 1,
-                    status=step.status,
-                    state=step.state,
-                    updated_at=step.at,
-                )
-            )
-            written = rows.read_wave(connection, step.wave_id)
-            assert written is not None, "the wave was updated in this transaction"
-            return written
+            rows.write_parts(connection, step.wave_id, step.parts)
+            rows.update_wave(connection, step, version + 1)
+            return version + 1
 
         return self.write(work)
 

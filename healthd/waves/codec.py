@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from healthd.waves.state import WaveState
+from healthd.waves.state import DERIVED, WaveState
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class StateUnreadable(ValueError):  # noqa: N818  # It names the thing, not the 
 
 def encode_state(state: WaveState) -> dict[str, Any]:
     """The state as a JSON value."""
-    encoded = _encode(state)
+    encoded = encode_value(state)
     if not isinstance(encoded, dict):
         raise TypeError("a wave's state is an object")
     return encoded
@@ -43,15 +43,20 @@ def _upgraded(data: Any) -> Any:
     return after
 
 
-def _encode(value: Any) -> Any:
+def encode_value(value: Any) -> Any:
+    """A part of the state as a JSON value."""
     if isinstance(value, Enum):
         return value.value
     if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _encode(getattr(value, item.name)) for item in fields(value)}
+        return {
+            item.name: encode_value(getattr(value, item.name))
+            for item in fields(value)
+            if not item.metadata.get(DERIVED)
+        }
     if isinstance(value, frozenset):
-        return sorted(_encode(item) for item in value)
+        return sorted(encode_value(item) for item in value)
     if isinstance(value, tuple | list):
-        return [_encode(item) for item in value]
+        return [encode_value(item) for item in value]
     return value
 
 
@@ -110,7 +115,11 @@ def _decode_many(kind: Any, origin: type, value: Any, path: str) -> Any:
 def _decode_fields(kind: type[T], value: Any, path: str) -> T:
     if not isinstance(value, Mapping):
         raise StateUnreadable(f"{path}: must be an object, not {value!r}")
-    known = {item.name: item for item in fields(kind)}  # type: ignore[arg-type]  # checked by the caller
+    known = {
+        item.name: item
+        for item in fields(kind)  # type: ignore[arg-type]  # checked by the caller
+        if not item.metadata.get(DERIVED)
+    }
     for key in value:
         if key not in known:
             raise StateUnreadable(f"{path}.{key}: is not known to this version of healthd")

@@ -4,9 +4,11 @@ Times are seconds on the *wave clock*: it starts at 0 with the wave, is monotoni
 while no daemon runs. Wall-clock times are added by the journal.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import chain
+from typing import Final
 
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
@@ -130,6 +132,61 @@ class Pause:
     """The node whose failure caused it; retry or skip of that node lifts it."""
 
 
+DERIVED: Final = "derived"
+"""Marks a field that is made from others: it is not part of what is stored or compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Places:
+    """Where each node stands in a wave's nodes, by id and by status.
+
+    It goes from one state to the next, so that an event of one node does not look at all of
+    1,500.
+    """
+
+    nodes: tuple[NodeRun, ...]
+    by_id: Mapping[int, int]
+    by_status: Mapping[NodeStatus, frozenset[int]]
+    watched: frozenset[int]
+
+    @classmethod
+    def of(cls, nodes: tuple[NodeRun, ...]) -> "_Places":
+        """The places of these nodes."""
+        by_status: dict[NodeStatus, set[int]] = {}
+        for at, run in enumerate(nodes):
+            by_status.setdefault(run.status, set()).add(at)
+        return cls(
+            nodes=nodes,
+            by_id={run.node: at for at, run in enumerate(nodes)},
+            by_status={status: frozenset(places) for status, places in by_status.items()},
+            watched=frozenset(at for at, run in enumerate(nodes) if run.is_watched),
+        )
+
+    def changed(self, at: int, run: NodeRun) -> "_Places":
+        """The places after the node at one of them is another value."""
+        before = self.nodes[at]
+        by_status = self.by_status
+        if run.status is not before.status:
+            by_status = {
+                **by_status,
+                before.status: by_status[before.status] - {at},
+                run.status: by_status.get(run.status, frozenset()) | {at},
+            }
+        watched = self.watched
+        if run.is_watched is not before.is_watched:
+            watched = watched ^ {at}
+        return _Places(
+            nodes=(*self.nodes[:at], run, *self.nodes[at + 1 :]),
+            by_id=self.by_id,
+            by_status=by_status,
+            watched=watched,
+        )
+
+    def having(self, statuses: Iterable[NodeStatus]) -> Iterable[int]:
+        """The places of the nodes in one of these statuses."""
+        return chain.from_iterable(self.by_status.get(status, ()) for status in statuses)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaveState:
     """One run of a playbook over the nodes of one cluster."""
@@ -171,15 +228,45 @@ class WaveState:
     index_before: float | None = None
     index_lowest: float | None = None
     index_last: float | None = None
+    places: _Places | None = field(
+        default=None, compare=False, repr=False, metadata={DERIVED: True}
+    )
+    """Where each node stands in `nodes`."""
+
+    def __post_init__(self) -> None:
+        if self.places is None or self.places.nodes is not self.nodes:
+            object.__setattr__(self, "places", _Places.of(self.nodes))
+
+    @property
+    def _places(self) -> _Places:
+        assert self.places is not None, "it is made with the state"
+        return self.places
 
     def node(self, node: int) -> NodeRun | None:
         """The run of one node; None when the wave does not concern it."""
-        return next((run for run in self.nodes if run.node == node), None)
+        at = self._places.by_id.get(node)
+        return None if at is None else self.nodes[at]
 
     def having(self, statuses: Iterable[NodeStatus]) -> tuple[NodeRun, ...]:
-        """The nodes in one of these statuses."""
-        wanted = frozenset(statuses)
-        return tuple(run for run in self.nodes if run.status in wanted)
+        """The nodes in one of these statuses, in the order of the wave's nodes."""
+        return tuple(self.nodes[at] for at in sorted(self._places.having(frozenset(statuses))))
+
+    def has_any(self, statuses: Iterable[NodeStatus]) -> bool:
+        """Whether any node is in one of these statuses."""
+        return any(True for _ in self._places.having(statuses))
+
+    @property
+    def watched(self) -> tuple[NodeRun, ...]:
+        """The nodes whose stop timed out and may still take effect."""
+        return tuple(self.nodes[at] for at in sorted(self._places.watched))
+
+    @property
+    def busy(self) -> tuple[NodeRun, ...]:
+        """The nodes that time alone can do something to: those in flight, and those watched."""
+        places = self._places
+        return tuple(
+            self.nodes[at] for at in sorted(places.watched.union(places.having(IN_FLIGHT)))
+        )
 
     @property
     def in_flight(self) -> frozenset[int]:
@@ -193,7 +280,8 @@ class WaveState:
 
     def with_node(self, changed: NodeRun) -> "WaveState":
         """The state with one node replaced."""
-        return replace(
-            self,
-            nodes=tuple(changed if run.node == changed.node else run for run in self.nodes),
-        )
+        at = self._places.by_id.get(changed.node)
+        if at is None:
+            return self
+        places = self._places.changed(at, changed)
+        return replace(self, nodes=places.nodes, places=places)

@@ -130,8 +130,10 @@ def test_a_wave_that_has_ended_is_not_active(store: Store, status: str) -> None:
 def test_a_step_writes_state_status_version_and_journal_together(store: Store) -> None:
     store.create_wave(WAVE)
     fence = lease_for(store).fence
-    written = store.append(step(1, event('{"e": 1}'), effect("stop-1", '{"f": 1}'), fence=fence))
-    assert written == store.wave("w1")
+    entries = (event('{"e": 1}'), effect("stop-1", '{"f": 1}'))
+    assert store.append(step(1, *entries, fence=fence)) == 2
+    written = store.wave("w1")
+    assert written is not None
     assert (written.version, written.status, written.updated_at) == (2, "running", 101.0)
     assert written.state == '{"after": 1}'
     assert written.created_at == 100.0
@@ -139,6 +141,49 @@ def test_a_step_writes_state_status_version_and_journal_together(store: Store) -
         (EntryKind.EVENT, '{"e": 1}', None),
         (EntryKind.EFFECT, '{"f": 1}', "stop-1"),
     ]
+
+
+def test_a_step_writes_the_parts_that_changed_and_the_others_stay(store: Store) -> None:
+    store.create_wave(WAVE)
+    store.create_wave(replace(WAVE, id="w2"))
+    store.append(replace(step(1), parts={"a": "1", "b": "2"}))
+    store.append(replace(step(1), wave_id="w2", parts={"a": "of another wave"}))
+    store.append(replace(step(2), parts={"b": "3", "c": "4"}))
+    store.append(replace(step(3), parts={}))
+    found = store.wave("w1")
+    assert found is not None
+    assert found.parts == {"a": "1", "b": "3", "c": "4"}
+    assert found.state == '{"after": 3}'
+    assert [wave.parts for wave in store.waves()] == [found.parts, {"a": "of another wave"}]
+
+
+def test_a_step_with_the_whole_state_drops_all_parts_of_its_wave(store: Store) -> None:
+    store.create_wave(WAVE)
+    store.create_wave(replace(WAVE, id="w2"))
+    store.append(replace(step(1), parts={"a": "1"}))
+    store.append(replace(step(1), wave_id="w2", parts={"a": "1"}))
+    store.append(step(2))
+    assert [wave.parts for wave in store.waves()] == [{}, {"a": "1"}]
+
+
+def test_a_step_that_is_refused_writes_no_part(store: Store) -> None:
+    store.create_wave(WAVE)
+    store.append(replace(step(1), parts={"a": "1"}))
+    for refused in (replace(step(1), parts={"a": "2"}), step(1)):
+        with pytest.raises(VersionConflict):
+            store.append(refused)
+    found = store.wave("w1")
+    assert found is not None
+    assert found.parts == {"a": "1"}
+
+
+def test_every_effect_that_was_ever_intended_is_known(store: Store) -> None:
+    store.create_wave(WAVE)
+    fence = lease_for(store).fence
+    store.append(step(1, effect("stop-1"), effect("start-1"), event(), fence=fence))
+    store.finish_effect("w1", "stop-1", outcome="{}", at=102.0, fence=fence)
+    assert store.effects_intended("w1") == {"stop-1", "start-1"}
+    assert store.effects_intended("w2") == frozenset()
 
 
 def test_the_journal_is_read_on_from_a_line(store: Store) -> None:
@@ -252,7 +297,7 @@ def test_a_lease_of_another_wave_does_not_cover_a_write(store: Store) -> None:
 def test_an_expired_lease_that_nobody_took_still_lets_its_wave_write(store: Store) -> None:
     store.create_wave(WAVE)
     fence = lease_for(store, now=0.0).fence
-    assert store.append(replace(step(1, effect("start-1"), fence=fence), at=9999.0)).version == 2
+    assert store.append(replace(step(1, effect("start-1"), fence=fence), at=9999.0)) == 2
     assert store.renew(fence, now=9999.0, ttl_seconds=30.0).expires_at == 10029.0
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,28 @@ def test_before_an_upgrade_a_copy_of_the_file_is_kept(
     assert stat.S_IMODE((folder / f"healthd.db.v{number}.bak").stat().st_mode) == 0o600
 
 
+def test_a_wave_of_a_schema_without_parts_is_read_and_split_by_its_next_write(
+    folder: Path,
+) -> None:
+    store = SqliteStore.open(folder)
+    store.create_wave(replace(WAVE, state='{"whole": 1}'))
+    store.close()
+    with closing(sqlite3.connect(folder / "healthd.db")) as connection, connection:
+        connection.execute("DROP TABLE wave_parts")
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+    upgraded = SqliteStore.open(folder)
+    found = upgraded.wave("w1")
+    assert found is not None
+    assert (found.state, found.parts) == ('{"whole": 1}', {})
+    lease = lease_of(upgraded)
+    upgraded.append(replace(intent(lease, 1, state="{}"), parts={"node:0": "{}"}))
+    found = upgraded.wave("w1")
+    assert found is not None
+    assert (found.state, found.parts) == ("{}", {"node:0": "{}"})
+    upgraded.close()
+    assert (folder / "healthd.db.v3.bak").exists()
+
+
 def test_a_migration_that_fails_leaves_the_file_as_it_was(
     folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -295,7 +318,7 @@ def test_a_file_that_another_process_holds_is_an_error_after_the_time_out(folder
             store.append(intent(lease, 1))
         assert store.wave("w1") == WAVE
         other.execute("ROLLBACK")
-    assert store.append(intent(lease, 1)).version == 2
+    assert store.append(intent(lease, 1)) == 2
     store.close()
 
 
@@ -362,7 +385,7 @@ def test_on_a_full_disk_what_was_intended_is_still_written_from_the_reserve(
     version = 1
     for _ in range(40):
         # About what a wave over five brokers writes between a stop and the broker's return.
-        version = store.append(intent(lease, version, state="s" * 20_000)).version
+        version = store.append(intent(lease, version, state="s" * 20_000))
     assert len(store.effects_open("w1")) == 40
     assert not store.space_ok()
     with pytest.raises(StoreFull):

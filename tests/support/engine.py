@@ -23,7 +23,7 @@ from healthd.execute.leaders import LeaderElector
 from healthd.execute.memory import MemoryElector, MemoryExecutor, MemoryHost, Verb
 from healthd.execute.protocol import Command, Outcome, Target
 from healthd.store.memory import MemoryStore
-from healthd.store.records import JournalStep, WaveRecord
+from healthd.store.records import JournalStep
 from healthd.waves.playbook import Playbook
 
 NOW = 1_767_268_800.0
@@ -49,7 +49,7 @@ class FaultyStore(MemoryStore):
         self.before_append: Callable[[JournalStep], None] = lambda _step: None
         self.when_restored: float | None = None
 
-    def append(self, step: JournalStep) -> WaveRecord:
+    def append(self, step: JournalStep) -> int:
         if self.is_dead:
             raise Killed
         self.before_append(step)

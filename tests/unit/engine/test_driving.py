@@ -13,6 +13,7 @@ from healthd.execute.memory import HostFault, Verb
 from healthd.execute.protocol import Command
 from healthd.store.errors import StoreFull, StoreLocked
 from healthd.store.records import JournalStep
+from healthd.waves.stored import read_stored
 
 FULL = StoreFull("the disk is full", where="/state", todo="make room")
 LOCKED = StoreLocked("the file is locked", where="/state", todo="see who has it")
@@ -21,8 +22,9 @@ LOCKED = StoreLocked("the file is locked", where="/state", todo="see who has it"
 def stored_status(plant: Plant, wave: str, node: int) -> str:
     record = plant.store.wave(wave)
     assert record is not None
-    rows = json.loads(record.state)["nodes"]
-    return next(str(row["status"]) for row in rows if row["node"] == node)
+    run = read_stored(record.state, record.parts).node(node)
+    assert run is not None
+    return run.status.value
 
 
 def events(plant: Plant) -> list[str]:
@@ -221,7 +223,7 @@ async def test_a_wave_that_somebody_else_changed_is_read_again() -> None:
     plant.store.append(
         JournalStep(
             wave_id=wave, expected_version=record.version, at=NOW,
-            status=record.status, state=record.state,
+            status=record.status, state=record.state, parts={},
         )
     )  # fmt: skip
     await life.until(lambda: "LEASE_LOST" in life.codes(wave))

@@ -10,6 +10,7 @@ from support.virtual_time import in_virtual_time
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.memory import Verb
 from healthd.store.errors import StoreFull, StoreLocked
+from healthd.waves.stored import read_stored
 
 FULL = StoreFull("the disk is full", where="/state", todo="make room")
 LOCKED = StoreLocked("the file is locked", where="/state", todo="see who has it")
@@ -18,8 +19,9 @@ LOCKED = StoreLocked("the file is locked", where="/state", todo="see who has it"
 def stored_status(plant: Plant, wave: str, node: int) -> str:
     record = plant.store.wave(wave)
     assert record is not None
-    rows = json.loads(record.state)["nodes"]
-    return next(str(row["status"]) for row in rows if row["node"] == node)
+    run = read_stored(record.state, record.parts).node(node)
+    assert run is not None
+    return run.status.value
 
 
 def events(plant: Plant) -> list[str]:
