@@ -53,7 +53,8 @@ from healthd.execute.leaders import KafkaLeaderElector, LeaderElector
 from healthd.execute.ssh import SshExecutor
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.app import create_app
-from healthd.serve.auth import TokenAuth, TokenFileError, make_token_file
+from healthd.serve.auth import Auth, TokenAuth, TokenFileError, make_token_file
+from healthd.serve.people import NamedTokensAuth
 from healthd.serve.server import HttpServer, ListenError
 from healthd.store.errors import StateHeld, StoreError
 from healthd.store.files import instance_id, prepare_folder
@@ -202,12 +203,23 @@ def _playbook(folder: Path | None, name: str) -> Playbook:
         raise OrderRefused(Refusal.INVALID, str(error)) from error
 
 
+def _auth(settings: Settings) -> Auth:
+    """The named tokens where there are any; the shared one is then neither made nor accepted.
+
+    Raises:
+        TokenFileError: a token cannot be used.
+    """
+    if settings.tokens_file is not None:
+        return NamedTokensAuth(settings.tokens_file)
+    make_token_file(settings.token_file)
+    return TokenAuth(settings.token_file)
+
+
 async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outlook) -> Exit:
     """The daemon and its HTTP server, until a signal or the end of one of them."""
     daemon = HealthDaemon(fleet, parts)
     outlook.canaries = lambda: daemon.fleet.canary
-    make_token_file(settings.token_file)
-    app = create_app(daemon, TokenAuth(settings.token_file), settings.open_reads)
+    app = create_app(daemon, _auth(settings), settings.open_reads)
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
     port = server.listen()
     if settings.port_file is not None:

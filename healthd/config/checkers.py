@@ -10,6 +10,7 @@ from healthd.config.problems import Problem, in_order
 from healthd.config.scoring_file import check_scoring
 from healthd.config.secrets import secrets_in_clear
 from healthd.config.settings import SETTING_KEYS, settings_problems
+from healthd.config.tokens_file import check_tokens
 from healthd.config.yaml_source import Document, read_document
 from healthd.waves.policy import unknown_key, unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
@@ -44,6 +45,7 @@ CHECKERS: Final[dict[str, Checker]] = {
     "Wave": _check_wave,
     "Playbook": check_playbook,
     "ScoringProfile": check_scoring,
+    "Tokens": check_tokens,
     SETTINGS: _check_settings,
 }
 """By the file's `kind`; a room that reads another kind adds its checker here."""

@@ -108,6 +108,10 @@ class SettingsFields(BaseModel):
     """The operator's token, mode 0600; `token` under `state_dir` by default. Made at the first
     start when it is missing."""
 
+    tokens_file: FilePath | None = None
+    """The tokens file: who may give orders, each by a token of their own. With it `token_file` is
+    neither made nor accepted; none by default."""
+
     playbook_dir: FilePath | None = None
     """Folder of your own playbooks, looked in before those that healthd ships; none by default."""
 

@@ -6,7 +6,7 @@ from fastapi.routing import APIRoute
 from healthd import __version__
 from healthd.engine.view import Daemon
 from healthd.serve import problems
-from healthd.serve.auth import TokenAuth
+from healthd.serve.auth import Auth
 from healthd.serve.guard import Guard
 from healthd.serve.metrics import Exposition
 from healthd.serve.route_answers import RouteAnswers
@@ -22,12 +22,12 @@ from healthd.serve.routes import (
 )
 
 
-def create_app(daemon: Daemon, auth: TokenAuth, open_reads: bool) -> FastAPI:  # noqa: FBT001 - named at its one call.
+def create_app(daemon: Daemon, auth: Auth, open_reads: bool) -> FastAPI:  # noqa: FBT001 - named at its one call.
     """The application: it reads what the daemon has published, and hands orders in.
 
     Args:
         daemon: The running daemon.
-        auth: Knows the token that every write needs.
+        auth: Knows the tokens; every write needs one.
         open_reads: Whether reads go without the token.
     """
     app = FastAPI(

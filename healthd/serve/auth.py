@@ -1,4 +1,7 @@
-"""Who may do what over HTTP: one bearer token from a file, which every write needs.
+"""Who may do what over HTTP: bearer tokens from files; every write needs one.
+
+With a tokens file each is one person's (`healthd.serve.people`). Without one there is a single
+token: the name is then whatever the client claims, and what needs a second person is refused.
 
 The token itself is kept nowhere: a hash of it is compared, in constant time.
 """
@@ -8,10 +11,13 @@ import hmac
 import os
 import secrets
 import stat
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
+
+from healthd.config.tokens_file import ALL_ROLES, Role
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +29,35 @@ MIN_TOKEN_LENGTH: Final = 16
 _MAX_TOKEN_BYTES: Final = 4096
 _MAX_USER: Final = 128
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Who a token stands for."""
+
+    name: str | None
+    """The name that the token proves; None for the shared one, which proves none."""
+    roles: frozenset[Role]
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether it is known who it is: two proven names are two people."""
+        return self.name is not None
+
+    def may(self, role: Role) -> bool:
+        """Whether one of the roles covers what needs `role`; each of them may read."""
+        return role in self.roles or (role is Role.READER and bool(self.roles))
+
+
+SHARED: Final = Person(name=None, roles=ALL_ROLES)
+"""Whoever holds the one shared token."""
+
+
+class Auth(Protocol):
+    """Knows tokens."""
+
+    def person_of(self, authorization: str | None) -> Person | None:
+        """Who sends this Authorization header; None when no token of ours is in it."""
 
 
 class TokenFileError(Exception):
@@ -63,7 +98,11 @@ class TokenAuth:
         self._seen: tuple[int, int, int] | None = None
         self._digest: bytes | None = None
         self._digest = _digest_of(_read(path))
-        self._seen = _identity(path)
+        self._seen = file_identity(path)
+
+    def person_of(self, authorization: str | None) -> Person | None:
+        """The shared person when the token is right: it proves nobody's name."""
+        return SHARED if self.accepts(authorization) else None
 
     def accepts(self, authorization: str | None) -> bool:
         """Whether an Authorization header carries the token of the file as it is now."""
@@ -74,7 +113,7 @@ class TokenAuth:
         return hmac.compare_digest(_digest_of(given.strip()), self._digest)
 
     def _refresh(self) -> None:
-        identity = _identity(self._path)
+        identity = file_identity(self._path)
         if identity == self._seen:
             return
         self._seen = identity
@@ -88,7 +127,8 @@ class TokenAuth:
             log.info("token_replaced", path=str(self._path))
 
 
-def _identity(path: Path) -> tuple[int, int, int] | None:
+def file_identity(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file is replaced or written to; None when it is not there."""
     try:
         found = path.stat()
     except OSError:

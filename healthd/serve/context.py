@@ -5,7 +5,8 @@ from typing import Annotated
 from fastapi import Depends, Header, Request
 
 from healthd.engine.view import ClusterView, Daemon, WaveView
-from healthd.serve.auth import USER_HEADER, claimed_user
+from healthd.serve.auth import USER_HEADER, Person, claimed_user
+from healthd.serve.guard import PERSON
 from healthd.serve.problems import ProblemError
 
 
@@ -19,15 +20,35 @@ TheDaemon = Annotated[Daemon, Depends(_daemon)]
 
 
 def _user(
+    request: Request,
     name: Annotated[
         str | None, Header(alias=USER_HEADER, description="Who gives the order, as claimed.")
     ] = None,
 ) -> str:
+    person: Person | None = request.scope.get(PERSON)
+    if person is not None and person.name is not None:
+        return person.name  # What a token proves goes over what a client claims.
     return claimed_user(name)
 
 
 User = Annotated[str, Depends(_user)]
-"""Who gives the order, as the client claims it."""
+"""Who gives the order: the name that their token proves, else the one that the client claims."""
+
+
+def _proven(request: Request) -> str:
+    person: Person | None = request.scope.get(PERSON)
+    if person is None or person.name is None:
+        raise ProblemError(
+            403,
+            "forbidden",
+            "this needs a second person, and the daemon's one shared token proves nobody: "
+            "give each person a token of their own (tokensFile, docs/configure.md)",
+        )
+    return person.name
+
+
+ProvenUser = Annotated[str, Depends(_proven)]
+"""Who gives the order, proven by a token of their own; 403 with the shared token."""
 
 
 def _cluster(cluster: str, daemon: TheDaemon) -> ClusterView:

@@ -3,13 +3,15 @@
 It is middleware and no dependency of each route, so that no new route can forget it.
 """
 
+import re
 from typing import Final
 
 import structlog
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from healthd.serve.auth import TokenAuth
+from healthd.config.tokens_file import Role
+from healthd.serve.auth import Auth, Person
 from healthd.serve.problems import ProblemError, problem_response
 
 log = structlog.get_logger(__name__)
@@ -17,14 +19,18 @@ log = structlog.get_logger(__name__)
 ALWAYS_OPEN: Final = frozenset({"/-/healthy", "/-/ready"})
 """What a health check of the process asks for; it tells nothing of any cluster."""
 READ_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+APPROVERS_PATHS: Final = re.compile(r"/api/v1/waves/[^/]+/(approve|override)")
+"""Writes of a second person; all others are an operator's."""
+PERSON: Final = "healthd.person"
+"""Where the scope of a request has the `Person` that sends it, if there is one."""
 MAX_BODY_BYTES: Final = 1_000_000
 """A wave file that names 1,500 brokers and 1,000 topics takes 100 kB."""
 
 
 class Guard:
-    """Answers 401, 413 and 500 itself; everything else goes on to the routes."""
+    """Answers 401, 403, 413 and 500 itself; everything else goes on to the routes."""
 
-    def __init__(self, app: ASGIApp, *, auth: TokenAuth, open_reads: bool) -> None:
+    def __init__(self, app: ASGIApp, *, auth: Auth, open_reads: bool) -> None:
         self._app = app
         self._auth = auth
         self._open_reads = open_reads
@@ -58,15 +64,33 @@ class Guard:
         is_read = scope["method"] in READ_METHODS
         if is_read and (self._open_reads or scope["path"] in ALWAYS_OPEN):
             return
-        if self._auth.accepts(Headers(scope=scope).get("authorization")):
-            return
-        raise ProblemError(
-            401,
-            "unauthorized",
-            "this needs the daemon's token as 'Authorization: Bearer ...'; "
-            "the healthd command reads it from --token-file or HEALTHD_TOKEN_FILE",
-            headers={"WWW-Authenticate": 'Bearer realm="healthd"'},
-        )
+        person = self._auth.person_of(Headers(scope=scope).get("authorization"))
+        if person is None:
+            raise ProblemError(
+                401,
+                "unauthorized",
+                "this needs a token as 'Authorization: Bearer ...'; "
+                "the healthd command reads it from --token-file or HEALTHD_TOKEN_FILE",
+                headers={"WWW-Authenticate": 'Bearer realm="healthd"'},
+            )
+        _require(person, Role.READER if is_read else _role_of(scope["path"]))
+        scope[PERSON] = person
+
+
+def _role_of(path: str) -> Role:
+    """The role that a write to this path needs."""
+    return Role.APPROVER if APPROVERS_PATHS.fullmatch(path) else Role.OPERATOR
+
+
+def _require(person: Person, role: Role) -> None:
+    if person.may(role):
+        return
+    has = ", ".join(sorted(person.roles))
+    raise ProblemError(
+        403,
+        "forbidden",
+        f"{person.name} may not do that: it needs the role {role}, and the tokens file gives {has}",
+    )
 
 
 def _limited(scope: Scope, receive: Receive) -> Receive:

@@ -17,6 +17,7 @@ TYPE_PREFIX: Final = "urn:healthd:problem:"
 PROBLEM_TYPES: Final[Mapping[str, str]] = {
     "http": "A plain HTTP error: no such path, or a method that the path does not take.",
     "unauthorized": "The request needs the daemon's token, and has none or a wrong one.",
+    "forbidden": "The token's roles do not allow it, or it takes a second person.",
     "invalid-request": "The path, the query or the body is wrong; `problems` says where.",
     "too-large": "The body is larger than the daemon reads.",
     "unknown-cluster": "The fleet file has no cluster of that name.",
