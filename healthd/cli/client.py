@@ -2,45 +2,30 @@
 
 import getpass
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import click
 import httpx2
 
+from healthd.cli.daemon_options import DEFAULT_SERVER, daemon_options
 from healthd.cli.exits import Exit
 
-DEFAULT_SERVER: Final = "http://127.0.0.1:9780"
 _READ_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 5.0
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _MAX_TOKEN_BYTES: Final = 4096
 
-CommandT = TypeVar("CommandT", bound=Callable[..., Any])
-
-
-def daemon_options(command: CommandT) -> CommandT:
-    """The options that say which daemon is meant; the command gets `server` and `token_file`."""
-    for option in (
-        click.option(
-            "--token-file",
-            envvar="HEALTHD_TOKEN_FILE",
-            type=click.Path(path_type=Path),
-            help="File with the daemon's token; orders need it.  [env: HEALTHD_TOKEN_FILE]",
-        ),
-        click.option(
-            "--server",
-            envvar="HEALTHD_SERVER",
-            default=DEFAULT_SERVER,
-            show_default=True,
-            metavar="URL",
-            help="Where the daemon answers.  [env: HEALTHD_SERVER]",
-        ),
-    ):
-        command = option(command)
-    return command
+__all__ = [
+    "DEFAULT_SERVER",
+    "DaemonClient",
+    "DaemonError",
+    "daemon_options",
+    "path_of",
+    "refusal",
+]
 
 
 class DaemonError(click.ClickException):
@@ -145,6 +130,11 @@ def refusal(problem: Mapping[str, Any]) -> DaemonError:
             if problem.get(key)
         ]
         return DaemonError("\n  ".join([detail, *facts]), Exit.LEASE_HELD)
+    if kind == "plan-stale":
+        rows = [str(row["detail"]) for row in problem.get("differences", ())]
+        # The differences are in the sentence as well, for those who read only that.
+        message = detail.partition(": ")[0] if rows else detail
+        return DaemonError("\n  ".join([message, *rows]), Exit.PLAN_STALE)
     if kind == "unknown" or kind.startswith(("invalid-", "unknown-")):
         rows = [_problem_line(row) for row in problem.get("problems", ())]
         rows = [row for row in rows if row != detail]

@@ -88,6 +88,15 @@ def _print_anything() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
+def read_input(name: str) -> bytes:
+    """The bytes of a file, or of standard input.
+
+    Raises:
+        InputError: it cannot be read; the message says why.
+    """
+    return _Reader()(name)
+
+
 class _Reader:
     """Reads files, and standard input at most once."""
 

@@ -1,11 +1,14 @@
 """`healthd plan`: in which order and how many at a time brokers can be taken."""
 
-from collections.abc import Sequence
+import importlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
+from healthd.cli.daemon_options import daemon_options
 from healthd.cli.direct import direct_options, read_now
 from healthd.cli.files import answer_files, output_option, print_answer
 from healthd.cli.plan_table import print_plan
@@ -14,10 +17,10 @@ from healthd.cli.snapshot_input import SnapshotInput, read_snapshot
 from healthd.model.json_reader import InputError
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.ok_to_stop import UnknownBroker
-from healthd.waves.plan_json import SAFE, plan_as_json
+from healthd.waves.plan_json import SAFE, plan_document, policy_of
 from healthd.waves.planner import plan
 
-_WHAT: Final = "say of what: --snapshot FILE, --direct CLUSTER or --bootstrap HOST:PORT"
+_WHAT: Final = "say of what: CLUSTER, --snapshot FILE, --direct CLUSTER or --bootstrap HOST:PORT"
 
 
 class Concurrency(click.ParamType[int | None]):
@@ -65,6 +68,7 @@ class Concurrency(click.ParamType[int | None]):
 )
 @acknowledging
 @direct_options
+@daemon_options
 @output_option
 @click.pass_context
 def plan_command(
@@ -79,22 +83,30 @@ def plan_command(
     direct: bool,
     fleet_file: Path,
     bootstrap: str | None,
+    server: str,
+    token_file: Path | None,
     **acknowledged: Any,
 ) -> None:
     """Show the order and concurrency in which brokers can be taken, and which cannot.
 
-    Of snapshots in files (--snapshot FILE...), or of a cluster as it is now (--direct CLUSTER,
-    --bootstrap HOST:PORT). PATTERN is a shell pattern over the whole topic name. A plan with
-    blocked brokers exits 0.
+    Of a cluster as the daemon sees it (CLUSTER), of snapshots in files (--snapshot FILE...), or of
+    a cluster as it is now (--direct CLUSTER, --bootstrap HOST:PORT). PATTERN is a shell pattern
+    over the whole topic name. A plan with blocked brokers exits 0. `wave start --plan` follows what
+    this prints with -o json.
     """
     planner = _Planner(brokers, concurrency, Acknowledgements(**acknowledged))
     _require_one_origin(names, snapshots, direct=direct, bootstrap=bootstrap)
+    if not (snapshots or direct or bootstrap):
+        said = {name for name in acknowledged if _is_given(context, name)}
+        found = _daemon(server, token_file).plan_of(names[0], planner.question(said))
+        print_answer(found, output, planner.show)
+        return
     if snapshots:
         context.exit(answer_files((*snapshots, *names), output, planner.answer, planner.show))
     cluster = names[0] if names else None
-    found = read_now(context, cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
+    seen = read_now(context, cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
     try:
-        answer = planner.of(SnapshotInput(snapshot=found, is_kcat=False))
+        answer = planner.of(SnapshotInput(snapshot=seen, is_kcat=False))
     except InputError as error:
         raise click.UsageError(str(error)) from None
     print_answer(answer, output, planner.show)
@@ -109,14 +121,20 @@ def _require_one_origin(
         raise click.UsageError("--snapshot, --direct and --bootstrap exclude each other")
     if snapshots:
         return
-    if not any(ways):
-        if names:
-            raise click.UsageError(
-                f"a plan of {names[0]} as the daemon sees it is not built yet; {_WHAT}"
-            )
+    if not any(ways) and not names:
         raise click.UsageError(_WHAT)
-    if len(names) > 1 or (direct and not names):
+    if len(names) > 1 or (not names and bootstrap is None):
         raise click.UsageError("say which CLUSTER, and one only")
+
+
+def _daemon(server: str, token_file: Path | None) -> Any:
+    """Who asks the daemon; imported only now, for a plan of a file needs nothing of it."""
+    return importlib.import_module("healthd.cli.plan_live").Plans(server, token_file)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    """Whether an option was said: what was not is the cluster's own."""
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 class _Planner:
@@ -147,8 +165,27 @@ class _Planner:
             )
         except UnknownBroker as error:
             raise InputError("--brokers", str(error)) from None
-        return plan_as_json(found, is_kcat=given.is_kcat)
+        return plan_document(
+            found, given.snapshot, acknowledged=self._acknowledged, is_kcat=given.is_kcat
+        )
+
+    def question(self, given: Collection[str]) -> dict[str, Any]:
+        """What the daemon is asked; `given` are the acknowledgements that were said."""
+        accepted = policy_of(self._acknowledged) | {
+            "assumeMinIsr": self._acknowledged.assume_min_isr
+        }
+        names = {_camel(name) for name in given}
+        return {
+            "brokers": ALL if self._brokers is None else ",".join(map(str, self._brokers)),
+            "concurrency": SAFE if self._concurrency is None else self._concurrency,
+            **{key: value for key, value in accepted.items() if key in names},
+        }
 
     def show(self, found: dict[str, Any]) -> None:
         """Print a plan for a person."""
         print_plan(found)
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(word.capitalize() for word in tail)

@@ -10,6 +10,7 @@ from rich.markdown import Markdown
 
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.files import output_option
+from healthd.cli.plan_file import from_plan
 from healthd.cli.terminal import console
 from healthd.cli.watching import INTERVAL_SECONDS, watch_wave
 from healthd.cli.wave_request import from_file, from_options
@@ -39,16 +40,22 @@ def wave() -> None:
     metavar="KEY=VALUE",
     help="A policy key such as soakSeconds=60; may be given repeatedly.",
 )
+@click.option(
+    "--plan",
+    metavar="PLAN",
+    help="A plan that `healthd plan CLUSTER -o json` has printed: do that, or exit 7 when stale.",
+)
 @click.option("--watch", is_flag=True, help="Follow it until it ends.")
 @output_option
 @daemon_options
 @click.pass_context
 def start(context: click.Context, /, *, file: str | None, watch: bool, output: str, server: str,
           token_file: Path | None, **given: Any) -> None:  # fmt: skip
-    """Start a wave: from FILE (kind: Wave, - for stdin), or from the options alone.
+    """Start a wave: from FILE (kind: Wave, - for stdin), from a PLAN, or from the options alone.
 
     Exits 6 when another wave holds the cluster: the message says who, since when and for which
-    wave. With --watch it exits 5 when the wave fails or is aborted.
+    wave. Exits 7 when the plan does not fit the cluster any more, and says how. With --watch it
+    exits 5 when the wave fails or is aborted.
     """
     request = _request(file, **given)
     client = DaemonClient(server, token_file)
@@ -71,8 +78,15 @@ def _request(
     brokers: str | None,
     reason: str | None,
     policy: tuple[str, ...],
+    plan: str | None,
 ) -> dict[str, Any]:
     """The document of the wave that the command line describes."""
+    if plan is not None:
+        named = {"FILE": file, "--cluster": cluster, "--brokers": brokers}
+        extra = [name for name, value in named.items() if value is not None]
+        if extra:
+            raise click.UsageError(f"the plan says it: leave out {', '.join(extra)}")
+        return from_plan(plan, playbook=playbook, reason=reason, policy=policy)
     named = {"--playbook": playbook, "--cluster": cluster, "--brokers": brokers}
     if file is not None:
         extra = [name for name, value in named.items() if value is not None]

@@ -71,7 +71,7 @@ def from_options(
         "reason": reason,
         "playbook": playbook,
         "stages": [{"name": "all", "clusters": [cluster], "brokers": parse_ids(brokers)}],
-        "policy": dict(_policy_pair(pair) for pair in policy),
+        "policy": policy_pairs(policy),
     }
     parsed = parse_wave(data)
     if isinstance(parsed, list):
@@ -87,6 +87,11 @@ def parse_ids(text: str) -> str | list[int]:
     if not all(part.isascii() and part.isdigit() for part in parts):
         raise click.BadParameter("must be all, or ids such as 1,2", param_hint="--brokers")
     return [int(part) for part in parts]
+
+
+def policy_pairs(policy: Iterable[str]) -> dict[str, Any]:
+    """The policy that `--policy KEY=VALUE` describes, each once."""
+    return dict(_policy_pair(pair) for pair in policy)
 
 
 def _policy_pair(pair: str) -> tuple[str, Any]:

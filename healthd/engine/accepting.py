@@ -8,6 +8,7 @@ from typing import Any
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import NoHost, target_of
 from healthd.engine.collecting import ClusterLoop
+from healthd.engine.plans import Asked
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.waves.playbook import Playbook
 from healthd.waves.policy import unmeetable
@@ -53,6 +54,15 @@ def loop_of(spec: WaveSpec, clusters: Mapping[str, ClusterLoop]) -> ClusterLoop:
             f"there is no cluster {name} in the fleet file, which has {known}",
         )
     return loop
+
+
+def asked_of(spec: WaveSpec, loop: ClusterLoop) -> Asked:
+    """What a wave asks for on its cluster, to be held against a plan that was made before."""
+    return Asked(
+        nodes=spec.stages[0].brokers,
+        concurrency=spec.stages[0].concurrency,
+        policy=spec.policy_over(loop.config.wave_policy),
+    )
 
 
 def planned(

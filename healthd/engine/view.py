@@ -77,6 +77,8 @@ class Refusal(StrEnum):
     LEASED = "leased"
     CONFLICT = "conflict"
     STORE = "store"
+    STALE = "stale"
+    """A plan that was made before does not fit the cluster any more."""
 
 
 class OrderRefused(Exception):  # noqa: N818  # It says what happened; it is no defect.
@@ -85,7 +87,8 @@ class OrderRefused(Exception):  # noqa: N818  # It says what happened; it is no 
     def __init__(self, refusal: Refusal, message: str, **facts: Any) -> None:
         self.refusal = refusal
         self.facts = facts
-        """For LEASED: holder, since, wave. For INVALID: problems, a list of path and message."""
+        """For LEASED: holder, since, wave. For INVALID: problems, a list of path and message.
+        For STALE: differences, each with change, brokers, detail."""
         super().__init__(message)
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import structlog
 
-from healthd.engine.accepting import Playbooks, loop_of, planned, spec_of
+from healthd.engine.accepting import Playbooks, asked_of, loop_of, planned, spec_of
 from healthd.engine.collecting import Published
 from healthd.engine.driver import NotTaken
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
 from healthd.engine.journal import note_of
 from healthd.engine.keeping import Held, Tools, WaveKeeper
+from healthd.engine.plans import require_current, taken_out
 from healthd.engine.tasks import Background
 from healthd.engine.view import JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.store.errors import StoreError, VersionConflict
@@ -122,8 +123,11 @@ class Waves:
         """Accept a wave: everything about it is checked before the cluster is leased."""
         if self.is_draining:
             raise OrderRefused(Refusal.CONFLICT, "the daemon is stopping; nothing new is started")
+        request, filed = taken_out(request)
         spec = spec_of(request)
         loop = loop_of(spec, self._tools.clusters)
+        if filed is not None:
+            await asyncio.to_thread(require_current, filed, asked_of(spec, loop), loop.view)
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(self._playbooks, spec.playbook)
         now = self._tools.clock.wall()

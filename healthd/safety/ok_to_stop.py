@@ -74,6 +74,21 @@ def each_broker(
     return dict(zip(nodes, found, strict=True))
 
 
+def each_set(
+    snapshot: ClusterSnapshot,
+    sets: Sequence[Collection[int]],
+    *,
+    acknowledged: Acknowledgements = NONE,
+) -> tuple[tuple[Reason, ...], ...]:
+    """The blockers of each of these sets as a whole, in their order.
+
+    Raises:
+        UnknownBroker: an id is not listed in the snapshot.
+    """
+    known = [require_known(snapshot, brokers) for brokers in sets]
+    return tuple(_blockers(snapshot, known, acknowledged, include_excluded=True))
+
+
 def each_rack(
     snapshot: ClusterSnapshot,
     *,

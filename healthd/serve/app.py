@@ -17,6 +17,7 @@ from healthd.serve.routes import (
     history,
     mutes,
     operations,
+    plans,
     routes,
     waves,
 )
@@ -45,6 +46,7 @@ def create_app(daemon: Daemon, auth: Auth, open_reads: bool) -> FastAPI:  # noqa
     for router in (
         operations.router,
         clusters.router,
+        plans.router,
         routes.router,
         mutes.router,
         history.router,

@@ -27,6 +27,7 @@ PROBLEM_TYPES: Final[Mapping[str, str]] = {
     "unknown": "What the order is about does not exist.",
     "not-observed": "The daemon has not seen this cluster yet.",
     "leased": "Another wave holds the cluster: `holder`, `since` and `wave` say which.",
+    "plan-stale": "The plan does not fit the cluster any more: `differences` says why.",
     "conflict": "It is not in a state in which that can be done.",
     "store": "The daemon cannot write its state; nothing was done.",
     "internal": "A defect of healthd; the daemon's log has more.",
@@ -39,6 +40,7 @@ _REFUSALS: Final[Mapping[Refusal, tuple[int, str]]] = {
     Refusal.LEASED: (409, "leased"),
     Refusal.CONFLICT: (409, "conflict"),
     Refusal.STORE: (503, "store"),
+    Refusal.STALE: (409, "plan-stale"),
 }
 
 

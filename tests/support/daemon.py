@@ -11,6 +11,7 @@ from healthd.engine.clock import Clock
 from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
 from healthd.engine.muting import Muter
+from healthd.engine.plans import taken_out
 from healthd.engine.routing import Router
 from healthd.engine.view import (
     ClusterView,
@@ -210,6 +211,8 @@ class InMemoryDaemon:
         self.store = MemoryStore()
         self.muter = Muter(StoreThread(self.store), Clock())
         self.history = HistoryRecorder(StoreThread(self.store), Clock(), interval_seconds=15.0)
+        self.requests: list[tuple[Mapping[str, Any], str]] = []
+        """Waves that were asked for, as they were sent, and by whom."""
         self.refusal: OrderRefused | None = None
         """What the next order is refused with."""
 
@@ -238,6 +241,8 @@ class InMemoryDaemon:
 
     async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView:
         self._refuse()
+        self.requests.append((request, by))
+        request, _ = taken_out(request)
         spec = parse_wave(request)
         if not isinstance(spec, WaveSpec):
             raise OrderRefused(

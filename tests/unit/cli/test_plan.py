@@ -36,7 +36,8 @@ KCAT = {
 }
 KEYS = [
     "cluster", "steps", "blocked", "controllerLast", "lowerBound", "estimatedSeconds",
-    "fingerprint", "concurrency", "estimatedFrom", "madeFrom", "notes",
+    "fingerprint", "concurrency", "estimatedFrom", "madeFrom", "notes", "madeAt", "policy",
+    "topics", "partitions", "nodes",
 ]  # fmt: skip
 
 
@@ -206,8 +207,8 @@ def test_wrong_options_are_usage_errors(files: Path, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ([], "say of what: --snapshot FILE"),
-        (["payments"], "a plan of payments as the daemon sees it is not built yet"),
+        ([], "say of what: CLUSTER, --snapshot FILE"),
+        (["payments", "orders"], "say which CLUSTER, and one only"),
         (["--direct"], "say which CLUSTER"),
         (["--direct", "one", "two"], "one only"),
     ],

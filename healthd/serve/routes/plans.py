@@ -1,0 +1,95 @@
+"""Plans: in which order, and how many at a time, brokers of a cluster can be taken now."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from starlette.concurrency import run_in_threadpool
+
+from healthd.engine.plans import live_plan
+from healthd.safety.ok_to_stop import UnknownBroker
+from healthd.serve.context import TheCluster
+from healthd.serve.problems import ProblemError
+from healthd.waves.plan_json import SAFE
+from healthd.waves.policy import MAX_WHOLE
+
+router = APIRouter(prefix="/api/v1", tags=["plans"])
+
+_PATTERN: Final = "Shell pattern over topic names; may be given repeatedly."
+_ALL: Final = "all"
+
+
+@router.get(
+    "/clusters/{cluster}/plan", summary="In which order brokers can be taken, and how many at once"
+)
+async def plan(
+    cluster: TheCluster,
+    *,
+    brokers: Annotated[str, Query(description="Ids with commas between, or all.")] = _ALL,
+    concurrency: Annotated[str, Query(description="A number from 1, or safe.")] = "1",
+    margin: Annotated[int | None, Query(ge=0, le=MAX_WHOLE)] = None,
+    allow_rf_one: Annotated[
+        list[str] | None, Query(alias="allowRfOne", description=_PATTERN)
+    ] = None,
+    allow_rf_le_min_isr: Annotated[
+        list[str] | None, Query(alias="allowRfLeMinIsr", description=_PATTERN)
+    ] = None,
+    allow_quorum_without_spare: Annotated[
+        bool | None, Query(alias="allowQuorumWithoutSpare")
+    ] = None,
+    assume_min_isr: Annotated[int | None, Query(alias="assumeMinIsr", ge=1, le=MAX_WHOLE)] = None,
+) -> dict[str, Any]:
+    """As `healthd plan` prints it, on the latest snapshot and by the cluster's own policy."""
+    if cluster.snapshot is None:
+        raise ProblemError(
+            503,
+            "not-observed",
+            f"{cluster.config.name} has not been observed yet; ask again in a moment",
+            headers={"Retry-After": "5"},
+        )
+    given = {
+        "margin": margin,
+        "allow_rf_one": None if allow_rf_one is None else tuple(allow_rf_one),
+        "allow_rf_le_min_isr": None if allow_rf_le_min_isr is None else tuple(allow_rf_le_min_isr),
+        "allow_quorum_without_spare": allow_quorum_without_spare,
+    }
+    nodes = None if brokers == _ALL else _ids(brokers)
+    limit = _limit(concurrency)
+    try:
+        return await run_in_threadpool(
+            lambda: live_plan(
+                cluster,
+                nodes=nodes,
+                concurrency=limit,
+                given={key: value for key, value in given.items() if value is not None},
+                assume_min_isr=assume_min_isr,
+            )
+        )
+    except UnknownBroker as unknown:
+        raise _invalid("brokers", str(unknown)) from None
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) <= _DIGITS for part in parts):
+        raise _invalid("brokers", "must be all, or ids with commas between, such as 1,2")
+    return tuple(int(part) for part in parts)
+
+
+def _limit(text: str) -> int | None:
+    if text == SAFE:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < _DIGITS) or int(text) < 1:
+        raise _invalid("concurrency", f"must be a number from 1, or {SAFE}")
+    return int(text)
+
+
+_DIGITS: Final = len(str(2**31 - 1))
+
+
+def _invalid(name: str, message: str) -> ProblemError:
+    return ProblemError(
+        422,
+        "invalid-request",
+        f"{name}: {message}",
+        problems=[{"path": f"query.{name}", "message": message}],
+    )
