@@ -105,7 +105,7 @@ def plan(
     asked = require_known(snapshot, snapshot.brokers_by_id if nodes is None else nodes)
     each = each_broker(snapshot, acknowledged=acknowledged)
     ranked = sequence(snapshot, (node for node in asked if not each[node]))
-    repairs = _repairs_in_order(snapshot, [node for rank, node in ranked if rank is Rank.REPAIR])
+    repairs = [node for rank, node in ranked if rank is Rank.REPAIR]
     controllers = [node for rank, node in ranked if rank in _CONTROLLERS]
     brokers = [node for rank, node in ranked if rank is Rank.BROKER]
     broker_steps, broker_bound = _broker_steps(snapshot, brokers, concurrency, acknowledged)
@@ -134,16 +134,6 @@ def plan(
 
 
 _CONTROLLERS: Final = frozenset({Rank.CONTROLLER, Rank.ACTIVE_CONTROLLER})
-
-
-def _repairs_in_order(snapshot: ClusterSnapshot, nodes: Iterable[int]) -> list[int]:
-    """Controllers before brokers, the active one last of them."""
-
-    def key(node: int) -> tuple[bool, bool, int]:
-        controls = is_controller(snapshot, snapshot.brokers_by_id[node])
-        return not controls, is_active_controller(snapshot, node), node
-
-    return sorted(nodes, key=key)
 
 
 def _repair_steps(
@@ -191,6 +181,20 @@ def _broker_steps(
 ) -> tuple[Iterable[PlannedStep], int]:
     """The steps of plain brokers, and the fewest steps that they need."""
     conflicts = Conflicts.of(snapshot, nodes, acknowledged)
+    groups, fewest = broker_groups(snapshot, conflicts, limit)
+    reasons = broker_reasons(snapshot, groups, conflicts, limit, acknowledged)
+    steps = tuple(
+        PlannedStep(nodes=tuple(group), role=StepRole.BROKER, reason=reason)
+        for group, reason in zip(groups, reasons, strict=True)
+    )
+    return steps, fewest
+
+
+def broker_groups(
+    snapshot: ClusterSnapshot, conflicts: Conflicts, limit: int | None
+) -> tuple[list[list[int]], int]:
+    """The plain brokers of each step, in the order of the steps, and how few steps they need."""
+    nodes = conflicts.nodes
     orders = _orders(snapshot, conflicts)
     best, fewest = _largest_steps(conflicts, orders)
     if limit is None:
@@ -200,13 +204,7 @@ def _broker_steps(
     else:
         found = packed(conflicts, orders, limit, max(fewest, -(-len(nodes) // limit)))
         groups = [sorted(nodes[at] for at in step) for step in found]
-    groups = _last_controller_last(snapshot, sorted(groups))
-    reasons = broker_reasons(snapshot, groups, conflicts, limit, acknowledged)
-    steps = tuple(
-        PlannedStep(nodes=tuple(group), role=StepRole.BROKER, reason=reason)
-        for group, reason in zip(groups, reasons, strict=True)
-    )
-    return steps, fewest
+    return _last_controller_last(snapshot, sorted(groups)), fewest
 
 
 def _largest_steps(conflicts: Conflicts, orders: Sequence[Sequence[int]]) -> tuple[Packing, int]:

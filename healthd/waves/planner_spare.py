@@ -58,9 +58,34 @@ class Conflicts:
         cls, snapshot: ClusterSnapshot, nodes: Sequence[int], acknowledged: Acknowledgements
     ) -> "Conflicts":
         """The conflicts among brokers each of which may be stopped alone."""
+        return cls._among(snapshot, nodes, _groups(snapshot, acknowledged))
+
+    @classmethod
+    def beside(
+        cls,
+        snapshot: ClusterSnapshot,
+        nodes: Sequence[int],
+        acknowledged: Acknowledgements,
+        away: frozenset[int],
+    ) -> "Conflicts":
+        """The conflicts among those of the brokers that may be stopped beside others at all.
+
+        Args:
+            snapshot: what is known of the cluster.
+            nodes: brokers that are neither down nor away.
+            acknowledged: what a person accepts, and the margin.
+            away: brokers that count as down, whether they are down already or not.
+        """
+        serving = serving_brokers(snapshot) - away
+        groups, blocked = _groups_beside(snapshot, acknowledged, serving)
+        return cls._among(snapshot, [node for node in nodes if node not in blocked], groups)
+
+    @classmethod
+    def _among(
+        cls, snapshot: ClusterSnapshot, nodes: Sequence[int], groups: _Groups
+    ) -> "Conflicts":
         position = dict.fromkeys(snapshot.brokers_by_id, len(nodes))
         position.update({node: at for at, node in enumerate(nodes)})
-        groups = _groups(snapshot, acknowledged)
         members, spares = _counted_partitions(groups, position, len(nodes))
         counted: list[list[int]] = [[] for _ in nodes]
         for number, those in enumerate(members):
@@ -104,6 +129,59 @@ def _groups(snapshot: ClusterSnapshot, acknowledged: Acknowledgements) -> _Group
             if found is not None:
                 groups.setdefault((found[0], len(found[1])), []).append(found[1])
     return groups
+
+
+def _groups_beside(
+    snapshot: ClusterSnapshot, acknowledged: Acknowledgements, serving: frozenset[int]
+) -> tuple[_Groups, frozenset[int]]:
+    """The same when only these brokers serve, and whoever can be spared by no partition."""
+    groups: _Groups = {}
+    blocked: set[int] = set()
+    for topic in snapshot.topics:
+        if acknowledged.min_isr(topic) is None:
+            blocked.update(chain.from_iterable(topic.replicas))
+            continue
+        if is_whole(topic, serving):
+            _add_whole(groups, topic, acknowledged)
+            blocked.update(_never_spared(topic, acknowledged))
+            continue
+        for at in range(len(topic)):
+            members, spare = _left(topic, at, serving, acknowledged)
+            if spare <= 0:
+                blocked.update(members)
+            elif spare < len(members):
+                groups.setdefault((spare, len(members)), []).append(members)
+    return groups, frozenset(blocked)
+
+
+def _never_spared(topic: Topic, acknowledged: Acknowledgements) -> Iterator[int]:
+    """The brokers of a topic in sync whose partitions can spare nobody."""
+    for factor in set(map(len, topic.replicas)):
+        if factor == 1 and acknowledged.allows_rf_one(topic):
+            continue
+        if _spare(topic, factor, factor, acknowledged) <= 0:
+            yield from chain.from_iterable(row for row in topic.replicas if len(row) == factor)
+
+
+def _left(
+    topic: Topic, at: int, serving: frozenset[int], acknowledged: Acknowledgements
+) -> tuple[_Members, int]:
+    """Who is left in sync of a partition, and how many of them it can spare.
+
+    Of one that asks nobody to stay all can be spared; of one without leader nobody who holds it.
+    """
+    replicas = topic.replicas[at]
+    if topic.leaders[at] == NO_LEADER:
+        return replicas, 0
+    factor = len(replicas)
+    if topic.isrs[at] is replicas and not topic.adding:
+        members = tuple([node for node in replicas if node in serving])
+    else:
+        members = tuple(in_sync(topic, at, serving))
+        factor = len(assigned(topic, at))
+    if factor == 1 and acknowledged.allows_rf_one(topic):
+        return members, len(members)
+    return members, _spare(topic, factor, len(members), acknowledged)
 
 
 def _add_whole(groups: _Groups, topic: Topic, acknowledged: Acknowledgements) -> None:

@@ -54,14 +54,16 @@ def rank(snapshot: ClusterSnapshot, node: int) -> Rank:
 def sequence(snapshot: ClusterSnapshot, nodes: Iterable[int]) -> tuple[tuple[Rank, int], ...]:
     """The nodes with their rank, in the order they are to be taken; unknown ids are left out.
 
-    In ZooKeeper mode the active controller is the last of all: it has no group of its own.
+    Among repairs controllers come before brokers, and the active one is their last. In ZooKeeper
+    mode the active controller is the last of all: it has no group of its own.
     """
     known = snapshot.brokers_by_id
     zookeeper = snapshot.quorum is not None and snapshot.quorum.mode is QuorumMode.ZOOKEEPER
 
-    def key(item: tuple[Rank, int]) -> tuple[int, bool, int]:
+    def key(item: tuple[Rank, int]) -> tuple[int, bool, bool, int]:
         group, node = item
-        last = zookeeper and is_active_controller(snapshot, node)
-        return int(group), last, node
+        is_repair, is_active = group is Rank.REPAIR, is_active_controller(snapshot, node)
+        is_late = is_repair and not is_controller(snapshot, known[node])
+        return int(group), is_late, is_active and (zookeeper or is_repair), node
 
     return tuple(sorted(((rank(snapshot, node), node) for node in nodes if node in known), key=key))

@@ -16,6 +16,7 @@ from support.waves import (
     kinds,
     run_of,
     seen,
+    snapshot_at,
     status_of,
     taken,
 )
@@ -24,6 +25,7 @@ from healthd.model.words import BrokerState
 from healthd.waves import events
 from healthd.waves.events import HostState
 from healthd.waves.reducer import reduce
+from healthd.waves.sequence import Rank, sequence
 from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 
 
@@ -137,3 +139,9 @@ def test_a_repair_in_log_recovery_is_not_stopped() -> None:
     step = clean(a_wave(), **{**with_dead(4), "brokers": recovering})
     assert "Confirm 4" not in kinds(step.effects)
     assert "BROKER_RECOVERING broker:4" in codes(step)
+
+
+def test_repairs_are_taken_as_the_plan_says_controllers_first_and_the_active_one_last() -> None:
+    fenced = brokers(b1={"fenced": True}, b2={"fenced": True}, b4={"fenced": True})
+    ranked = sequence(snapshot_at(1.0, brokers=fenced), (1, 2, 3, 4))
+    assert [node for rank, node in ranked if rank is Rank.REPAIR] == [2, 1, 4]
