@@ -1,12 +1,13 @@
 """Node 0 is a node like any other, and one thing that stands still hides no other."""
 
 import pytest
-from support.snapshots import a_broker, a_partition, a_quorum, a_snapshot, a_topic
+from support.snapshots import a_broker, a_partition, a_quorum, a_snapshot, a_topic, ages
 
 from healthd.model.codes import ReasonCode
 from healthd.model.snapshot import ClusterSnapshot, Partition, Topic, Voter
 from healthd.model.words import BrokerState, Excluded, QuorumMode, Role
 from healthd.safety.acknowledgements import Acknowledgements
+from healthd.safety.clean_run import CleanRun, observe
 from healthd.safety.gate import snapshot_holds
 from healthd.safety.ok_to_stop import ok_to_stop
 from healthd.safety.partitions import BrokerSets, breaking_counts, partition_blockers
@@ -99,12 +100,11 @@ def test_a_partition_that_is_new_does_not_hide_the_one_after_it() -> None:
 
 
 def test_columns_that_are_equal_but_for_the_ids_are_other_partitions() -> None:
-    before = of(a_topic("t", [a_partition(0, leader=1), a_partition(1, leader=2)]))
-    after = of(a_topic("t", [a_partition(1, leader=1), a_partition(2, leader=2)]))
-    # Partition 1 was led by 2 and is led by 1, its preferred replica: that alone is no churn.
-    assert named(before, after) == []
-    led_by_another = of(a_topic("t", [a_partition(1, leader=3), a_partition(2, leader=2)]))
-    assert named(before, led_by_another) == [("LEADERSHIP_MOVING", "t-1")]
+    lower = of(a_topic("t", [a_partition(0, leader=1), a_partition(1, leader=2)]))
+    upper = of(a_topic("t", [a_partition(1, leader=1), a_partition(2, leader=2)]))
+    # Partition 1 was led by 2 and is led by 1, its preferred replica: that is no churn.
+    assert named(lower, upper) == []
+    assert named(upper, lower) == [("LEADERSHIP_MOVING", "t-1")]
 
 
 def test_a_move_of_leadership_is_churn_when_no_replicas_are_told() -> None:
@@ -135,6 +135,21 @@ def test_topics_that_the_index_leaves_out_are_not_left_out_of_a_stop() -> None:
     sets = BrokerSets.of(snapshot, [frozenset({4})])
     (found,) = partition_blockers(snapshot, sets, Acknowledgements())
     assert [reason.object for reason in found] == ["probed-0"]
+
+
+def test_metrics_that_are_just_fresh_enough_still_show_who_has_none() -> None:
+    silent = a_broker(4, request_handler_idle=None, disk_used_ratio=None)
+    snapshot = a_snapshot(brokers=(*map(a_broker, (1, 2, 3)), silent), ages=ages(metrics=30.0))
+    assert [(reason.code.value, reason.object) for reason in snapshot_holds(snapshot)] == [
+        ("EVIDENCE_MISSING", "broker:4")
+    ]
+
+
+def test_a_clock_that_goes_back_after_a_bad_snapshot_begins_nothing() -> None:
+    bad = observe(CleanRun(), key="a", at=100.0, is_clean=False, index=99.0)
+    back = observe(bad, key="b", at=50.0, is_clean=True, index=99.0)
+    assert back.snapshots == 0
+    assert observe(back, key="c", at=51.0, is_clean=True, index=99.0).snapshots == 1
 
 
 # --- Counting what would break -------------------------------------------------------------------
