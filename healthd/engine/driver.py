@@ -301,7 +301,10 @@ class WaveDriver:
                 self._totals.gate_closed_seconds[code] += self._pace.tick_seconds
 
     def _count(self, before: WaveState, after: WaveState) -> None:
-        for old, new in zip(before.nodes, after.nodes, strict=True):
+        both = () if before.nodes is after.nodes else zip(before.nodes, after.nodes, strict=True)
+        for old, new in both:
+            if old is new:
+                continue
             if new.status is NodeStatus.DONE and old.status is not NodeStatus.DONE:
                 for phase, seconds in phase_seconds(new.history):
                     self._totals.add_restart(phase, seconds)
@@ -326,7 +329,7 @@ def is_halfway(state: WaveState) -> bool:
     if state.having(BETWEEN_STOP_AND_START):
         return True
     # A stop that took effect late is being made good.
-    return any(run.is_watched and run.command is not None for run in state.nodes)
+    return any(run.command is not None for run in state.watched)
 
 
 def may_go_unwritten(before: WaveState, step: Step) -> bool:

@@ -1,38 +1,21 @@
 """SQL of the store on one connection: each function is part of somebody's transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    RowMapping,
-    Select,
-    delete,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Connection, RowMapping, Select, bindparam, insert, select, update
 
-from healthd.store import problems
 from healthd.store.records import (
     AuditRecord,
     EntryKind,
-    FinishedEffect,
-    JournalEntry,
     JournalRow,
-    JournalStep,
     Lease,
     OpenEffect,
     WaveRecord,
 )
 from healthd.store.schema import AUDIT, EFFECTS, JOURNAL, LEASES, WAVE_PARTS, WAVES
 
-_PUT_PART: Final = text(
-    "INSERT INTO wave_parts (wave_id, name, body) VALUES (:wave_id, :name, :body) "
-    "ON CONFLICT (wave_id, name) DO UPDATE SET body = excluded.body"
-)
+_LEASE: Final = select(LEASES).where(LEASES.c.cluster == bindparam("of"))
 
 
 def read_wave(connection: Connection, wave_id: str) -> WaveRecord | None:
@@ -60,82 +43,6 @@ def _parts(connection: Connection, waves: Sequence[str]) -> dict[str, dict[str, 
         if parts:
             found[wave] = parts
     return found
-
-
-def read_version(connection: Connection, wave_id: str) -> int | None:
-    """The wave's version, without its state; None when there is no such wave."""
-    query = select(WAVES.c.version).where(WAVES.c.id == wave_id)
-    return connection.execute(query).scalar_one_or_none()
-
-
-def write_parts(connection: Connection, wave_id: str, parts: Mapping[str, str] | None) -> None:
-    """Put these parts in the place of those of the same names; None drops all there are."""
-    if parts is None:
-        connection.execute(delete(WAVE_PARTS).where(WAVE_PARTS.c.wave_id == wave_id))
-    elif parts:
-        connection.execute(
-            _PUT_PART,
-            [{"wave_id": wave_id, "name": name, "body": body} for name, body in parts.items()],
-        )
-
-
-def update_wave(connection: Connection, step: JournalStep, version: int) -> None:
-    """Make the wave's row say what a step leads to."""
-    connection.execute(
-        update(WAVES)
-        .where(WAVES.c.id == step.wave_id)
-        .values(version=version, status=step.status, state=step.state, updated_at=step.at)
-    )
-
-
-def add_entry(connection: Connection, wave_id: str, at: float, entry: JournalEntry) -> None:
-    """Write a line, and for an effect its open intent.
-
-    Raises:
-        AlreadyRecorded: The wave has had an effect of that id before.
-    """
-    if entry.effect_id is not None and _effect(connection, wave_id, entry.effect_id) is not None:
-        raise problems.effect_exists(wave_id, entry.effect_id)
-    seq = _add_line(
-        connection, wave_id, at, kind=entry.kind, body=entry.body, effect_id=entry.effect_id
-    )
-    if entry.effect_id is not None:
-        connection.execute(
-            insert(EFFECTS).values(
-                wave_id=wave_id,
-                effect_id=entry.effect_id,
-                intent_seq=seq,
-                intended_at=at,
-                body=entry.body,
-            )
-        )
-
-
-def finish(connection: Connection, wave_id: str, at: float, finished: FinishedEffect) -> bool:
-    """Close an effect; false when it was closed before (the first outcome stays).
-
-    Raises:
-        NotRecorded: The effect was never intended.
-    """
-    effect = _effect(connection, wave_id, finished.effect_id)
-    if effect is None:
-        raise problems.no_effect(wave_id, finished.effect_id)
-    if effect.finished_at is not None:
-        return False
-    connection.execute(
-        update(EFFECTS)
-        .where(EFFECTS.c.wave_id == wave_id, EFFECTS.c.effect_id == finished.effect_id)
-        .values(finished_at=at, outcome=finished.outcome)
-    )
-    _add_line(
-        connection,
-        wave_id,
-        at,
-        kind=EntryKind.OUTCOME,
-        body=finished.outcome,
-        effect_id=finished.effect_id,
-    )
-    return True
 
 
 def read_journal(
@@ -172,8 +79,7 @@ def read_open_effects(connection: Connection, wave_id: str) -> tuple[OpenEffect,
 
 def read_lease(connection: Connection, cluster: str) -> tuple[Lease | None, int]:
     """The cluster's lease unless it was released, and the highest token given so far."""
-    found = connection.execute(select(LEASES).where(LEASES.c.cluster == cluster)).mappings()
-    row = found.one_or_none()
+    row = connection.execute(_LEASE, {"of": cluster}).mappings().one_or_none()
     if row is None:
         return None, 0
     return (None if row["released"] else lease_of(row)), row["token"]
@@ -220,25 +126,3 @@ def add_audit(connection: Connection, record: AuditRecord) -> None:
             at=record.at, who=record.who, what=record.what, target=record.target, why=record.why
         )
     )
-
-
-def _effect(connection: Connection, wave_id: str, effect_id: str) -> Row[Any] | None:
-    query = select(EFFECTS).where(EFFECTS.c.wave_id == wave_id, EFFECTS.c.effect_id == effect_id)
-    return connection.execute(query).one_or_none()
-
-
-def _add_line(
-    connection: Connection,
-    wave_id: str,
-    at: float,
-    *,
-    kind: EntryKind,
-    body: str,
-    effect_id: str | None,
-) -> int:
-    done = connection.execute(
-        insert(JOURNAL).values(wave_id=wave_id, at=at, kind=kind, body=body, effect_id=effect_id)
-    )
-    key = done.inserted_primary_key
-    assert key is not None, "the journal's number is given by the database"
-    return int(key[0])

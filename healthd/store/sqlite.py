@@ -8,7 +8,7 @@ from typing import Final, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 
-from healthd.store import leasing, problems, rows
+from healthd.store import leasing, problems, rows, steps
 from healthd.store.connection import open_engine, transaction
 from healthd.store.errors import StoreFull, StoreLocked, StoreUnusable
 from healthd.store.files import StateFiles, create_private, prepare_folder
@@ -128,7 +128,7 @@ class SqliteStore:
         """Write one step, or nothing of it."""
 
         def work(connection: Connection) -> int:
-            version = rows.read_version(connection, step.wave_id)
+            version = steps.read_version(connection, step.wave_id)
             if version is None:
                 raise problems.no_wave(step.wave_id)
             if version != step.expected_version:
@@ -139,15 +139,14 @@ class SqliteStore:
                 current, _ = rows.read_lease(connection, step.fence.cluster)
                 leasing.require(step.fence, current, wave_id=step.wave_id)
             for finished in step.finished:
-                rows.finish(connection, step.wave_id, step.at, finished)
+                steps.finish(connection, step.wave_id, step.at, finished)
             for entry in step.entries:
-                rows.add_entry(connection, step.wave_id, step.at, entry)
+                steps.add_entry(connection, step.wave_id, step.at, entry)
             for record in step.audit:
                 rows.add_audit(connection, record)
             if step.releases_lease and step.fence is not None:
                 rows.release_lease(connection, step.fence.cluster, step.fence.token)
-            rows.write_parts(connection, step.wave_id, step.parts)
-            rows.update_wave(connection, step, version + 1)
+            steps.update_wave(connection, step, version + 1)
             return version + 1
 
         return self.write(work)
@@ -171,7 +170,7 @@ class SqliteStore:
             current, _ = rows.read_lease(connection, fence.cluster)
             leasing.require(fence, current, wave_id=wave_id)
             finished = FinishedEffect(effect_id=effect_id, outcome=outcome)
-            return rows.finish(connection, wave_id, at, finished)
+            return steps.finish(connection, wave_id, at, finished)
 
         return self.write(work)
 

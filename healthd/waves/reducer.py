@@ -36,7 +36,7 @@ from healthd.waves.nodes import BY_HEALTHD, then
 from healthd.waves.playbook import StepKind
 from healthd.waves.state import (
     BEFORE_SOAK,
-    IN_FLIGHT,
+    NOT_ENDED,
     NodeRun,
     NodeStatus,
     Pause,
@@ -102,7 +102,7 @@ def _observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
 
 def _ticked(state: WaveState, event: Ticked) -> Step:
     step = Step(state=state)
-    for node in [run.node for run in state.nodes]:
+    for node in [run.node for run in state.busy]:
         run = step.state.node(node)
         if run is not None:
             done = nodes.on_tick(step.state, run, event.at)
@@ -134,9 +134,7 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
     )
     after = _not_judged_yet(after, event.at)
     asked: list[Observe] = []
-    for run in state.nodes:
-        if run.status not in IN_FLIGHT and not run.is_watched:
-            continue
+    for run in state.busy:
         changed = replace(
             run,
             command=None,
@@ -189,8 +187,8 @@ def _settled(before: WaveState, step: Step, at: float) -> Step:
 
 def _status(state: WaveState, at: float) -> WaveStatus:
     if not _is_watching(state, at):
-        if all(run.status.has_ended for run in state.nodes):
-            any_failed = state.having({NodeStatus.FAILED})
+        if not state.has_any(NOT_ENDED):
+            any_failed = state.has_any({NodeStatus.FAILED})
             return WaveStatus.FAILED if any_failed else WaveStatus.SUCCEEDED
         busy = [run for run in state.having(BEFORE_SOAK) if not _may_be_left(run)]
         if state.abort is not None and not busy:
@@ -208,6 +206,4 @@ def _may_be_left(run: NodeRun) -> bool:
 def _is_watching(state: WaveState, at: float) -> bool:
     """Whether a stop that timed out may still take effect; the wave stays to start it again."""
     limit = state.playbook.timeout_seconds(StepKind.STOP, state.policy)
-    return any(
-        run.is_watched and run.status.has_ended and at - run.since <= limit for run in state.nodes
-    )
+    return any(run.status.has_ended and at - run.since <= limit for run in state.watched)

@@ -65,6 +65,9 @@ IN_FLIGHT = BETWEEN_STOP_AND_START | {NodeStatus.RECOVERING, NodeStatus.SOAKING}
 
 BEFORE_SOAK = IN_FLIGHT - {NodeStatus.SOAKING}
 
+NOT_ENDED = IN_FLIGHT | {NodeStatus.PENDING}
+"""The wave is not through with a node in one of these."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRun:

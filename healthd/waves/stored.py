@@ -12,10 +12,11 @@ from typing import Any, Final
 from healthd.waves.codec import StateUnreadable, decode_state, encode_state, encode_value
 from healthd.waves.state import DERIVED, WaveState
 
-_APART: Final = ("playbook", "policy", "seen_up")
+_APART: Final = ("playbook", "policy", "pins", "seen_up")
 """Fields that are large and seldom change."""
 _NODE: Final = "node:"
 _NODES: Final = "nodes"
+_STRIDE: Final = 64
 _HANDLED: Final = frozenset({*_APART, _NODES})
 
 
@@ -58,11 +59,15 @@ class StateParts:
         known = () if self._on_disk is None else self._on_disk.nodes
         if state.nodes is known:
             return {}
-        return {
-            f"{_NODE}{at}": _dumps(encode_value(run))
-            for at, run in enumerate(state.nodes)
-            if at >= len(known) or run is not known[at]
-        }
+        changed: dict[str, str] = {}
+        for first in range(0, len(state.nodes), _STRIDE):
+            some = state.nodes[first : first + _STRIDE]
+            # Tuples of the same objects are compared without a look into them.
+            if some != known[first : first + _STRIDE]:
+                for at, run in enumerate(some, first):
+                    if at >= len(known) or run is not known[at]:
+                        changed[f"{_NODE}{at}"] = _dumps(encode_value(run))
+        return changed
 
     def written(self, state: WaveState) -> None:
         """The disk has this state now."""

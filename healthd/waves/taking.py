@@ -49,7 +49,8 @@ def _remembered(state: WaveState, event: SnapshotSeen) -> WaveState:
         lowest = index if lowest is None else min(lowest, index)
     return replace(
         state,
-        seen_up=state.seen_up | up,
+        # The same object when there is nobody new: it is written only when it is another one.
+        seen_up=state.seen_up if up <= state.seen_up else state.seen_up | up,
         index_before=index if state.index_before is None else state.index_before,
         index_lowest=lowest,
         index_last=state.index_last if index is None else index,
@@ -114,7 +115,7 @@ def _choose(
     if is_looking(state, event.at):
         return Step(state=state), state.last_look
     state = replace(state, candidates=())
-    due = [run.node for run in state.nodes if nodes.is_stop_due(run)]
+    due = [run.node for run in state.having({NodeStatus.STOPPING}) if nodes.is_stop_due(run)]
     if due and not not_clean(state, event.at):
         return _look_at(state, due[0], event.at), state.last_look
     if must_wait(ordinary, is_repair=bool(reading.repairs)) or not may_take(state):
