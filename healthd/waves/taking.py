@@ -5,14 +5,15 @@ from dataclasses import replace
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import observe
 from healthd.waves import nodes
+from healthd.waves.back import Missing, not_back, partitions_missing
 from healthd.waves.choice import is_looking, may_take, pick
 from healthd.waves.effects import Confirm, Step
 from healthd.waves.events import SnapshotSeen
-from healthd.waves.gate import Reading, not_back, read_gate, seen_key
+from healthd.waves.gate import Reading, read_gate, seen_key
 from healthd.waves.holding import in_flight, index_too_low, must_wait, not_clean, waiting, with_gate
 from healthd.waves.nodes import then
 from healthd.waves.repairs import ask_repairs
-from healthd.waves.state import IN_FLIGHT, NodeRun, NodeStatus, WaveState
+from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 
 def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
@@ -60,23 +61,22 @@ def _remembered(state: WaveState, event: SnapshotSeen) -> WaveState:
 def _bring_on(state: WaveState, event: SnapshotSeen) -> Step:
     """The nodes in flight, judged by the snapshot."""
     step = Step(state=state)
-    for node in [run.node for run in state.having(IN_FLIGHT)]:
-        run = step.state.node(node)
-        if run is None:
-            continue
-        done = _bring_one_on(step.state, run, event)
+    started = state.having({NodeStatus.RECOVERING, NodeStatus.SOAKING})
+    missing = partitions_missing(event.snapshot, [run.node for run in started])
+    for run in started:
+        done = _bring_one_on(step.state, run, event, missing)
         step = then(step, done.state, effects=done.effects, notes=done.notes)
     return step
 
 
-def _bring_one_on(state: WaveState, run: NodeRun, event: SnapshotSeen) -> Step:
+def _bring_one_on(state: WaveState, run: NodeRun, event: SnapshotSeen, missing: Missing) -> Step:
     if run.status is NodeStatus.RECOVERING:
-        why = not_back(event.snapshot, run.node, at=event.at, since=run.since)
+        why = not_back(event.snapshot, run.node, missing, at=event.at, since=run.since)
         if why is None:
             return nodes.back(state, run, event.at)
         return Step(state=state.with_node(replace(run, detail=why)))
     if run.status is NodeStatus.SOAKING:
-        why = not_back(event.snapshot, run.node)
+        why = not_back(event.snapshot, run.node, missing)
         if why is not None:
             return nodes.relapsed(state, run, event.at, why)
     return Step(state=state)
