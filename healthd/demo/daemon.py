@@ -27,6 +27,9 @@ class DaemonProcess:
     It can be killed and started again on the same state; it dies with the process that started it.
     """
 
+    program: tuple[str, ...] = (sys.executable, "-m", "healthd")
+    """What is run, before the command and its options."""
+
     def __init__(self, fleet_file: Path, folder: Path, **settings: str | float) -> None:
         self.folder = folder
         self.state_dir = folder / "state"
@@ -65,7 +68,7 @@ class DaemonProcess:
             DemoTimeoutError: It does not answer, or has ended; its last log lines are in the text.
         """
         self._port_file.unlink(missing_ok=True)
-        argv = [sys.executable, "-m", "healthd", "run"]
+        argv = [*self.program, "run"]
         for name, value in self._flags.items():
             argv += [f"--{name}", value]
         with self.log_file.open("ab") as log:
