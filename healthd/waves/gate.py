@@ -18,6 +18,7 @@ from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.gate import snapshot_holds
 from healthd.safety.trend import changes_between
 from healthd.waves.events import Confirmed, SnapshotSeen
+from healthd.waves.permission import windows_closed
 from healthd.waves.sequence import needs_repair
 from healthd.waves.state import NodeStatus, WaveState
 
@@ -75,6 +76,7 @@ def read_gate(
     away = state.in_flight | repairs
     found = [
         *event.holds,
+        *windows_closed(state.policy, wall=wall_of(event, snapshot), cluster=state.cluster),
         *snapshot_holds(
             snapshot,
             in_flight=state.in_flight,
@@ -90,6 +92,11 @@ def read_gate(
     as_if = as_if_back(snapshot, away, baseline=state.policy.baseline)
     index = evaluate(as_if).health_index
     return Reading(holds=in_order(set(found)), repairs=repairs, index=index)
+
+
+def wall_of(event: SnapshotSeen | Confirmed, snapshot: ClusterSnapshot) -> float:
+    """The time of day at which the gate is read, in Unix seconds."""
+    return snapshot.observed_at.timestamp() if event.wall is None else event.wall
 
 
 def _not_seen_since_change(

@@ -78,6 +78,17 @@ def not_clean(state: WaveState, at: float) -> tuple[Reason, ...]:
     )
 
 
+def not_healthy(state: WaveState, at: float) -> tuple[Reason, ...]:
+    """What the clean run of what is in flight still lacks, whether or not more may be taken."""
+    return clean_enough(
+        state.healthy,
+        at=at,
+        snapshots=state.policy.clean_snapshots,
+        seconds=state.policy.clean_seconds,
+        cluster=state.cluster,
+    )
+
+
 def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
     """The nodes that the wave waits for: until they soak, and until the soak is over."""
     for run in state.having(IN_FLIGHT):
@@ -101,6 +112,11 @@ def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
 def waiting(state: WaveState, at: float) -> tuple[Reason, ...]:
     """What the wave waits for in its ordinary course."""
     return (*in_flight(state, at), *not_clean(state, at))
+
+
+def soak_waiting(state: WaveState, at: float) -> tuple[Reason, ...]:
+    """What is still missing before the nodes in their soak are done."""
+    return (*in_flight(state, at), *not_healthy(state, at))
 
 
 def must_wait(reasons: tuple[Reason, ...], *, is_repair: bool) -> bool:

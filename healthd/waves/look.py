@@ -1,6 +1,6 @@
 """The last look at a candidate, right before its stop: take it, or hold with what is in the way."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from healthd.model.codes import ReasonCode
@@ -14,24 +14,27 @@ from healthd.waves.events import Confirmed, HostState
 from healthd.waves.gate import Reading, read_gate, waiting_repairs
 from healthd.waves.holding import index_too_low, not_clean, with_gate
 from healthd.waves.nodes import then
+from healthd.waves.permission import of_health
 from healthd.waves.repairs import repair_taken, start_repair
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 
 def on_confirmed(state: WaveState, event: Confirmed) -> Step:
-    """Take the candidate when everything still holds; say what does not otherwise."""
-    run = state.node(event.nodes[0]) if event.nodes else None
-    if state.candidates != event.nodes or run is None:
+    """Take the candidates when everything still holds; say what does not otherwise."""
+    runs = [run for run in map(state.node, state.candidates) if run is not None]
+    if not runs or not {run.node for run in runs} <= set(event.nodes):
         return Step(state=state)  # Nobody waits for this answer any more.
     asked_at = state.candidate_since
     state = replace(state, candidates=(), last_look=())
-    is_due = nodes.is_stop_due(run)
-    if not is_due and (run.status is not NodeStatus.PENDING or not may_take(state)):
+    due = [run for run in runs if nodes.is_stop_due(run)]
+    waiting = [run for run in runs if run.status is NodeStatus.PENDING] if may_take(state) else []
+    if not due and not waiting:
         return Step(state=state)
     if event.snapshot is None:
         return _refused(state, (_unseen(), *event.holds), event.at, starts_again=True)
-    if not is_due and _is_only_started(state, run, event, event.snapshot):
-        return start_repair(state, run, event.at)
+    dead = [] if due else _only_started(state, waiting, event, event.snapshot)
+    if dead:
+        return _start_all(state, dead, event.at)
     reading = read_gate(state, event, asked_at=asked_at)
     bad = (*reading.holds, *index_too_low(state, reading))
     if bad:
@@ -39,58 +42,95 @@ def on_confirmed(state: WaveState, event: Confirmed) -> Step:
     lacking = not_clean(state, event.at)
     if lacking:
         return _refused(state, lacking, event.at)
-    if is_due:
-        return _send_again(state, run, event, event.snapshot)
-    node, blockers = pick(state, event.snapshot, reading)
-    if node != run.node:
-        return _refused(state, blockers, event.at)
-    return _take(state, run, event, reading)
+    if due:
+        return _send_again(state, due, event, event.snapshot)
+    choice = pick(state, event.snapshot, reading, among={run.node for run in waiting})
+    taken = [run for run in waiting if run.node in choice.nodes]
+    if not taken:
+        return _refused(state, choice.blockers, event.at)
+    return _take(state, taken, event, reading)
 
 
-def _is_only_started(
-    state: WaveState, run: NodeRun, event: Confirmed, snapshot: ClusterSnapshot
-) -> bool:
-    """Whether it is down and its host says that it does not run: a start asks for nothing else."""
-    is_dead = event.hosts[run.node].is_running is False and run.node in waiting_repairs(
-        state, snapshot
-    )
-    return is_dead and not has_stopped_one(state)
+def _only_started(
+    state: WaveState, waiting: Sequence[NodeRun], event: Confirmed, snapshot: ClusterSnapshot
+) -> list[NodeRun]:
+    """Those that are down and whose hosts say that they do not run: a start asks for nothing else.
+
+    The others are looked at again when they are back.
+    """
+    if has_stopped_one(state):
+        return []
+    repairs = waiting_repairs(state, snapshot)
+    return [
+        run for run in waiting if run.node in repairs and event.hosts[run.node].is_running is False
+    ]
+
+
+def _start_all(state: WaveState, dead: Sequence[NodeRun], at: float) -> Step:
+    step = Step(state=state)
+    for run in dead:
+        if not step.state.is_paused:
+            step = _and(step, start_repair(step.state, run, at))
+    return step
 
 
 def _send_again(
-    state: WaveState, run: NodeRun, event: Confirmed, snapshot: ClusterSnapshot
+    state: WaveState, due: Sequence[NodeRun], event: Confirmed, snapshot: ClusterSnapshot
 ) -> Step:
-    """A stop of before a restart of the daemon: sent once more to the very same process only."""
-    host = event.hosts[run.node]
-    if host.is_running is False:
-        return nodes.left(state, run, event.at)
-    unknown = _host_unknown(run.node, host)
-    if unknown is not None:
-        return _refused(state, (unknown,), event.at)
-    if host.start != run.started_before:
-        return nodes.restarted(state, run, event.at, host)
-    blockers = stop_blockers(state, snapshot, run.node)
-    if blockers:
-        return _refused(state, blockers, event.at)
-    return nodes.stop_again(state, run, event.at)
+    """Stops of before a restart of the daemon: sent once more to the very same processes only."""
+    step = Step(state=state)
+    unknown: list[Reason] = []
+    again: list[NodeRun] = []
+    for run in due:
+        host = event.hosts[run.node]
+        reason = _host_unknown(run.node, host)
+        if host.is_running is False:
+            step = _and(step, nodes.left(step.state, run, event.at))
+        elif reason is not None:
+            unknown.append(reason)
+        elif host.start != run.started_before:
+            step = _and(step, nodes.restarted(step.state, run, event.at, host))
+        else:
+            again.append(run)
+    blockers = stop_blockers(state, snapshot, [run.node for run in again]) if again else ()
+    for run in () if blockers else again:
+        step = _and(step, nodes.stop_again(step.state, run, event.at))
+    if unknown or blockers:
+        return _and(step, _refused(step.state, (*unknown, *blockers), event.at))
+    return step
 
 
-def _take(state: WaveState, run: NodeRun, event: Confirmed, reading: Reading) -> Step:
+def _take(state: WaveState, runs: Sequence[NodeRun], event: Confirmed, reading: Reading) -> Step:
+    """Take those whose hosts say which process would be stopped: one step, and so one write."""
+    found = [(run, _host_unknown(run.node, event.hosts[run.node])) for run in runs]
+    unknown = [reason for _, reason in found if reason is not None]
+    known = [run for run, reason in found if reason is None]
+    step = Step(state=state)
+    if known and not unknown:
+        step = with_gate(step, (), event.at)
+    for run in known:
+        if not step.state.is_paused:
+            step = _and(step, _take_one(step.state, run, event, reading))
+    return _and(step, _refused(step.state, unknown, event.at)) if unknown else step
+
+
+def _take_one(state: WaveState, run: NodeRun, event: Confirmed, reading: Reading) -> Step:
     host, is_repair = event.hosts[run.node], run.node in reading.repairs
-    unknown = _host_unknown(run.node, host)
-    if unknown is not None:
-        return _refused(state, (unknown,), event.at)
     if run.attempt and host.start != run.started_before and not is_repair:
         # It was taken in an earlier try and runs a new process: it has been restarted.
         return nodes.restarted(state, run, event.at, host)
-    if is_repair:
-        state, notes = repair_taken(state, run, event.at)
-        if state.is_paused:
-            return Step(state=state, notes=notes)
-        run = state.node(run.node) or run
-    opened = with_gate(Step(state=state), (), event.at)
-    taken = nodes.stop(opened.state, run, event)
-    return then(opened, taken.state, effects=taken.effects, notes=taken.notes)
+    if not is_repair:
+        return nodes.stop(state, run, event)
+    state, notes = repair_taken(state, run, event.at)
+    if state.is_paused:
+        return Step(state=state, notes=notes)
+    taken = nodes.stop(state, state.node(run.node) or run, event)
+    return replace(taken, notes=(*notes, *taken.notes))
+
+
+def _and(step: Step, more: Step) -> Step:
+    """Both steps as one."""
+    return then(step, more.state, effects=more.effects, notes=more.notes)
 
 
 def _refused(
@@ -99,6 +139,9 @@ def _refused(
     """The step that holds; what was found stands until the next look, or a snapshot says more."""
     found = tuple(dict.fromkeys(reasons))
     kept = replace(state, last_look=found)
+    if starts_again and of_health(found):
+        soak_since = None if state.soak_since is None else at
+        kept = replace(kept, healthy=CleanRun(), soak_since=soak_since)
     return with_gate(Step(state=kept), found, at, clean=CleanRun() if starts_again else None)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from healthd.waves.calendar import never_open
 from healthd.waves.policy_values import (
     MAX_WHOLE,
     RefusedError,
@@ -180,6 +181,7 @@ def unmeetable(policy: WavePolicy, interval_seconds: float = 15.0) -> list[SpecP
         policy: The policy to judge.
         interval_seconds: Seconds between two snapshots of the daemon.
     """
+    problems = _windows_that_never_open(policy)
     limit = policy.recovery_timeout_seconds
     # The run begins with a snapshot, so n snapshots span n - 1 intervals.
     span = (policy.clean_snapshots - 1) * interval_seconds
@@ -192,7 +194,7 @@ def unmeetable(policy: WavePolicy, interval_seconds: float = 15.0) -> list[SpecP
             f"{policy.clean_snapshots} snapshots, {interval_seconds:g} s each,",
         ),
     )
-    return [
+    return problems + [
         SpecProblem(
             location=(key,),
             message=f"can never be met: {what} of {seconds:g} s does not end before the recovery "
@@ -201,4 +203,23 @@ def unmeetable(policy: WavePolicy, interval_seconds: float = 15.0) -> list[SpecP
         )
         for key, seconds, what in waits
         if seconds >= limit
+    ]
+
+
+def _windows_that_never_open(policy: WavePolicy) -> list[SpecProblem]:
+    found = never_open(policy.windows, cutoff_seconds=policy.cutoff_seconds)
+    if found is None:
+        message = (
+            f"can never be met: the cutoff of {policy.cutoff_seconds:g} s is as long as the longest"
+            " of the windows, so nothing is ever taken"
+        )
+        action = "lower cutoffSeconds or make a window longer"
+        return [SpecProblem(location=("cutoffSeconds",), message=message, action=action)]
+    return [
+        SpecProblem(
+            location=("windows", at),
+            message="can never be met: this window never opens",
+            action="give it a weekday, and an end that is not its start",
+        )
+        for at in found
     ]

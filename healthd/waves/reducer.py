@@ -128,6 +128,7 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
         candidates=(),
         last_look=(),
         clean=CleanRun(),
+        healthy=CleanRun(),
         soak_since=event.at if state.having({NodeStatus.SOAKING}) else None,
         is_draining=False,
         last_change=max(state.last_change, event.at),

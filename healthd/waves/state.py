@@ -218,6 +218,8 @@ class WaveState:
     """What the last look at the candidates found; it stands while the next look is under way."""
     holds: tuple[Hold, ...] = ()
     clean: CleanRun = field(default_factory=CleanRun)
+    healthy: CleanRun = field(default_factory=CleanRun)
+    """The clean run without regard to permission (windows, freezes, ...): the soak goes by it."""
     soak_since: float | None = None
     """Since when the soak has been clean time."""
     last_change: float = 0.0

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import observe
 from healthd.waves import nodes
@@ -10,8 +11,17 @@ from healthd.waves.choice import is_looking, may_take, pick
 from healthd.waves.effects import Confirm, Step
 from healthd.waves.events import SnapshotSeen
 from healthd.waves.gate import Reading, read_gate, seen_key
-from healthd.waves.holding import in_flight, index_too_low, must_wait, not_clean, waiting, with_gate
+from healthd.waves.holding import (
+    in_flight,
+    index_too_low,
+    must_wait,
+    not_clean,
+    soak_waiting,
+    waiting,
+    with_gate,
+)
 from healthd.waves.nodes import then
+from healthd.waves.permission import of_health
 from healthd.waves.repairs import ask_repairs
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
@@ -26,7 +36,7 @@ def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
     if step.state.last_change > event.collected_since:
         return with_gate(step, (*reading.holds, *in_flight(step.state, event.at)), event.at)
     bad = (*reading.holds, *index_too_low(step.state, reading))
-    counted = _count(step.state, event, reading, is_clean=not bad)
+    counted = _count(step.state, event, reading, bad)
     step = then(step, counted.state, notes=counted.notes)
     if bad:
         # What only two snapshots show is not seen again in the last look.
@@ -82,21 +92,20 @@ def _bring_one_on(state: WaveState, run: NodeRun, event: SnapshotSeen, missing: 
     return Step(state=state)
 
 
-def _count(state: WaveState, event: SnapshotSeen, reading: Reading, *, is_clean: bool) -> Step:
-    """Clean run and soak, and the nodes whose soak is over."""
-    run = observe(
-        state.clean,
-        key=seen_key(event.snapshot),
-        at=event.at,
-        is_clean=is_clean,
-        index=reading.index,
-    )
+def _count(
+    state: WaveState, event: SnapshotSeen, reading: Reading, bad: tuple[Reason, ...]
+) -> Step:
+    """The two clean runs, the soak, and the nodes whose soak is over."""
+    key, index = seen_key(event.snapshot), reading.index
+    is_healthy = not of_health(bad)
+    clean = observe(state.clean, key=key, at=event.at, is_clean=not bad, index=index)
+    healthy = observe(state.healthy, key=key, at=event.at, is_clean=is_healthy, index=index)
     soaking = state.having({NodeStatus.SOAKING})
     since = state.soak_since
-    if soaking and (not is_clean or since is None):
+    if soaking and (not is_healthy or since is None):
         since = event.at
-    counted = replace(state, clean=run, soak_since=since if soaking else None)
-    if not soaking or not is_clean or waiting(counted, event.at):
+    counted = replace(state, clean=clean, healthy=healthy, soak_since=since if soaking else None)
+    if not soaking or not is_healthy or soak_waiting(counted, event.at):
         return Step(state=counted)
     step = Step(state=counted)
     for each in soaking:
@@ -117,15 +126,25 @@ def _choose(
     state = replace(state, candidates=())
     due = [run.node for run in state.having({NodeStatus.STOPPING}) if nodes.is_stop_due(run)]
     if due and not not_clean(state, event.at):
-        return _look_at(state, due[0], event.at), state.last_look
-    if must_wait(ordinary, is_repair=bool(reading.repairs)) or not may_take(state):
+        # They were taken in one decision, and each would have to wait for the one before.
+        return _look_at(state, tuple(due), event.at), state.last_look
+    if _must_wait(state, reading, ordinary) or not may_take(state):
         return ask_repairs(replace(state, last_look=()), reading, event.at), ()
-    node, blockers = pick(state, event.snapshot, reading)
-    if node is None:
-        return ask_repairs(replace(state, last_look=()), reading, event.at), blockers
-    return _look_at(state, node, event.at), state.last_look
+    choice = pick(state, event.snapshot, reading)
+    if not choice.nodes:
+        return ask_repairs(replace(state, last_look=()), reading, event.at), choice.blockers
+    return _look_at(state, choice.nodes, event.at), state.last_look
 
 
-def _look_at(state: WaveState, node: int, at: float) -> Step:
-    chosen = replace(state, candidates=(node,), candidate_since=at)
-    return Step(state=chosen, effects=(Confirm(nodes=(node,)),))
+def _must_wait(state: WaveState, reading: Reading, ordinary: tuple[Reason, ...]) -> bool:
+    """Whether the ordinary course keeps everybody; others in flight are no reason where several
+    may be.
+    """
+    if state.concurrency == 1 or reading.repairs:
+        return must_wait(ordinary, is_repair=bool(reading.repairs))
+    return any(reason.code is ReasonCode.NOT_CLEAN_LONG_ENOUGH for reason in ordinary)
+
+
+def _look_at(state: WaveState, candidates: tuple[int, ...], at: float) -> Step:
+    chosen = replace(state, candidates=candidates, candidate_since=at)
+    return Step(state=chosen, effects=(Confirm(nodes=candidates),))
