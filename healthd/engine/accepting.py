@@ -8,6 +8,7 @@ from typing import Any
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import NoHost, target_of
 from healthd.engine.collecting import ClusterLoop
+from healthd.engine.pinning import pins_of
 from healthd.engine.plans import Asked
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.waves.playbook import Playbook
@@ -106,6 +107,7 @@ def planned(
         policy=policy,
         nodes=tuple(NodeRun(node=node, history=(("pending", 0.0),)) for node in nodes),
         concurrency=spec.stages[0].concurrency,
+        pins=pins_of(config, playbook, loop.view.snapshot),
     )
 
 

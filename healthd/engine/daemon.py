@@ -308,6 +308,8 @@ class HealthDaemon:
                 changed=result.changed,
             )
             await self._record_reload(by)
+            # Playbooks are files beside it, and read again with it.
+            await self._waves.look_again()
             return True, f"{len(result.fleet.clusters)} clusters"
 
     def _broken(self, result: ReloadResult) -> str:

@@ -146,6 +146,10 @@ class WaveDriver:
             )
         )
 
+    def see(self, pins: events.PinsSeen) -> None:
+        """What there is now of what the wave was accepted with."""
+        self._queue.put_nowait(replace(pins, at=self.now))
+
     async def order(
         self, verb: events.Verb, *, by: str, reason: str, node: int | None
     ) -> WaveState:

@@ -5,7 +5,7 @@ what is in flight. That path is proven for every kill point, so there is no othe
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
 import structlog
@@ -24,7 +24,7 @@ from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.store.errors import StoreError
 from healthd.store.records import Fence, LeaseHeld, WaveRecord
-from healthd.waves.events import Event, Ordered, Resumed, Verb
+from healthd.waves.events import Event, Ordered, PinsSeen, Resumed, Verb
 from healthd.waves.reducer import reduce
 from healthd.waves.state import Hold, Pause, WaveState, WaveStatus
 from healthd.waves.stored import read_stored
@@ -37,6 +37,8 @@ BROKE = "healthd broke while it drove the wave"
 ElectorFactory = Callable[[ClusterConfig], LeaderElector]
 Show = Callable[[WaveState, WaveRecord], None]
 """Publishes a wave as it is now."""
+Look = Callable[[WaveState, ClusterConfig], Awaitable[PinsSeen]]
+"""Looks again at what a wave was accepted with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +84,14 @@ class Held:
 class WaveKeeper:
     """Drives one wave until it has ended; it is never given up while the daemon runs."""
 
-    def __init__(self, state: WaveState, record: WaveRecord, tools: Tools, show: Show) -> None:
+    def __init__(
+        self,
+        state: WaveState,
+        record: WaveRecord,
+        tools: Tools,
+        show: Show,
+        look: Look | None = None,
+    ) -> None:
         self.wave = record.id
         self.cluster = record.cluster
         self.driver: WaveDriver | None = None
@@ -91,6 +100,7 @@ class WaveKeeper:
         """Set once it is driven, or shows why not."""
         self._tools = tools
         self._show = show
+        self._look = look
         self._state = state
         self._record = record
         self._why: str | None = None
@@ -110,6 +120,12 @@ class WaveKeeper:
         """Hand a snapshot on."""
         if self.driver is not None:
             self.driver.publish(published)
+
+    async def look_again(self) -> None:
+        """Look at what the wave was accepted with: a difference pauses it."""
+        driver, loop = self.driver, self._tools.clusters.get(self.cluster)
+        if driver is not None and loop is not None and self._look is not None:
+            driver.see(await self._look(driver.state, loop.config))
 
     def drain(self) -> None:
         """Take nothing new; what is half-way is brought back."""
@@ -178,6 +194,8 @@ class WaveKeeper:
             tools.store, self.wave, version=record.version, fence=held.fence, clock=tools.clock
         )
         await journal.load()
+        # Nobody knows what was changed while no daemon ran.
+        pins = None if self._look is None else await self._look(held.state, loop.config)
         elector = tools.elector_of(loop.config)
         driver = WaveDriver(
             held.state,
@@ -192,6 +210,8 @@ class WaveKeeper:
         self.driver = driver
         self.settled.set()
         try:
+            if pins is not None:
+                driver.see(pins)
             if self._is_draining:
                 driver.drain()
             await driver.run(held.first)

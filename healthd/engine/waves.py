@@ -8,12 +8,14 @@ from typing import Any
 
 import structlog
 
+from healthd.config.fleet import ClusterConfig
 from healthd.engine.accepting import Playbooks, asked_of, loop_of, planned, spec_of
 from healthd.engine.collecting import Published
 from healthd.engine.driver import NotTaken
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
 from healthd.engine.journal import note_of
 from healthd.engine.keeping import Held, Tools, WaveKeeper
+from healthd.engine.pinning import seen_now
 from healthd.engine.plans import require_current, taken_out
 from healthd.engine.tasks import Background
 from healthd.engine.view import JournalEntry, OrderRefused, Refusal, WaveView
@@ -21,7 +23,7 @@ from healthd.store.errors import StoreError, VersionConflict
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord, LeaseHeld, WaveRecord
 from healthd.waves.codec import StateUnreadable
-from healthd.waves.events import Began, Ordered, Verb
+from healthd.waves.events import Began, Ordered, PinsSeen, Verb
 from healthd.waves.orders import refusal_of
 from healthd.waves.state import WaveState, WaveStatus
 from healthd.waves.stored import read_stored, whole
@@ -98,7 +100,7 @@ class Waves:
         for state, record in stored.readable:
             self._show(state, record, at=record.updated_at)
             if not record.has_ended:
-                self._keep(WaveKeeper(state, record, self._tools, self._show))
+                self._keep(WaveKeeper(state, record, self._tools, self._show, self._look))
 
     def _keep(self, keeper: WaveKeeper, begun: Held | None = None) -> None:
         self._keepers[keeper.wave] = keeper
@@ -108,6 +110,14 @@ class Waves:
             keeper.drain()
         task = self._tasks.spawn(keeper.run(begun), name=f"wave {keeper.wave}")
         task.add_done_callback(lambda _: self._keepers.pop(keeper.wave, None))
+
+    async def _look(self, state: WaveState, config: ClusterConfig) -> PinsSeen:
+        return await seen_now(state, config, self._playbooks)
+
+    async def look_again(self) -> None:
+        """Look at the playbooks and the fleet file of all waves: a difference pauses a wave."""
+        for keeper in tuple(self._keepers.values()):
+            await keeper.look_again()
 
     def _show(self, state: WaveState, record: WaveRecord, *, at: float | None = None) -> None:
         now = self._tools.clock.wall() if at is None else at
@@ -143,7 +153,7 @@ class Waves:
         finally:
             del self._starting[state.cluster]
         self._show(state, held.record)
-        self._keep(WaveKeeper(state, held.record, self._tools, self._show), held)
+        self._keep(WaveKeeper(state, held.record, self._tools, self._show, self._look), held)
         return self._gallery_view(state.wave)
 
     def _require_free(self, cluster: str) -> None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.waves.playbook import Playbook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +82,18 @@ class Confirmed(Event):
     """What the host of each of them says."""
     holds: tuple[Reason, ...] = ()
     """What else is in the way (a store that cannot promise the start's record, ...)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinsSeen(Event):
+    """The playbook and the cluster's part of the fleet file were looked at again."""
+
+    playbook: Playbook | None
+    """None: it cannot be read any more."""
+    trouble: str = ""
+    """Why not."""
+    inventory: tuple[tuple[str, str], ...]
+    """As in `Pins`."""
 
 
 class Outcome(StrEnum):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from healthd.waves import pinning
 from healthd.waves.effects import Note, Step
 from healthd.waves.events import Ordered, Verb
 from healthd.waves.nodes import then
@@ -70,12 +71,13 @@ def _pause(state: WaveState, order: Ordered) -> Step:
 
 
 def _resume(state: WaveState, order: Ordered) -> Step:
-    after = replace(state, pauses=())
+    accepted = pinning.accepted(state)
+    after = replace(accepted.state, pauses=())
     for run in state.nodes:
         if run.is_overdue:
             # The person grants it the whole time once more.
             after = after.with_node(replace(run, is_overdue=False, starting_since=order.at))
-    return Step(state=after)
+    return then(accepted, after, notes=())
 
 
 def _retry(state: WaveState, order: Ordered) -> Step:

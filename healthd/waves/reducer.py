@@ -16,7 +16,7 @@ from typing import Final
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
-from healthd.waves import holding, look, nodes, orders, repairs, taking
+from healthd.waves import holding, look, nodes, orders, pinning, repairs, taking
 from healthd.waves.effects import Note, Observe, Step
 from healthd.waves.events import (
     Began,
@@ -27,6 +27,7 @@ from healthd.waves.events import (
     LogsSeen,
     Observed,
     Ordered,
+    PinsSeen,
     Resumed,
     SnapshotSeen,
     StoreFailed,
@@ -56,7 +57,7 @@ def reduce(state: WaveState, event: Event) -> Step:
     return _settled(state, step, event.at)
 
 
-def _dispatch(state: WaveState, event: Event) -> Step:
+def _dispatch(state: WaveState, event: Event) -> Step:  # noqa: PLR0912 - a case for each event.
     match event:
         case Began():
             began = _not_judged_yet(replace(state, status=WaveStatus.RUNNING), event.at)
@@ -66,9 +67,11 @@ def _dispatch(state: WaveState, event: Event) -> Step:
         case Ticked():
             return _ticked(state, event)
         case SnapshotSeen():
-            return taking.on_snapshot(state, event)
+            return _pinned(state, event, lambda after: taking.on_snapshot(after, event))
         case Confirmed():
-            return look.on_confirmed(state, event)
+            return _pinned(state, event, lambda after: look.on_confirmed(after, event))
+        case PinsSeen():
+            return pinning.on_seen(state, event)
         case Observed():
             return _for_node(state, event.node, lambda run: _observed(state, run, event))
         case CommandEnded():
@@ -87,6 +90,15 @@ def _dispatch(state: WaveState, event: Event) -> Step:
             return Step(state=drained, notes=(Note(event="daemon_stopping"),))
         case _:
             raise TypeError(f"no event of a wave: {event!r}")
+
+
+def _pinned(
+    state: WaveState, event: SnapshotSeen | Confirmed, act: Callable[[WaveState], Step]
+) -> Step:
+    """Act on a snapshot; a wave that does not rest on what it was accepted with is paused first."""
+    found = pinning.on_snapshot(state, event)
+    step = act(found.state)
+    return replace(step, notes=(*found.notes, *step.notes)) if found.notes else step
 
 
 def _for_node(state: WaveState, node: int, act: Callable[[NodeRun], Step]) -> Step:

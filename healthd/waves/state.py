@@ -12,6 +12,7 @@ from typing import Final
 
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
+from healthd.waves.pins import Pins
 from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy
 
@@ -232,6 +233,12 @@ class WaveState:
     """The daemon that drives it is shutting down; nothing new is taken."""
     index_before: float | None = None
     index_lowest: float | None = None
+    pins: Pins | None = None
+    """What it was accepted with; None: nothing is pinned."""
+    pins_seen: Pins | None = None
+    """What there is now, when that differs; a resume accepts it."""
+    playbook_seen: Playbook | None = None
+    """The playbook as it is now, when it differs."""
     index_last: float | None = None
     places: _Places | None = field(
         default=None, compare=False, repr=False, metadata={DERIVED: True}

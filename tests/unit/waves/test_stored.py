@@ -40,7 +40,8 @@ def moved(state: WaveState, node: int, status: NodeStatus) -> WaveState:
 def test_the_first_write_holds_all_of_it_and_it_reads_back() -> None:
     disk, state = Disk(), replace(a_wave(3, 1, 2), seen_up=frozenset({1, 2}))
     disk.write(state)
-    assert disk.written == ["node:0", "node:1", "node:2", "playbook", "policy", "seen_up"]
+    whole = ["node:0", "node:1", "node:2", "pins", "playbook", "policy", "seen_up"]
+    assert disk.written == whole
     assert disk.read() == state
 
 
