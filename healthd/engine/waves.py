@@ -15,6 +15,7 @@ from healthd.engine.driver import NotTaken
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
 from healthd.engine.journal import note_of
 from healthd.engine.keeping import Held, Tools, WaveKeeper
+from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
 from healthd.engine.plans import require_current, taken_out
 from healthd.engine.tasks import Background
@@ -90,6 +91,8 @@ class Waves:
     async def load(self) -> None:
         """Read the waves; those that have not ended are taken up again."""
         oldest = self._tools.clock.wall() - SHOWN_AFTER_END_SECONDS
+        instance = self._tools.instance
+        await self._tools.store.call(lambda store: release_orphans(store, instance))
         stored = await self._tools.store.call(lambda store: _read_waves(store, oldest))
         for record in stored.old:
             self._gallery.add_old(record)

@@ -374,3 +374,36 @@ def _record(wave: str, state: str, *, status: str, at: float = NOW) -> WaveRecor
         id=wave, cluster="payments", name=wave, reason="CHG-1", requested_by="ada",
         created_at=at, updated_at=at, status=status, state=state,
     )  # fmt: skip
+
+
+@in_virtual_time
+async def test_the_lease_of_a_wave_that_was_never_stored_is_given_back_at_the_start() -> None:
+    plant = Plant()
+
+    def leased(cluster: str, instance: str) -> None:
+        plant.store.acquire(
+            cluster, wave_id="never stored", instance=instance, holder="it", now=NOW,
+            ttl_seconds=60.0,
+        )  # fmt: skip
+
+    leased("payments", "here")
+    leased("orders", "another daemon")
+    life = await Life(plant).begin()
+    assert [lease.cluster for lease in plant.store.leases()] == ["orders"]
+    wave = await life.start_wave([2])
+    assert await life.until_ended(wave) == "succeeded"
+    await life.die()
+
+
+@in_virtual_time
+async def test_a_lease_that_cannot_be_given_back_keeps_no_wave_from_being_read() -> None:
+    plant = Plant()
+    plant.store.create_wave(_record("strange", "{}", status="running"))
+    plant.store.acquire(
+        "payments", wave_id="never stored", instance="here", holder="it", now=NOW, ttl_seconds=60.0
+    )
+    plant.store.fail_writes_with = StoreFull("the disk is full", where="/state", todo="make room")
+    life = Life(plant)
+    await life.waves.load()
+    assert life.waves.busy_with("payments") == "strange"
+    await life.die()
