@@ -137,9 +137,7 @@ def _choose(
 
 
 def _must_wait(state: WaveState, reading: Reading, ordinary: tuple[Reason, ...]) -> bool:
-    """Whether the ordinary course keeps everybody; others in flight are no reason where several
-    may be.
-    """
+    """Whether the ordinary course keeps everybody; where several may go that is only clean time."""
     if state.concurrency == 1 or reading.repairs:
         return must_wait(ordinary, is_repair=bool(reading.repairs))
     return any(reason.code is ReasonCode.NOT_CLEAN_LONG_ENOUGH for reason in ordinary)
