@@ -64,6 +64,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         target="healthd.cli.plan:plan_command",
         help="Show in which order, and how many at a time, brokers can be taken.",
     ),
+    "rehearse": LazyCommand(
+        target="healthd.cli.rehearse:rehearse_command",
+        help="Run waves in virtual time against a model of the cluster.",
+    ),
     "mute": LazyCommand(
         target="healthd.cli.mute:mute", help="Silence a check for a while, or list what is."
     ),

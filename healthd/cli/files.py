@@ -23,6 +23,8 @@ EXIT_UNUSABLE: Final = 2
 
 Answer = Callable[[bytes], tuple[dict[str, Any], int]]
 """From a file's bytes to the JSON object and the exit code; raises `InputError`."""
+NamedAnswer = Callable[[str, bytes], tuple[dict[str, Any], int]]
+"""As `Answer`, given the file's name as well."""
 Table = Callable[[dict[str, Any]], None]
 """Prints the JSON object for a person."""
 
@@ -41,6 +43,11 @@ output_option = click.option(
 
 
 def answer_files(files: Sequence[str], output: str, answer: Answer, table: Table) -> int:
+    """As `answer_named_files`, where the answer asks for no name."""
+    return answer_named_files(files, output, lambda _name, data: answer(data), table)
+
+
+def answer_named_files(files: Sequence[str], output: str, answer: NamedAnswer, table: Table) -> int:
     """The exit code, after the answer for each file was printed in the order given.
 
     Args:
@@ -55,7 +62,7 @@ def answer_files(files: Sequence[str], output: str, answer: Answer, table: Table
     worst = EXIT_OK
     for name in files:
         try:
-            found, code = answer(read(name))
+            found, code = answer(name, read(name))
         except InputError as error:
             _show_error(name, error, output, several=several)
             worst = EXIT_UNUSABLE

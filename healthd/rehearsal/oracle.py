@@ -1,0 +1,228 @@
+"""What must never happen in a wave, judged from outside: from the model and from what was seen.
+
+Nothing here asks healthd's own gate: each rule of restart-safety.md is written once more.
+"""
+
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from healthd.model.snapshot import ClusterSnapshot, Topic
+from healthd.model.words import EvidenceGroup
+from healthd.rehearsal.story import seconds
+from healthd.waves import effects
+from healthd.waves.state import BETWEEN_STOP_AND_START, IN_FLIGHT, NodeStatus, WaveState
+
+if TYPE_CHECKING:
+    from healthd.rehearsal.daemon import Daemon
+
+
+class Oracle:
+    """Looks over the shoulder of a wave over a model cluster."""
+
+    def __init__(self, daemon: "Daemon") -> None:
+        self._daemon = daemon
+        self.violations: list[dict[str, Any]] = []
+        self.changed_at = 0.0
+        """When the wave last changed a broker, or began its soak."""
+        self._previous_change = 0.0
+        """The same before the event that is handled now."""
+        self._may_stop = True
+        self._seen: ClusterSnapshot | None = None
+        self._seen_times: list[float] = []
+        self._trouble_at = 0.0
+        """When a snapshot last showed something that is not the wave's own doing."""
+
+    # --- What it is told ---------------------------------------------------------------------
+
+    def before_event(self) -> None:
+        """Remember how things stood before the event that may lead to a stop."""
+        state = self._daemon.state
+        self._previous_change = self.changed_at
+        self._may_stop = not state.is_paused or bool(state.having({NodeStatus.STOPPING}))
+
+    def changed(self, before: WaveState, after: WaveState) -> None:
+        """Note when the wave changed a broker."""
+        was = {run.node: run.status for run in before.nodes}
+        if any(run.status in IN_FLIGHT and was[run.node] is not run.status for run in after.nodes):
+            self.changed_at = self._daemon.agenda.now
+
+    def saw(self, seen: ClusterSnapshot) -> None:
+        """Note a snapshot, and whether it shows trouble that is not this wave's own."""
+        now = self._daemon.agenda.now
+        self._seen = seen
+        if not self._is_quiet(seen):
+            self._trouble_at = now
+            self._seen_times.clear()
+        self._seen_times.append(now)
+
+    # --- What it judges ----------------------------------------------------------------------
+
+    def after_event(self) -> None:
+        """Judge the state that an event led to."""
+        state = self._daemon.state
+        taken = [run.node for run in state.having(BETWEEN_STOP_AND_START) if not run.repair]
+        if state.concurrency is not None and len(taken) > state.concurrency:
+            self._violated("concurrency", None, f"{taken} are between stop and start at one time")
+        voters = [node for node in taken if self._is_voter(node)]
+        if len(voters) > 1:
+            self._violated("controllers", None, f"controllers {voters} are taken at one time")
+        for hold in state.holds:
+            if not hold.reason.object:
+                self._violated("reason", None, f"{hold.reason} names no object")
+
+    def check_start(self, command: effects.Command) -> None:
+        """Judge a start right before it is carried out."""
+        state = self._daemon.state
+        run = state.node(command.node)
+        others = state.having({NodeStatus.STOPPING})
+        self._check_intent(command.node, command.effect_id)
+        if run is not None and run.repair and others:
+            detail = f"it is repaired while {others[0].node} is being stopped"
+            self._violated("repair", command.node, detail)
+
+    def check_stop(self, command: effects.StopService) -> None:
+        """Judge a stop right before it is carried out."""
+        node, run = command.node, self._daemon.state.node(command.node)
+        self._check_intent(node, command.effect_id)
+        self._check_intent(node, command.start_effect_id)
+        it, seen = self._daemon.world.cluster.nodes[node], self._seen
+        if run is None or seen is None:
+            self._violated("evidence", node, "it is stopped out of nothing")
+            return
+        if it.runs and str(it.starts) != run.started_before:
+            detail = f"process {it.starts} is stopped, meant was {run.started_before}"
+            self._violated("process", node, detail)
+        if not self._may_stop:
+            self._violated("pause", node, "it is stopped while the wave is paused")
+        self._check_evidence(node, seen)
+        self._check_time(node, seen)
+        if not run.repair:
+            self._check_partitions(node, seen)
+            if run.attempt == 1:
+                self._check_turn(node, seen)
+
+    def _check_intent(self, node: int, effect_id: str) -> None:
+        if not self._daemon.keeping.is_intended(effect_id):
+            self._violated("journal", node, f"{effect_id} is carried out, and is not on disk")
+
+    def _check_evidence(self, node: int, seen: ClusterSnapshot) -> None:
+        limit = 2 * seen.interval_seconds
+        for group, age in seen.effective_ages.items():
+            if age > limit:
+                self._violated("evidence", node, f"it is stopped on {group} seen {age:g} s ago")
+        away = self._own(seen)
+        for broker in seen.brokers:
+            if broker.id not in away and not broker.alive and not broker.is_pure_controller:
+                self._violated("presence", node, f"it is stopped while {broker.id} is down")
+
+    def _check_time(self, node: int, seen: ClusterSnapshot) -> None:
+        """Clean time since the last change, the last trouble and the daemon's start."""
+        policy, now = self._daemon.state.policy, self._daemon.agenda.now
+        since = max(self._previous_change, self._trouble_at, self._daemon.born)
+        many = sum(at >= since for at in self._seen_times)
+        if now - since < policy.clean_seconds or many < policy.clean_snapshots:
+            detail = f"it is stopped after {now - since:.1f} s and {many} snapshots"
+            self._violated("clean", node, detail)
+        oldest = now - max(seen.effective_ages.values())
+        if oldest < self._previous_change:
+            self._violated("evidence", node, "it is stopped on what was seen before a change")
+
+    def _check_turn(self, node: int, seen: ClusterSnapshot) -> None:
+        """Controllers before brokers, and the active one is their last."""
+        brokers = seen.brokers_by_id
+        waiting = [
+            run.node
+            for run in self._daemon.state.having({NodeStatus.PENDING})
+            if self._is_voter(run.node) and not brokers[run.node].is_down
+        ]
+        is_last = seen.quorum is not None and seen.quorum.leader_id == node
+        if waiting and (is_last or not self._is_voter(node)):
+            self._violated("order", node, f"it is stopped before the controllers {waiting}")
+
+    def _check_partitions(self, node: int, seen: ClusterSnapshot) -> None:
+        """No partition goes below its floor by the stop, given what was known."""
+        brokers = seen.brokers_by_id
+        serving = {each.id for each in seen.brokers if not each.is_down}
+        gone = (self._daemon.state.in_flight | {node}) & brokers.keys()
+        for topic in seen.topics:
+            for at, replicas in enumerate(topic.replicas):
+                if node not in replicas:
+                    continue
+                adding = topic.adding.get(at, frozenset())
+                factor = len(replicas) - len(adding)
+                isr = (set(topic.isrs[at]) & serving) - adding
+                left = isr - gone
+                if len(left) < self._floor(topic, factor, is_touched=bool(isr & gone)):
+                    detail = f"{topic.label(at)} goes under min ISR by its stop"
+                    self._violated("partition", node, detail)
+
+    def _floor(self, topic: Topic, factor: int, *, is_touched: bool) -> int:
+        """How many must be left in sync: what the policy acknowledges counts."""
+        policy = self._daemon.state.policy
+        if factor == 1:
+            return 0 if _matches(topic.name, policy.allow_rf_one) else 1
+        if topic.min_insync_replicas is None:
+            return factor
+        if factor <= topic.min_insync_replicas:
+            is_fine = _matches(topic.name, policy.allow_rf_le_min_isr)
+            return factor - 1 if is_fine else factor
+        wanted = topic.min_insync_replicas + policy.margin
+        return wanted if is_touched and wanted < factor else topic.min_insync_replicas
+
+    # --- What it knows -----------------------------------------------------------------------
+
+    def _is_quiet(self, seen: ClusterSnapshot) -> bool:
+        limit = 2 * seen.interval_seconds
+        away = self._own(seen)
+        if seen.quorum is not None and seen.quorum.leader_id == -1:
+            return False
+        # Configs may be older: they are read again right before a stop.
+        for group, age in seen.effective_ages.items():
+            if age > limit and group is not EvidenceGroup.CONFIGS:
+                return False
+        for each in seen.brokers:
+            if not each.alive and not each.is_pure_controller and each.id not in away:
+                return False
+        return not any(self._missing_elsewhere(seen, away))
+
+    def _missing_elsewhere(self, seen: ClusterSnapshot, away: frozenset[int]) -> Iterator[bool]:
+        baseline = frozenset(self._daemon.state.policy.baseline)
+        for topic in seen.topics:
+            if topic.isrs == topic.replicas or topic.excluded == "deleting":
+                continue
+            for at, (replicas, isr) in enumerate(zip(topic.replicas, topic.isrs, strict=True)):
+                if replicas is isr or topic.label(at) in baseline:
+                    continue
+                adding = topic.adding.get(at, frozenset())
+                yield not set(replicas) - set(isr) - adding <= away
+
+    def _own(self, seen: ClusterSnapshot) -> frozenset[int]:
+        """What is in flight, and the nodes of this wave that wait for repair."""
+        brokers = seen.brokers_by_id
+        repairs = {
+            run.node
+            for run in self._daemon.state.nodes
+            if run.status is NodeStatus.PENDING
+            and run.node in brokers
+            and (brokers[run.node].is_down or brokers[run.node].state == "not_running")
+        }
+        return self._daemon.state.in_flight | repairs
+
+    def _is_voter(self, node: int) -> bool:
+        it = self._daemon.world.cluster.nodes.get(node)
+        return it is not None and it.is_voter
+
+    def _violated(self, rule: str, broker: int | None, detail: str) -> None:
+        self.violations.append(
+            {
+                "t": seconds(self._daemon.agenda.now),
+                "rule": rule,
+                "broker": broker,
+                "detail": detail,
+            }
+        )
+
+
+def _matches(name: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
