@@ -16,7 +16,9 @@ import structlog
 
 from healthd.cli.exits import Exit
 from healthd.collect.access import Access
+from healthd.collect.alerts import Alertmanager, PrometheusAlerts
 from healthd.collect.cluster import ClusterCollector
+from healthd.collect.cruise_control import CruiseControl
 from healthd.collect.direct import (
     snapshot_of_bootstrap,
     snapshot_of_cluster,
@@ -44,6 +46,7 @@ from healthd.config.settings import (
 )
 from healthd.engine.clock import Clock
 from healthd.engine.daemon import HealthDaemon, Parts
+from healthd.engine.guards import Outside
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs, logs_of_a_command
 from healthd.engine.thinning import HistoryLimits
@@ -134,6 +137,11 @@ def _parts(
         elector_of=_elector_of,
         source_of=partial(_source_of, settings, outlook, PrometheusReaders()),
         examine=partial(_examine, settings),
+        outside=Outside(
+            alertmanager=Alertmanager,
+            prometheus=PrometheusAlerts,
+            cruise_control=CruiseControl,
+        ),
         playbooks=partial(_playbook, settings.playbook_dir),
         reload=partial(
             reload_fleet, path=settings.fleet_file, interval_seconds=settings.interval_seconds

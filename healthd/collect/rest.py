@@ -15,6 +15,7 @@ import aiohttp
 
 from healthd.collect.observation import FailureReason, Origin
 from healthd.collect.side import SideContext
+from healthd.config.secrets import SecretRef
 from healthd.config.source_rest import RestConfig
 from healthd.model.words import EvidenceGroup
 
@@ -67,9 +68,10 @@ class RestAccess:
     key_file: Path | None = None
     key_password: str | None = field(default=None, repr=False)
     uses_tls: bool = False
+    bearer_token: str | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, config: RestConfig) -> "RestAccess":
+    def of(cls, config: RestConfig, *, bearer: SecretRef | None = None) -> "RestAccess":
         """The access that a part of the fleet file describes.
 
         Raises:
@@ -83,6 +85,7 @@ class RestAccess:
             key_file=config.key_file,
             key_password=None if config.key_password is None else config.key_password.read(),
             uses_tls=config.uses_tls,
+            bearer_token=None if bearer is None else bearer.read(),
         )
 
     def tls(self) -> ssl.SSLContext:
@@ -120,13 +123,21 @@ class RestClient:
         Raises:
             RestError: there is none that may be believed.
         """
-        body = await self.body(url, accept="application/json")
-        try:
-            return json.loads(body)
-        except (ValueError, RecursionError):
-            raise RestError(
-                FailureReason.PROTOCOL, "answered with something that is no JSON, or half of it"
-            ) from None
+        return _parsed(await self.body(url, accept="application/json"))
+
+    async def send(self, method: str, url: str, document: Any = None) -> Any:
+        """What a service answers to a change: its JSON, or None when it says nothing.
+
+        Args:
+            method: `POST` or `DELETE`.
+            url: Where to.
+            document: What is sent, as JSON; None: nothing.
+
+        Raises:
+            RestError: it was refused, or nobody knows whether it was carried out.
+        """
+        body = await self._bounded(url, "application/json", method=method, document=document)
+        return _parsed(body) if body else None
 
     async def body(self, url: str, *, accept: str) -> bytes:
         """The answer as it is; its size and time are limited.
@@ -134,9 +145,14 @@ class RestClient:
         Raises:
             RestError: there is none, or it is no plain 200.
         """
+        return await self._bounded(url, accept)
+
+    async def _bounded(
+        self, url: str, accept: str, *, method: str = "GET", document: Any = None
+    ) -> bytes:
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._fetch(url, accept)
+                return await self._fetch(url, accept, method, document)
         except TimeoutError:
             raise RestError(
                 FailureReason.TIMEOUT, f"gave no answer within {self._timeout:g} s"
@@ -156,9 +172,11 @@ class RestClient:
         if session is not None:
             await session.close()
 
-    async def _fetch(self, url: str, accept: str) -> bytes:
+    async def _fetch(self, url: str, accept: str, method: str, document: Any) -> bytes:
         session = self._opened()
-        async with session.get(url, allow_redirects=False, headers={"Accept": accept}) as response:
+        async with session.request(
+            method, url, allow_redirects=False, headers={"Accept": accept}, json=document
+        ) as response:
             if response.status != _OK:
                 raise _status_error(response.status)
             if response.content_type == "text/html":
@@ -185,6 +203,8 @@ class RestClient:
             if access.username is not None:
                 pair = f"{access.username}:{access.password or ''}".encode()
                 headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
+            if access.bearer_token is not None:
+                headers["Authorization"] = f"Bearer {access.bearer_token}"
             tls = access.tls() if access.uses_tls else True
             self._session = aiohttp.ClientSession(
                 headers=headers,
@@ -194,6 +214,15 @@ class RestClient:
                 trust_env=False,
             )
         return self._session
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        raise RestError(
+            FailureReason.PROTOCOL, "answered with something that is no JSON, or half of it"
+        ) from None
 
 
 def whose(error: RestError, context: SideContext) -> Origin:

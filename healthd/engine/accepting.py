@@ -11,8 +11,9 @@ from healthd.engine.collecting import ClusterLoop
 from healthd.engine.pinning import pins_of
 from healthd.engine.plans import Asked
 from healthd.engine.view import OrderRefused, Refusal
+from healthd.waves.alert_gate import unasked
 from healthd.waves.playbook import Playbook
-from healthd.waves.policy import unmeetable
+from healthd.waves.policy import WavePolicy, unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
 from healthd.waves.state import NodeRun, WaveState
 
@@ -97,6 +98,7 @@ def planned(
         problems = [{"path": each.path, "message": each.message} for each in never]
         message = f"the policy can never be met: {never[0].path}: {never[0].message}"
         raise OrderRefused(Refusal.INVALID, message, problems=problems)
+    _require_servers(config, policy)
     started = datetime.fromtimestamp(now, UTC)
     return WaveState(
         wave=f"{spec.name}-{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
@@ -109,6 +111,21 @@ def planned(
         concurrency=spec.stages[0].concurrency,
         pins=pins_of(config, playbook, loop.view.snapshot),
     )
+
+
+def _require_servers(config: ClusterConfig, policy: WavePolicy) -> None:
+    """Refuse a policy that asks, or silences, where the fleet file names nobody to ask."""
+    alerts = config.alerts
+    found = unasked(
+        policy,
+        has_server=alerts is not None and alerts.has_server,
+        has_alertmanager=alerts is not None and alerts.alertmanager is not None,
+        cluster=config.name,
+    )
+    if found:
+        problems = [{"path": each.path, "message": each.message} for each in found]
+        message = f"policy.{found[0].path}: {found[0].message}"
+        raise OrderRefused(Refusal.INVALID, message, problems=problems)
 
 
 def _nodes(spec: WaveSpec, loop: ClusterLoop) -> tuple[int, ...]:

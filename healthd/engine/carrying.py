@@ -1,14 +1,18 @@
 """Carrying out a wave's effects beside its driver, which hears of each how it ended."""
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
 
 from healthd.engine.acting import Actor
+from healthd.engine.guards import WaveGuards
 from healthd.engine.journal import StoreThread
 from healthd.engine.tasks import Background
+from healthd.model.reason import Reason
 from healthd.store.errors import StoreError
 from healthd.waves import effects, events
+from healthd.waves.state import WaveState
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +30,8 @@ class Carrier:
         store: StoreThread,
         now: Callable[[], float],
         tell: Callable[[events.Event], None],
+        state: Callable[[], WaveState],
+        guards: WaveGuards | None = None,
     ) -> None:
         """Carry nothing out yet.
 
@@ -35,12 +41,16 @@ class Carrier:
             store: asked for space before a stop.
             now: the wave clock.
             tell: takes the event in which an effect ended.
+            state: the wave as it is now.
+            guards: asked anew before a stop; None: nothing guards the wave from outside.
         """
         self._wave = wave
         self._actor = actor
         self._store = store
         self._now = now
         self._tell = tell
+        self._state = state
+        self._guards = guards
         self._tasks = Background("wave_effect_broke", wave=wave)
         self._observing: set[int] = set()
 
@@ -63,6 +73,8 @@ class Carrier:
                 self._tasks.spawn(self._logs(effect.node), name=_name(effect, effect.node))
 
     async def _command(self, command: effects.Command) -> None:
+        if isinstance(command, effects.StopService):
+            await self._prepare(command.node)
         try:
             outcome, detail = await self._actor.command(command)
         except Exception as error:  # noqa: BLE001  # Whatever broke, its end must be observed.
@@ -77,6 +89,20 @@ class Carrier:
             )
         )
 
+    async def _prepare(self, node: int) -> None:
+        """What is done right before a stop; it does not keep it."""
+        if self._guards is None:
+            return
+        try:
+            trouble = await self._guards.before_stop(self._state(), node)
+        except Exception as error:  # noqa: BLE001  # The stop is wanted, silenced or not.
+            trouble = f"{type(error).__name__}: {error}"
+        if trouble is not None:
+            log.warning("silence_not_made", wave=self._wave, broker=node, detail=trouble)
+            self._tell(
+                events.Noted(at=self._now(), what="silence_not_made", node=node, detail=trouble)
+            )
+
     async def _observe(self, node: int) -> None:
         try:
             host = await self._actor.observe(node)
@@ -85,11 +111,22 @@ class Carrier:
         self._tell(events.Observed(at=self._now(), node=node, host=host))
 
     async def _confirm(self, nodes: tuple[int, ...]) -> None:
-        snapshot, hosts = await self._actor.confirm(nodes)
+        holds: tuple[Reason, ...] = ()
+        if self._guards is None:
+            snapshot, hosts = await self._actor.confirm(nodes)
+        else:
+            (snapshot, hosts), _ = await asyncio.gather(
+                self._actor.confirm(nodes), self._guards.ask_anew()
+            )
+            holds = await self._guards.holds(self._state(), snapshot)
         trouble = await self._trouble_with_store()
         if trouble is not None:
             self._tell(events.StoreFailed(at=self._now(), detail=trouble))
-        self._tell(events.Confirmed(at=self._now(), nodes=nodes, snapshot=snapshot, hosts=hosts))
+        self._tell(
+            events.Confirmed(
+                at=self._now(), nodes=nodes, snapshot=snapshot, hosts=hosts, holds=holds
+            )
+        )
 
     async def _trouble_with_store(self) -> str | None:
         """Why a stop could not be written together with its start; None when it can."""

@@ -17,6 +17,8 @@ from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.examining import Examine, Examiner, not_offered
+from healthd.engine.freezing import Freezer
+from healthd.engine.guards import NOBODY, Guards, Outside
 from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import ElectorFactory, Tools
@@ -37,6 +39,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord
+from healthd.waves.freezes import Freeze
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +66,7 @@ class Parts:
     instance: str
     holder: str
     examine: Examine = not_offered
+    outside: Outside = NOBODY
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
     history: HistoryLimits = field(default_factory=HistoryLimits)
@@ -91,6 +95,14 @@ class HealthDaemon:
         )
         self._thinner = Thinner(parts.store, parts.clock, parts.history)
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
+        self.freezer = Freezer(parts.store, parts.clock, lambda: self.fleet)
+        self._guards = Guards(
+            outside=parts.outside,
+            freezer=self.freezer,
+            fleet=lambda: self.fleet,
+            interval_seconds=parts.interval_seconds,
+            clock=parts.clock,
+        )
         tools = Tools(
             store=parts.store,
             executor=parts.executor,
@@ -101,6 +113,7 @@ class HealthDaemon:
             clock=parts.clock,
             totals=self._totals,
             pace=parts.pace,
+            guards=self._guards,
         )
         self._waves = Waves(
             tools, playbooks=parts.playbooks, interval_seconds=parts.interval_seconds
@@ -110,6 +123,7 @@ class HealthDaemon:
         """Restore what was known, take waves up again, and begin to collect at once."""
         await self.router.load()
         await self.muter.load()
+        await self.freezer.load()
         await self.history.load([config.name for config in self.fleet.clusters])
         known = await self._stored_snapshots()
         for config in self.fleet.clusters:
@@ -183,6 +197,8 @@ class HealthDaemon:
         await self._closed("thinning", self._thinner.close())
         await self._closed("history", self.history.close())
         await self._closed("mutes", self.muter.close())
+        await self._closed("freezes", self.freezer.close())
+        await self._closed("guards", self._guards.close())
         await self._closed("executor", self._parts.executor.aclose())
         await asyncio.to_thread(self._parts.store.close)
         log.info("daemon_stopped", clean=is_clean)
@@ -241,6 +257,18 @@ class HealthDaemon:
         """Lift a mute."""
         return await self.muter.lift(mute, by=by, reason=reason)
 
+    def freezes(self) -> Sequence[Freeze]:
+        """Every freeze, the fleet file's first."""
+        return self.freezer.all()
+
+    async def freeze(self, request: Mapping[str, Any], *, by: str) -> Freeze:
+        """Freeze clusters for a while, or until somebody unfreezes them."""
+        return await self.freezer.add(request, by=by)
+
+    async def unfreeze(self, freeze: str, *, by: str, reason: str) -> Freeze:
+        """Remove a freeze that was made by command."""
+        return await self.freezer.remove(freeze, by=by, reason=reason)
+
     def waves(self) -> Sequence[WaveView]:
         """Waves that run or ended not long ago."""
         return self._waves.views()
@@ -258,10 +286,19 @@ class HealthDaemon:
         return await self._waves.start(request, by=by)
 
     async def order(
-        self, wave: str, verb: str, *, by: str, reason: str, node: int | None = None
+        self,
+        wave: str,
+        verb: str,
+        *,
+        by: str,
+        reason: str,
+        node: int | None = None,
+        override: OverrideAsked | None = None,
     ) -> WaveView:
         """Have an order carried out."""
-        return await self._waves.order(wave, verb, by=by, reason=reason, node=node)
+        return await self._waves.order(
+            wave, verb, by=by, reason=reason, node=node, override=override
+        )
 
     async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
         """Pause every wave that has not ended."""

@@ -16,6 +16,7 @@ from healthd.engine.acting import Actor
 from healthd.engine.carrying import Carrier
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import Published
+from healthd.engine.guards import WaveGuards
 from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
 from healthd.engine.tasks import Background
@@ -74,6 +75,7 @@ class WaveDriver:
         totals: Totals,
         on_change: Callable[[WaveState], None],
         pace: Pace,
+        guards: WaveGuards | None = None,
     ) -> None:
         self.state = state
         self.lease_lost: str | None = None
@@ -85,6 +87,7 @@ class WaveDriver:
         self._totals = totals
         self._on_change = on_change
         self._pace = pace
+        self._guards = guards
         self._base = state.clock
         self._began = self._renewed = self._written = clock.monotonic()
         self._write_again_at = 0.0
@@ -96,6 +99,8 @@ class WaveDriver:
             store=store,
             now=lambda: self.now,
             tell=self._queue.put_nowait,
+            state=lambda: self.state,
+            guards=guards,
         )
         self._is_tick_waiting = False
         self._is_running = False
@@ -151,7 +156,13 @@ class WaveDriver:
         self._queue.put_nowait(replace(pins, at=self.now))
 
     async def order(
-        self, verb: events.Verb, *, by: str, reason: str, node: int | None
+        self,
+        verb: events.Verb,
+        *,
+        by: str,
+        reason: str,
+        node: int | None,
+        override: events.OverrideAsked | None = None,
     ) -> WaveState:
         """Have an order carried out and written.
 
@@ -160,7 +171,9 @@ class WaveDriver:
             StoreError: it could not be written; nothing was done.
         """
         answer: asyncio.Future[WaveState] = asyncio.get_running_loop().create_future()
-        event = events.Ordered(at=self.now, verb=verb, by=by, reason=reason, node=node)
+        event = events.Ordered(
+            at=self.now, verb=verb, by=by, reason=reason, node=node, override=override
+        )
         self._queue.put_nowait(_Order(event=event, answer=answer))
         return await answer
 
@@ -222,6 +235,9 @@ class WaveDriver:
         if not isinstance(event, events.SnapshotSeen):
             # Events wait in a queue while others are written; the clock never goes back.
             event = replace(event, at=max(event.at, self.state.clock))
+        if isinstance(event, events.SnapshotSeen) and self._guards is not None:
+            outside = await self._guards.holds(self.state, event.snapshot)
+            event = replace(event, holds=(*event.holds, *outside))
         event = replace(event, wall=self._clock.wall())
         step = await self._reduced(event)
         if audit or self._is_to_be_written(event, step):
@@ -280,6 +296,8 @@ class WaveDriver:
             )
         self._loop.set_away(self.state.in_flight)
         self._on_change(self.state)
+        if self._guards is not None:
+            self._guards.moved(self.state)
         for effect in step.effects:
             self._carrier.carry_out(effect)
 
@@ -362,5 +380,5 @@ def audit_of(event: events.Ordered, state: WaveState, at: float) -> AuditRecord:
     """What the audit log keeps of an order."""
     target = f"wave:{state.wave}" + ("" if event.node is None else f"/broker:{event.node}")
     return AuditRecord(
-        at=at, who=event.by, what=f"wave_{event.verb.value}", why=event.reason, target=target
+        at=at, who=event.by, what=f"wave_{event.verb.value}", why=told(event), target=target
     )

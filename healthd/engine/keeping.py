@@ -15,6 +15,7 @@ from healthd.engine.acting import Actor
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.driver import WaveDriver, audit_of, is_halfway
+from healthd.engine.guards import Guards
 from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
 from healthd.engine.totals import Totals
@@ -54,6 +55,8 @@ class Tools:
     clock: Clock
     totals: Totals
     pace: Pace
+    guards: Guards | None = None
+    """What closes a gate from outside; None: nothing does."""
 
     async def acquire(self, cluster: str, wave: str) -> Fence | LeaseHeld:
         """Lease a cluster for a wave, or learn who has it."""
@@ -197,6 +200,7 @@ class WaveKeeper:
         # Nobody knows what was changed while no daemon ran.
         pins = None if self._look is None else await self._look(held.state, loop.config)
         elector = tools.elector_of(loop.config)
+        guards = None if tools.guards is None else tools.guards.of(held.state, loop.config)
         driver = WaveDriver(
             held.state,
             actor=Actor(loop=loop, executor=tools.executor, elector=elector),
@@ -206,6 +210,7 @@ class WaveKeeper:
             totals=tools.totals,
             on_change=lambda state: self._changed(state, record),
             pace=tools.pace,
+            guards=guards,
         )
         self.driver = driver
         self.settled.set()
@@ -214,9 +219,13 @@ class WaveKeeper:
                 driver.see(pins)
             if self._is_draining:
                 driver.drain()
+            if guards is not None:
+                guards.begin(held.state)
             await driver.run(held.first)
         finally:
             self.driver = None
+            if guards is not None:
+                await guards.close()
             elector.close()
         self._broke = None
         if driver.lease_lost is None:

@@ -21,6 +21,7 @@ from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.routing.fleet import FleetRouting
 from healthd.routing.verdict import Forced
+from healthd.waves.freezes import Freeze
 from healthd.waves.state import WaveState
 
 
@@ -228,6 +229,15 @@ class Daemon(Protocol):
     async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
         """Lift a mute."""
 
+    def freezes(self) -> Sequence[Freeze]:
+        """Every freeze: the fleet file's, and those made by command, also when they are over."""
+
+    async def freeze(self, request: Mapping[str, Any], *, by: str) -> Freeze:
+        """Freeze clusters; `request` as in docs/reference/http.md."""
+
+    async def unfreeze(self, freeze: str, *, by: str, reason: str) -> Freeze:
+        """Remove a freeze that was made by command."""
+
     def waves(self) -> Sequence[WaveView]:
         """Waves that run, and those that ended in the last 24 hours, newest first."""
 
@@ -241,9 +251,16 @@ class Daemon(Protocol):
         """Start the wave that a `kind: Wave` document (as parsed JSON) describes."""
 
     async def order(
-        self, wave: str, verb: str, *, by: str, reason: str, node: int | None = None
+        self,
+        wave: str,
+        verb: str,
+        *,
+        by: str,
+        reason: str,
+        node: int | None = None,
+        override: OverrideAsked | None = None,
     ) -> WaveView:
-        """Give one of the orders pause, resume, retry, skip, abort."""
+        """Give one of the orders pause, resume, retry, skip, abort, override."""
 
     async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
         """Pause every wave that has not ended: the emergency stop."""

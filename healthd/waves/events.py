@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.playbook import Playbook
@@ -119,6 +120,16 @@ class CommandEnded(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Event):
+    """Something beside the wave that its story should tell."""
+
+    what: str
+    """Constant and in the past tense: ``silence_not_made``, ..."""
+    node: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LogsSeen(Event):
     """The last log lines of a node that is in trouble."""
 
@@ -134,6 +145,17 @@ class Verb(StrEnum):
     RETRY = "retry"
     SKIP = "skip"
     ABORT = "abort"
+    OVERRIDE = "override"
+    """A second person's: one hold does not count for a while."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverrideAsked:
+    """The hold that shall not count, and for how long."""
+
+    code: ReasonCode
+    object: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +166,8 @@ class Ordered(Event):
     by: str
     reason: str
     node: int | None = None
+    override: OverrideAsked | None = None
+    """Only of an override."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from typing import Final
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
-from healthd.waves import holding, look, nodes, orders, pinning, repairs, taking
+from healthd.waves import holding, look, nodes, orders, overrides, pinning, repairs, taking
 from healthd.waves.effects import Note, Observe, Step
 from healthd.waves.events import (
     Began,
@@ -25,6 +25,7 @@ from healthd.waves.events import (
     Draining,
     Event,
     LogsSeen,
+    Noted,
     Observed,
     Ordered,
     PinsSeen,
@@ -53,7 +54,10 @@ def reduce(state: WaveState, event: Event) -> Step:
     """What an event leads to. A wave that has ended only finishes what it had begun."""
     wall = state.wall if event.wall is None else event.wall
     state = replace(state, clock=max(state.clock, event.at), wall=wall)
-    step = _dispatch(state, event)
+    lapsed = overrides.without_ended(state)
+    step = _dispatch(lapsed.state, event)
+    if lapsed.notes:
+        step = replace(step, notes=(*lapsed.notes, *step.notes))
     return _settled(state, step, event.at)
 
 
@@ -78,9 +82,8 @@ def _dispatch(state: WaveState, event: Event) -> Step:  # noqa: PLR0912 - a case
             return _for_node(
                 state, event.node, lambda run: nodes.on_command_ended(state, run, event)
             )
-        case LogsSeen():
-            note = Note(event="logs_seen", node=event.node, detail=event.text)
-            return Step(state=state, notes=(note,))
+        case LogsSeen() | Noted():
+            return Step(state=state, notes=(_told(event),))
         case Ordered():
             return orders.carry_out(state, event)
         case StoreFailed():
@@ -99,6 +102,12 @@ def _pinned(
     found = pinning.on_snapshot(state, event)
     step = act(found.state)
     return replace(step, notes=(*found.notes, *step.notes)) if found.notes else step
+
+
+def _told(event: LogsSeen | Noted) -> Note:
+    if isinstance(event, LogsSeen):
+        return Note(event="logs_seen", node=event.node, detail=event.text)
+    return Note(event=event.what, node=event.node, detail=event.detail)
 
 
 def _for_node(state: WaveState, node: int, act: Callable[[NodeRun], Step]) -> Step:

@@ -1,0 +1,48 @@
+"""Asking one server outside the clusters: one session that lives as long as its secrets do."""
+
+from typing import Any
+
+from healthd.collect.observation import FailureReason, Origin
+from healthd.collect.rest import RestAccess, RestClient, RestError
+from healthd.config.problems import ConfigError
+from healthd.config.source_server import ServerConfig
+
+
+class OutsideClient:
+    """JSON from and to one server; its secrets are read again for every question."""
+
+    def __init__(self, server: ServerConfig) -> None:
+        """Ask nothing, read nothing."""
+        self._server = server
+        self._access: RestAccess | None = None
+        self._client: RestClient | None = None
+
+    async def get(self, url: str) -> Any:
+        """The JSON at a URL.
+
+        Raises:
+            RestError: there is none that may be believed; holds no secret.
+        """
+        return await (await self._ready()).json(url)
+
+    async def send(self, method: str, url: str, document: Any = None) -> Any:
+        """What the server answers to a change; see `RestClient.send`."""
+        return await (await self._ready()).send(method, url, document)
+
+    async def aclose(self) -> None:
+        """Close the session; may be called twice."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.aclose()
+
+    async def _ready(self) -> RestClient:
+        try:
+            access = RestAccess.of(self._server.rest, bearer=self._server.bearer_token)
+        except ConfigError as error:
+            detail = f"cannot be asked: {error}"
+            raise RestError(FailureReason.AUTHENTICATION, detail, Origin.OURS) from None
+        if self._client is None or access != self._access:
+            await self.aclose()
+            self._access = access
+            self._client = RestClient(access, timeout_seconds=self._server.timeout_seconds)
+        return self._client
