@@ -60,6 +60,15 @@ def encode_value(value: Any) -> Any:
     return value
 
 
+def decode_value(kind: type[T], value: Any, path: str) -> T:
+    """A part of a state, or another value of such parts, from its JSON value.
+
+    Raises:
+        StateUnreadable: it is of another shape.
+    """
+    return _decode_fields(kind, value, path)
+
+
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     return get_type_hints(kind)

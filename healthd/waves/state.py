@@ -21,6 +21,8 @@ class WaveStatus(StrEnum):
     """Where a wave is in its life (restart-safety.md section 4)."""
 
     PLANNED = "planned"
+    AWAITING_APPROVAL = "awaiting_approval"
+    """Only a wave over several stages or clusters: nobody has approved its first stage."""
     RUNNING = "running"
     HOLDING = "holding"
     PAUSED = "paused"
