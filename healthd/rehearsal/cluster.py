@@ -34,6 +34,8 @@ class ClusterModel:
         self.nodes: Mapping[int, Node] = {node.id: node for node in nodes}
         self.quorum = QuorumNow(agenda, self.nodes, self.timing, given=quorum, chance=chance)
         self.replication = Replication(agenda, self.nodes, topics)
+        self.can_stop_frozen = True
+        """A service manager ends a frozen process after all; else it ends when it runs on."""
         self.on_end: list[Callable[[int], None]] = []
         """Called with a node whose process has ended."""
         self.on_start: list[Callable[[int], None]] = []
@@ -48,6 +50,9 @@ class ClusterModel:
             self._end(it)
         elif it.phase is Phase.RUNNING:
             it.is_stop_by_wave = by_wave
+            if it.is_frozen and not self.can_stop_frozen:
+                it.stops_when_thawed = True
+                return
             self._enter(it, Phase.STOPPING)
             self._shut_down(it)
 
@@ -80,8 +85,8 @@ class ClusterModel:
         if it.is_registered:
             self._expire(it)
         it.starts += 1
-        it.is_frozen = it.is_fenced = it.is_lagging = it.is_behind_as_given = False
-        it.is_stop_by_wave = False
+        self._forget_trouble(it)
+        it.is_behind_as_given = it.is_stop_by_wave = False
         recovery, it.log_recovery = it.log_recovery, 0.0
         if recovery:
             self._enter(it, Phase.RECOVERY)
@@ -107,7 +112,8 @@ class ClusterModel:
         if not it.runs:
             return
         self._stop_following(it)
-        it.is_frozen = it.is_fenced = it.is_lagging = it.is_stop_by_wave = False
+        self._forget_trouble(it)
+        it.is_stop_by_wave = False
         self._enter(it, Phase.DOWN)
         self.quorum.may_have_changed()
         self._later(self.timing.session_timeout, it, lambda: self._expire(it))
@@ -135,7 +141,10 @@ class ClusterModel:
         if not it.is_frozen:
             return
         it.is_frozen, it.is_as_given = False, False
-        if it.phase is Phase.RUNNING:
+        if it.stops_when_thawed:
+            it.stops_when_thawed = False
+            self.stop(node, by_wave=it.is_stop_by_wave)
+        elif it.phase is Phase.RUNNING:
             self._register(it)
         self.quorum.may_have_changed()
 
@@ -189,6 +198,10 @@ class ClusterModel:
             elif it.phase is Phase.DOWN and it.is_registered:
                 self._later(self.timing.session_timeout, it, partial(self._expire, it))
 
+    def _forget_trouble(self, it: Node) -> None:
+        """What was wrong with a process ends with it."""
+        it.is_frozen = it.is_fenced = it.is_lagging = it.stops_when_thawed = False
+
     def _enter(self, it: Node, phase: Phase) -> None:
         it.phase, it.is_as_given = phase, False
 
@@ -218,7 +231,7 @@ class ClusterModel:
 
     def _end(self, it: Node) -> None:
         self._stop_following(it)
-        it.is_frozen = it.is_fenced = it.is_lagging = False
+        self._forget_trouble(it)
         self._enter(it, Phase.DOWN)
         self._expire(it)
         self.quorum.may_have_changed()

@@ -241,9 +241,12 @@ class Daemon:
         before, self.state = self.state, step.state
         life = self._life
         self.oracle.changed(before, step.state)
+        standing = self.oracle.standing
         for node, status in self.world.story.show(step.state):
             for strike in self.on_status:
                 strike(node, status)
+        # What strikes here may be an order, and that is not what led to the effects of this step.
+        self.oracle.standing = standing
         self.oracle.after_event()
         self._plan_tick()
         if self.state.status.has_ended:

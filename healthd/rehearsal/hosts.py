@@ -30,6 +30,15 @@ class HostFaults:
     lies: Counter[int] = field(default_factory=Counter)
     """A command says ok, and does nothing."""
     start_fails: Counter[int] = field(default_factory=Counter)
+    strike_once: bool = False
+    """What befalls commands befalls the next one only, not all of them."""
+
+    def strikes(self, kind: Counter[int], node: int) -> bool:
+        """Whether a fault befalls a command to a node."""
+        if not kind[node]:
+            return False
+        kind[node] -= self.strike_once
+        return True
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,7 +116,7 @@ class Hosts:
                 self.restarts[node] += 1
 
         self.agenda.after(self.latency, send)
-        if self.faults.loses_answer[node]:
+        if self.faults.strikes(self.faults.loses_answer, node):
             self._say(answer, Outcome.UNKNOWN, command.timeout_seconds)
         else:
             self._say(answer, Outcome.OK, 2 * self.latency)
@@ -125,9 +134,9 @@ class Hosts:
         node = command.node
         if node not in self.cluster.nodes or self.faults.unreachable[node]:
             self._say(answer, Outcome.NOT_SENT, DEADLINE)
-        elif self.faults.hangs[node]:
+        elif self.faults.strikes(self.faults.hangs, node):
             self._say(answer, Outcome.UNKNOWN, command.timeout_seconds)
-        elif self.faults.lies[node]:
+        elif self.faults.strikes(self.faults.lies, node):
             self._say(answer, Outcome.OK, self.latency)
         else:
             return False
@@ -139,7 +148,7 @@ class Hosts:
     def _ended(self, node: int) -> None:
         """A process has ended: whoever stopped it hears of it, when the answer is not lost."""
         for waiting in self._stops.pop(node, ()):
-            if not self.faults.loses_answer[node]:
+            if not self.faults.strikes(self.faults.loses_answer, node):
                 self.agenda.after(0.0, partial(self._answered, waiting, Outcome.OK))
 
     def _answered(self, waiting: _StopWaiting, outcome: Outcome) -> None:

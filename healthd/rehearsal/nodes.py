@@ -58,6 +58,7 @@ class Node:
     is_registered: bool = True
     """The controller has an unfenced registration of it: Metadata lists it."""
     is_frozen: bool = False
+    stops_when_thawed: bool = False
     is_fenced: bool = False
     """Something keeps it from registering, although its process runs."""
     is_lagging: bool = False

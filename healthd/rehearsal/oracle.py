@@ -4,6 +4,7 @@ Nothing here asks healthd's own gate: each rule of restart-safety.md is written 
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from healthd.rehearsal.daemon import Daemon
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How things stand before an event that may lead to a stop."""
+
+    changed_at: float = 0.0
+    """When the wave last changed a broker."""
+    may_stop: bool = True
+
+
 class Oracle:
     """Looks over the shoulder of a wave over a model cluster."""
 
@@ -25,9 +35,8 @@ class Oracle:
         self.violations: list[dict[str, Any]] = []
         self.changed_at = 0.0
         """When the wave last changed a broker, or began its soak."""
-        self._previous_change = 0.0
-        """The same before the event that is handled now."""
-        self._may_stop = True
+        self.standing = Standing()
+        """How things stood before the event that is handled now."""
         self._seen: ClusterSnapshot | None = None
         self._seen_times: list[float] = []
         self._trouble_at = 0.0
@@ -38,8 +47,10 @@ class Oracle:
     def before_event(self) -> None:
         """Remember how things stood before the event that may lead to a stop."""
         state = self._daemon.state
-        self._previous_change = self.changed_at
-        self._may_stop = not state.is_paused or bool(state.having({NodeStatus.STOPPING}))
+        self.standing = Standing(
+            changed_at=self.changed_at,
+            may_stop=not state.is_paused or bool(state.having({NodeStatus.STOPPING})),
+        )
 
     def changed(self, before: WaveState, after: WaveState) -> None:
         """Note when the wave changed a broker."""
@@ -77,7 +88,9 @@ class Oracle:
         run = state.node(command.node)
         others = state.having({NodeStatus.STOPPING})
         self._check_intent(command.node, command.effect_id)
-        if run is not None and run.repair and others:
+        is_first = run is not None and run.starting_since == state.clock
+        if run is not None and run.repair and is_first and others:
+            # One that is on its way already is started again whatever else goes on.
             detail = f"it is repaired while {others[0].node} is being stopped"
             self._violated("repair", command.node, detail)
 
@@ -93,7 +106,7 @@ class Oracle:
         if it.runs and str(it.starts) != run.started_before:
             detail = f"process {it.starts} is stopped, meant was {run.started_before}"
             self._violated("process", node, detail)
-        if not self._may_stop:
+        if not self.standing.may_stop:
             self._violated("pause", node, "it is stopped while the wave is paused")
         self._check_evidence(node, seen)
         self._check_time(node, seen)
@@ -119,13 +132,13 @@ class Oracle:
     def _check_time(self, node: int, seen: ClusterSnapshot) -> None:
         """Clean time since the last change, the last trouble and the daemon's start."""
         policy, now = self._daemon.state.policy, self._daemon.agenda.now
-        since = max(self._previous_change, self._trouble_at, self._daemon.born)
+        since = max(self.standing.changed_at, self._trouble_at, self._daemon.born)
         many = sum(at >= since for at in self._seen_times)
         if now - since < policy.clean_seconds or many < policy.clean_snapshots:
             detail = f"it is stopped after {now - since:.1f} s and {many} snapshots"
             self._violated("clean", node, detail)
         oldest = now - max(seen.effective_ages.values())
-        if oldest < self._previous_change:
+        if oldest < self.standing.changed_at:
             self._violated("evidence", node, "it is stopped on what was seen before a change")
 
     def _check_turn(self, node: int, seen: ClusterSnapshot) -> None:

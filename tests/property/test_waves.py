@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.cluster_model import ring
-from support.wave_model import WaveModel
+from support.wave_model import NodeSet, WaveModel
 
 from healthd.model.words import EvidenceGroup
 from healthd.waves.events import Verb
@@ -45,12 +45,12 @@ class Fault:
 def begin_and_end(model: WaveModel, fault: Fault) -> tuple[Callable[[], object], ...]:
     """How a fault begins and how it ends."""
     node, hosts, cluster = fault.node, model.faults, model.cluster
-    lost, pages = model.collector.lost, model.collector.exporters_lost
+    lost, pages = NodeSet(model.collector.lost), NodeSet(model.collector.exporters_lost)
 
     def source(group: EvidenceGroup) -> tuple[Callable[[], object], ...]:
         return (lambda: lost.add(group), lambda: lost.discard(group))
 
-    def host(nodes: set[int]) -> tuple[Callable[[], object], ...]:
+    def host(nodes: NodeSet[int]) -> tuple[Callable[[], object], ...]:
         return (lambda: nodes.add(node), lambda: nodes.discard(node))
 
     made: dict[str, Callable[[], tuple[Callable[[], object], ...]]] = {
@@ -61,7 +61,7 @@ def begin_and_end(model: WaveModel, fault: Fault) -> tuple[Callable[[], object],
             lambda: setattr(cluster.nodes[node], "log_recovery", fault.seconds),
             lambda: None,
         ),
-        "controller_moves": lambda: (lambda: cluster.move_controller(node % 3 + 1), lambda: None),
+        "controller_moves": lambda: (lambda: cluster.quorum.move(node % 3 + 1), lambda: None),
         "metadata_lost": lambda: source(EvidenceGroup.METADATA),
         "configs_lost": lambda: source(EvidenceGroup.CONFIGS),
         "quorum_lost": lambda: source(EvidenceGroup.QUORUM),
@@ -184,7 +184,7 @@ def test_two_thousand_schedules_of_faults_harm_nothing(
 
 def writes_of_a_calm_wave() -> int:
     model, _ = rehearse([], {})
-    return model.journal.writes
+    return model.writes
 
 
 @pytest.mark.parametrize("down_for", [1.0, 30.0])

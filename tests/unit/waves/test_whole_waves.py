@@ -83,16 +83,16 @@ def test_a_calm_wave_never_holds_and_takes_no_partition_under_min_isr(
         "violations": [],
     }
     assert not under
-    assert not [event for _, event, _, _ in model.journal.story if event == "gate_closed"]
+    assert not [event for _, event, _, _ in model.story if event == "gate_closed"]
 
 
 def test_an_election_after_the_active_controllers_stop_holds_for_as_long_as_it_takes() -> None:
-    # Snapshots every two seconds see the second in which nobody leads; the wave goes on by itself.
-    model = five(WavePolicy(soak_seconds=5, clean_seconds=5), 2.0)
+    # Snapshots at this pace see the second in which nobody leads; the wave goes on by itself.
+    model = five(WavePolicy(soak_seconds=5, clean_seconds=5), 0.8)
     model.begin()
     model.run(3600)
     assert model.statuses == ["running", "holding", "running", "succeeded"]
-    (closed,) = [row for row in model.journal.story if row[1] == "gate_closed"]
+    (closed,) = [row for row in model.story if row[1] == "gate_closed"]
     assert closed[3].startswith("CONTROLLER_ABSENT cluster:model")
 
 
@@ -204,7 +204,7 @@ def test_a_broker_that_does_not_start_pauses_the_wave_and_a_retry_starts_it() ->
     model.run(model.agenda.now + 100)
     assert model.down() == [3]
     assert model.order == [2, 3]
-    assert [event for _, event, node, _ in model.journal.story if node == 3][-1] == "logs_seen"
+    assert [event for _, event, node, _ in model.story if node == 3][-1] == "logs_seen"
     model.faults.start_fails.clear()
     assert model.order_(Verb.RETRY, 3) is None
     model.run(3600)
@@ -228,9 +228,9 @@ def test_a_host_out_of_reach_before_its_stop_holds_and_nothing_is_done() -> None
     model.run(300)
     assert outcome_of(model) is WaveStatus.HOLDING
     assert "HOST_UNREACHABLE broker:2" in holds_of(model)
-    closed = [event for _, event, _, _ in model.journal.story if event == "gate_closed"]
+    closed = [event for _, event, _, _ in model.story if event == "gate_closed"]
     assert len(closed) == 1  # It does not flap with every look.
-    assert not model.journal.intents
+    assert not model.intents
     model.faults.unreachable.clear()
     model.run(3600)
     assert outcome_of(model) is WaveStatus.SUCCEEDED
@@ -238,7 +238,7 @@ def test_a_host_out_of_reach_before_its_stop_holds_and_nothing_is_done() -> None
 
 def test_a_lost_exporter_holds_and_names_its_broker() -> None:
     model = five()
-    at_status(model, 3, NodeStatus.SOAKING, lambda: model.collector.exporters_lost.add(5))
+    at_status(model, 3, NodeStatus.SOAKING, lambda: model.collector.exporters_lost.update([5]))
     model.begin()
     model.run_to(lambda: model.state.status is WaveStatus.HOLDING)
     assert "EVIDENCE_STALE broker:5" in holds_of(model)
