@@ -35,10 +35,14 @@ def decode_state(data: Mapping[str, Any]) -> WaveState:
 
 
 def _upgraded(data: Any) -> Any:
-    """A state as this version writes it; before several could be looked at there was one."""
+    """A state as this version writes it.
+
+    Before several could be looked at there was one candidate, and one soak for all: it starts again
+    when a daemon takes the wave up.
+    """
     if not isinstance(data, Mapping) or "candidate" not in data or "candidates" in data:
         return data
-    after = {key: value for key, value in data.items() if key != "candidate"}
+    after = {key: data[key] for key in data if key not in {"candidate", "soak_since"}}
     after["candidates"] = [] if data["candidate"] is None else [data["candidate"]]
     return after
 

@@ -4,7 +4,7 @@ What is read here is the snapshot; what only time can show (clean run, soak) is 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,7 @@ from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.gate import snapshot_holds
 from healthd.safety.trend import changes_between
 from healthd.waves.events import Confirmed, SnapshotSeen
+from healthd.waves.overrides import standing
 from healthd.waves.permission import windows_closed
 from healthd.waves.sequence import needs_repair
 from healthd.waves.state import NodeStatus, WaveState
@@ -36,6 +37,10 @@ class Reading:
     """Nodes of the wave that wait for repair."""
     index: float
     """The Health Index without the wave's own effect."""
+    outdated: frozenset[Reason] = frozenset()
+    """Those of the holds that only say that evidence is older than the wave's last change."""
+    oldest: float = -math.inf
+    """Of when the oldest fresh evidence is that a restart changes, on the wave clock."""
 
 
 def acknowledged(state: WaveState) -> Acknowledgements:
@@ -84,14 +89,21 @@ def read_gate(
             baseline=state.policy.baseline,
         ),
     ]
-    found.extend(_not_seen_since_change(state, snapshot, event.at))
+    outdated = frozenset(_not_seen_since_change(state, snapshot, event.at))
+    found.extend(outdated)
     if asked_at is not None:
         found.extend(_configs_not_read(snapshot, event.at, asked_at))
     if isinstance(event, SnapshotSeen) and event.previous is not None:
         found.extend(changes_between(event.previous, snapshot, in_flight=away))
     as_if = as_if_back(snapshot, away, baseline=state.policy.baseline)
     index = evaluate(as_if).health_index
-    return Reading(holds=in_order(set(found)), repairs=repairs, index=index)
+    return Reading(
+        holds=standing(state, in_order(set(found))),
+        repairs=repairs,
+        index=index,
+        outdated=outdated,
+        oldest=event.at - max(_changing_ages(snapshot).values(), default=0.0),
+    )
 
 
 def wall_of(event: SnapshotSeen | Confirmed, snapshot: ClusterSnapshot) -> float:
@@ -103,16 +115,23 @@ def _not_seen_since_change(
     state: WaveState, snapshot: ClusterSnapshot, at: float
 ) -> Iterable[Reason]:
     """Evidence from before the last restart says nothing about the time after it."""
-    for group in _CHANGING:
-        age = snapshot.age(group)
-        if age is None or age > snapshot.fresh_limit_seconds:
-            continue  # Not configured, or held as stale already.
+    for group, age in _changing_ages(snapshot).items():
         if at - age < state.last_change:
             yield Reason(
                 code=ReasonCode.EVIDENCE_STALE,
                 object=f"source:{group.value}",
                 detail=f"last seen {age:.0f} s ago, before the last change to a broker",
             )
+
+
+def _changing_ages(snapshot: ClusterSnapshot) -> Mapping[EvidenceGroup, float]:
+    """The ages of fresh evidence that a restart changes; what is stale is held as such already."""
+    ages = {group: snapshot.age(group) for group in _CHANGING}
+    return {
+        group: age
+        for group, age in ages.items()
+        if age is not None and age <= snapshot.fresh_limit_seconds
+    }
 
 
 def _configs_not_read(snapshot: ClusterSnapshot, at: float, asked_at: float) -> Iterable[Reason]:

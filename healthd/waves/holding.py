@@ -10,6 +10,8 @@ from healthd.safety.clean_run import CleanRun, clean_enough, index_holds
 from healthd.waves.effects import Note, Step
 from healthd.waves.gate import Reading
 from healthd.waves.nodes import then
+from healthd.waves.overrides import standing
+from healthd.waves.soaking import soak_lacks, soaked_seconds
 from healthd.waves.state import IN_FLIGHT, Hold, NodeStatus, WaveState, WaveStatus
 
 WAITING: Final = frozenset(
@@ -59,29 +61,19 @@ def with_gate(
 
 def index_too_low(state: WaveState, reading: Reading) -> tuple[Reason, ...]:
     """What the Health Index without the wave's own effect has against the next node."""
-    return index_holds(
+    found = index_holds(
         state.clean,
         index=reading.index,
         minimum=state.policy.min_health_index,
         cluster=state.cluster,
     )
+    return standing(state, found)
 
 
 def not_clean(state: WaveState, at: float) -> tuple[Reason, ...]:
     """What the clean run still lacks."""
     return clean_enough(
         state.clean,
-        at=at,
-        snapshots=state.policy.clean_snapshots,
-        seconds=state.policy.clean_seconds,
-        cluster=state.cluster,
-    )
-
-
-def not_healthy(state: WaveState, at: float) -> tuple[Reason, ...]:
-    """What the clean run of what is in flight still lacks, whether or not more may be taken."""
-    return clean_enough(
-        state.healthy,
         at=at,
         snapshots=state.policy.clean_snapshots,
         seconds=state.policy.clean_seconds,
@@ -100,23 +92,19 @@ def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
                 + (f": {run.detail}" if run.detail else ""),
             )
             continue
-        soaked = 0.0 if state.soak_since is None else at - state.soak_since
+        soaked = soaked_seconds(run, at)
+        detail = None
         if soaked < state.policy.soak_seconds:
-            yield Reason(
-                code=ReasonCode.SOAKING,
-                object=f"broker:{run.node}",
-                detail=f"{soaked:.0f} of {state.policy.soak_seconds:.0f} s of clean soak",
-            )
+            detail = f"{soaked:.0f} of {state.policy.soak_seconds:.0f} s of clean soak"
+        elif (lacks := soak_lacks(state, run, at)) and not not_clean(state, at):
+            detail = f"its soak: {lacks[0].detail}"
+        if detail is not None:
+            yield Reason(code=ReasonCode.SOAKING, object=f"broker:{run.node}", detail=detail)
 
 
 def waiting(state: WaveState, at: float) -> tuple[Reason, ...]:
     """What the wave waits for in its ordinary course."""
     return (*in_flight(state, at), *not_clean(state, at))
-
-
-def soak_waiting(state: WaveState, at: float) -> tuple[Reason, ...]:
-    """What is still missing before the nodes in their soak are done."""
-    return (*in_flight(state, at), *not_healthy(state, at))
 
 
 def must_wait(reasons: tuple[Reason, ...], *, is_repair: bool) -> bool:

@@ -16,6 +16,7 @@ from healthd.waves.holding import index_too_low, not_clean, with_gate
 from healthd.waves.nodes import then
 from healthd.waves.permission import of_health
 from healthd.waves.repairs import repair_taken, start_repair
+from healthd.waves.soaking import soak_again
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 
@@ -140,8 +141,7 @@ def _refused(
     found = tuple(dict.fromkeys(reasons))
     kept = replace(state, last_look=found)
     if starts_again and of_health(found):
-        soak_since = None if state.soak_since is None else at
-        kept = replace(kept, healthy=CleanRun(), soak_since=soak_since)
+        kept = soak_again(kept, at)
     return with_gate(Step(state=kept), found, at, clean=CleanRun() if starts_again else None)
 
 

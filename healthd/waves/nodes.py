@@ -21,6 +21,7 @@ from healthd.waves.effects import (
 )
 from healthd.waves.events import CommandEnded, Confirmed, HostState, Observed, Outcome
 from healthd.waves.playbook import StepKind
+from healthd.waves.soaking import soak_again
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 
 POLL_SECONDS: Final = 2.0
@@ -82,7 +83,8 @@ def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
         start_effect_id=start_id,
         timeout_seconds=state.playbook.timeout_seconds(StepKind.STOP, state.policy),
     )
-    return then(step, changed_broker(step.state.with_node(taken), event.at), effects=(effect,))
+    after = changed_broker(step.state.with_node(taken), event.at, in_turn=not run.repair)
+    return then(step, after, effects=(effect,))
 
 
 def is_stop_due(run: NodeRun) -> bool:
@@ -110,7 +112,7 @@ def stop_again(state: WaveState, run: NodeRun, at: float) -> Step:
         timeout_seconds=state.playbook.timeout_seconds(StepKind.STOP, state.policy),
     )
     note = Note(event="stop_sent_again", node=run.node, detail="its process still runs")
-    after = changed_broker(state.with_node(changed), at)
+    after = changed_broker(state.with_node(changed), at, in_turn=not run.repair)
     return Step(state=after, effects=(effect,), notes=(note,))
 
 
@@ -146,7 +148,8 @@ def start(state: WaveState, run: NodeRun, at: float, detail: str = "") -> Step:
         effect_id=effect_id,
         timeout_seconds=_start_seconds(state),
     )
-    return then(step, changed_broker(step.state.with_node(changed), at), effects=(effect,))
+    after = changed_broker(step.state.with_node(changed), at, in_turn=not run.repair)
+    return then(step, after, effects=(effect,))
 
 
 def _start_seconds(state: WaveState) -> float:
@@ -166,7 +169,8 @@ def restarted(state: WaveState, run: NodeRun, at: float, host: HostState) -> Ste
         is_stop_due=False,
         is_watched=False,
     )
-    return then(step, changed_broker(step.state.with_node(changed), at))
+    after = changed_broker(step.state.with_node(changed), at, in_turn=not run.repair)
+    return then(step, after)
 
 
 def failed(state: WaveState, run: NodeRun, at: float, detail: str, *, watched: bool) -> Step:
@@ -188,9 +192,13 @@ def paused(state: WaveState, pause: Pause) -> WaveState:
     return replace(state, pauses=(*state.pauses, pause), candidates=())
 
 
-def changed_broker(state: WaveState, at: float) -> WaveState:
-    """The state after healthd changed a broker: older evidence and clean time are void."""
-    return replace(state, last_change=at, clean=CleanRun(), soak_since=None)
+def changed_broker(state: WaveState, at: float, *, in_turn: bool) -> WaveState:
+    """The state after healthd changed a broker: older evidence and clean time are void.
+
+    The soaks of others go on only when the broker was taken in its turn.
+    """
+    after = replace(state, last_change=at, clean=CleanRun())
+    return after if in_turn else soak_again(after, None)
 
 
 def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
@@ -324,7 +332,7 @@ def _late(state: WaveState, run: NodeRun, event: Observed, *, renewed: bool) -> 
         timeout_seconds=_start_seconds(state),
     )
     note = Note(event="late_stop_started_again", node=run.node, detail="its process ended late")
-    after = changed_broker(state.with_node(changed), at)
+    after = changed_broker(state.with_node(changed), at, in_turn=False)
     return Step(state=after, effects=(effect,), notes=(note,))
 
 
@@ -374,7 +382,10 @@ def back(state: WaveState, run: NodeRun, at: float) -> Step:
 def soak(state: WaveState, run: NodeRun, at: float) -> Step:
     """Begin the soak; clean run and soak count from here, side by side."""
     step = moved(state, run, NodeStatus.SOAKING, at)
-    return then(step, replace(changed_broker(step.state, at), soak_since=at))
+    after = changed_broker(step.state, at, in_turn=not run.repair)
+    return then(
+        step, after.with_node(replace(_now(after, run.node), soak=CleanRun(), soak_since=at))
+    )
 
 
 def relapsed(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:
@@ -383,7 +394,7 @@ def relapsed(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:
     The recovery time-out goes on from its start: a broker that comes and goes is never through.
     """
     step = moved(state, run, NodeStatus.RECOVERING, at, detail)
-    return then(step, replace(step.state, soak_since=None, clean=CleanRun()))
+    return then(step, replace(soak_again(step.state, None), clean=CleanRun()))
 
 
 def done(state: WaveState, run: NodeRun, at: float) -> Step:

@@ -6,6 +6,7 @@ from healthd.waves import pinning
 from healthd.waves.effects import Note, Step
 from healthd.waves.events import Ordered, Verb
 from healthd.waves.nodes import then
+from healthd.waves.overrides import overridden, refusal_of_override, told
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 
 
@@ -13,6 +14,8 @@ def refusal_of(state: WaveState, order: Ordered) -> str | None:
     """Why an order cannot be taken; None when it can."""
     if state.status.has_ended:
         return f"the wave has ended: {state.status.value}"
+    if order.verb is Verb.OVERRIDE:
+        return refusal_of_override(state, order)
     if order.verb in {Verb.RETRY, Verb.SKIP}:
         return _refusal_for_node(state, order)
     if order.verb is Verb.RESUME:
@@ -59,7 +62,7 @@ def carry_out(state: WaveState, order: Ordered) -> Step:
     note = Note(
         event=f"order_{order.verb.value}",
         node=order.node,
-        detail=order.reason,
+        detail=told(order),
         data={"by": order.by},
     )
     return Step(state=step.state, effects=step.effects, notes=(note, *step.notes))
@@ -123,6 +126,7 @@ _CARRY_OUT = {
     Verb.RETRY: _retry,
     Verb.SKIP: _skip,
     Verb.ABORT: _abort,
+    Verb.OVERRIDE: overridden,
 }
 
 

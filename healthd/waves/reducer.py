@@ -36,6 +36,7 @@ from healthd.waves.events import (
 )
 from healthd.waves.nodes import BY_HEALTHD, then
 from healthd.waves.playbook import StepKind
+from healthd.waves.soaking import soak_again
 from healthd.waves.state import (
     BEFORE_SOAK,
     NOT_ENDED,
@@ -149,14 +150,12 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
         candidates=(),
         last_look=(),
         clean=CleanRun(),
-        healthy=CleanRun(),
-        soak_since=event.at if state.having({NodeStatus.SOAKING}) else None,
         is_draining=False,
         last_change=max(state.last_change, event.at),
     )
-    after = _not_judged_yet(after, event.at)
+    after = _not_judged_yet(soak_again(after, event.at), event.at)
     asked: list[Observe] = []
-    for run in state.busy:
+    for run in after.busy:
         changed = replace(
             run,
             command=None,

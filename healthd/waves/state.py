@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import chain
 from typing import Final
 
+from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
 from healthd.waves.pins import Pins
@@ -103,6 +104,10 @@ class NodeRun:
     """Its stop timed out: when its process ends after all, it is started."""
     is_overdue: bool = False
     """It took longer than the recovery time-out."""
+    soak: CleanRun = field(default_factory=CleanRun)
+    """Snapshots of its soak on which the cluster was well, permission or not."""
+    soak_since: float | None = None
+    """Since when its soak has been clean time; None: from the next snapshot on."""
     detail: str = ""
     history: tuple[tuple[str, float], ...] = ()
     """Every status it had, with the time it entered it."""
@@ -136,6 +141,21 @@ class Pause:
     since: float
     node: int | None = None
     """The node whose failure caused it; retry or skip of that node lifts it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """A hold that does not count for a while, because a second person has answered for it."""
+
+    code: ReasonCode
+    object: str
+    by: str
+    reason: str
+    since: float
+    ends_at: float
+    """On the wave clock, which does not follow a clock that is set back."""
+    until: float | None
+    """Unix seconds UTC; None when the time of day was not known."""
 
 
 DERIVED: Final = "derived"
@@ -220,11 +240,9 @@ class WaveState:
     last_look: tuple[Reason, ...] = ()
     """What the last look at the candidates found; it stands while the next look is under way."""
     holds: tuple[Hold, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    """What second persons have answered for, until it ends."""
     clean: CleanRun = field(default_factory=CleanRun)
-    healthy: CleanRun = field(default_factory=CleanRun)
-    """The clean run without regard to permission (windows, freezes, ...): the soak goes by it."""
-    soak_since: float | None = None
-    """Since when the soak has been clean time."""
     last_change: float = 0.0
     """When the wave last changed a broker; older evidence says nothing."""
     seen_up: frozenset[int] = frozenset()
@@ -233,14 +251,16 @@ class WaveState:
     """Nodes that went down by themselves and were taken as repairs."""
     is_draining: bool = False
     """The daemon that drives it is shutting down; nothing new is taken."""
-    index_before: float | None = None
-    index_lowest: float | None = None
+    is_dry_run: bool = False
+    """No command of it reaches a host."""
     pins: Pins | None = None
     """What it was accepted with; None: nothing is pinned."""
     pins_seen: Pins | None = None
     """What there is now, when that differs; a resume accepts it."""
     playbook_seen: Playbook | None = None
     """The playbook as it is now, when it differs."""
+    index_before: float | None = None
+    index_lowest: float | None = None
     index_last: float | None = None
     places: _Places | None = field(
         default=None, compare=False, repr=False, metadata={DERIVED: True}
@@ -286,6 +306,12 @@ class WaveState:
     def in_flight(self) -> frozenset[int]:
         """Ids of the nodes from stopping to done."""
         return frozenset(run.node for run in self.having(IN_FLIGHT))
+
+    @property
+    def soak_since(self) -> float | None:
+        """Since when the soak that began last has been clean time; None when nobody soaks."""
+        began = [run.soak_since for run in self.having({NodeStatus.SOAKING})]
+        return max((since for since in began if since is not None), default=None)
 
     @property
     def is_paused(self) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import observe
-from healthd.waves import nodes
+from healthd.waves import nodes, soaking
 from healthd.waves.back import Missing, not_back, partitions_missing
 from healthd.waves.choice import is_looking, may_take, pick
 from healthd.waves.effects import Confirm, Step
@@ -16,12 +16,10 @@ from healthd.waves.holding import (
     index_too_low,
     must_wait,
     not_clean,
-    soak_waiting,
     waiting,
     with_gate,
 )
 from healthd.waves.nodes import then
-from healthd.waves.permission import of_health
 from healthd.waves.repairs import ask_repairs
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
@@ -95,23 +93,15 @@ def _bring_one_on(state: WaveState, run: NodeRun, event: SnapshotSeen, missing: 
 def _count(
     state: WaveState, event: SnapshotSeen, reading: Reading, bad: tuple[Reason, ...]
 ) -> Step:
-    """The two clean runs, the soak, and the nodes whose soak is over."""
-    key, index = seen_key(event.snapshot), reading.index
-    is_healthy = not of_health(bad)
-    clean = observe(state.clean, key=key, at=event.at, is_clean=not bad, index=index)
-    healthy = observe(state.healthy, key=key, at=event.at, is_clean=is_healthy, index=index)
-    soaking = state.having({NodeStatus.SOAKING})
-    since = state.soak_since
-    if soaking and (not is_healthy or since is None):
-        since = event.at
-    counted = replace(state, clean=clean, healthy=healthy, soak_since=since if soaking else None)
-    if not soaking or not is_healthy or soak_waiting(counted, event.at):
-        return Step(state=counted)
+    """The clean run, each soak, and the nodes whose soak is over."""
+    key = seen_key(event.snapshot)
+    clean = observe(state.clean, key=key, at=event.at, is_clean=not bad, index=reading.index)
+    counted = soaking.observed(replace(state, clean=clean), reading, bad, key=key, at=event.at)
     step = Step(state=counted)
-    for each in soaking:
+    for each in soaking.through(counted, event.at):
         done = nodes.done(step.state, each, event.at)
         step = then(step, done.state, notes=done.notes)
-    return then(step, replace(step.state, soak_since=None))
+    return step
 
 
 def _choose(

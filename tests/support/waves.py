@@ -31,6 +31,9 @@ def a_wave(*nodes: NodeRun | int, **changes: Any) -> WaveState:
         NodeRun(node=each, history=(("pending", 0.0),)) if isinstance(each, int) else each
         for each in nodes or (1, 2, 3, 4)
     )
+    soak_since = changes.pop("soak_since", None)
+    if soak_since is not None:
+        runs = tuple(_soaking_since(run, soak_since) for run in runs)
     state = WaveState(
         wave="w",
         cluster="payments",
@@ -42,6 +45,12 @@ def a_wave(*nodes: NodeRun | int, **changes: Any) -> WaveState:
         status=WaveStatus.RUNNING,
     )
     return replace(state, **changes)
+
+
+def _soaking_since(run: NodeRun, since: float) -> NodeRun:
+    if run.status is not NodeStatus.SOAKING:
+        return run
+    return replace(run, soak_since=since)
 
 
 def a_run(node: int, status: NodeStatus, *, at: float = 100.0, **changes: Any) -> NodeRun:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 from support.snapshots import NOON
-from support.waves import QUICK, a_run, a_wave, clean, confirmed, seen, snapshot_at
+from support.waves import QUICK, a_run, a_wave, clean, confirmed, run_of, seen, snapshot_at
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
@@ -104,14 +104,14 @@ def test_a_soak_is_finished_without_permission_and_nothing_more_is_taken(
     assert done.since == 145
     assert state.status is WaveStatus.HOLDING
     assert state.clean.snapshots == 0
-    assert state.healthy.snapshots == 4
+    assert done.soak.snapshots == 3
 
 
 def test_a_hold_of_health_starts_the_soak_again_all_the_same() -> None:
     state = a_wave(a_run(1, NodeStatus.SOAKING, at=100), 2, policy=until(50), last_change=100.0)
     state = seen(seen(state, 115).state, 130, holds=(ALERT,)).state
     assert state.soak_since == 130
-    assert state.healthy.snapshots == 0
+    assert run_of(state, 1).soak.snapshots == 0
 
 
 def test_a_bad_last_look_starts_the_soak_beside_it_again() -> None:
@@ -129,8 +129,11 @@ def test_a_bad_last_look_starts_the_soak_beside_it_again() -> None:
 
 
 def test_a_daemon_that_takes_it_up_again_counts_both_runs_anew() -> None:
-    state = reduce(clean(a_wave(policy=until(50))).state, events.Resumed(at=210)).state
-    assert (state.clean.snapshots, state.healthy.snapshots) == (0, 0)
+    soaking = a_run(1, NodeStatus.SOAKING, at=150)
+    state = clean(a_wave(soaking, 2, policy=until(50), soak_since=150.0), at=175).state
+    assert run_of(state, 1).soak.snapshots == 3
+    state = reduce(state, events.Resumed(at=210)).state
+    assert (state.clean.snapshots, run_of(state, 1).soak.snapshots) == (0, 0)
 
 
 @pytest.mark.parametrize(
