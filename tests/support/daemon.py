@@ -149,7 +149,7 @@ def wave_state(wave: str = "w1", cluster: str = "payments", **changes: Any) -> W
         policy=WavePolicy(),
         nodes=(
             NodeRun(node=2, status=NodeStatus.DONE, since=100.0),
-            NodeRun(node=1, status=NodeStatus.SOAKING, since=140.0),
+            NodeRun(node=1, status=NodeStatus.SOAKING, since=140.0, soak_since=170.0),
             NodeRun(node=3),
         ),
         status=WaveStatus.HOLDING,
@@ -163,7 +163,6 @@ def wave_state(wave: str = "w1", cluster: str = "payments", **changes: Any) -> W
             ),
         ),
         clean=CleanRun(snapshots=1, since=195.0, last_at=200.0),
-        soak_since=170.0,
         index_before=100.0,
         index_lowest=82.5,
         index_last=90.0,
