@@ -71,6 +71,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "mute": LazyCommand(
         target="healthd.cli.mute:mute", help="Silence a check for a while, or list what is."
     ),
+    "freeze": LazyCommand(
+        target="healthd.cli.freeze:freeze",
+        help="Keep waves from beginning anything on some clusters.",
+    ),
     "route": LazyCommand(
         target="healthd.cli.route:route",
         help="Show which clusters clients are sent to, and overrule it.",

@@ -257,6 +257,10 @@ class HealthDaemon:
         """Lift a mute."""
         return await self.muter.lift(mute, by=by, reason=reason)
 
+    def now(self) -> float:
+        """The wall clock."""
+        return self._clock.wall()
+
     def freezes(self) -> Sequence[Freeze]:
         """Every freeze, the fleet file's first."""
         return self.freezer.all()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ KIND: Final = "freeze"
 MAX_FREEZES: Final = 1_000
 FORGET_SECONDS: Final = 7 * 86_400.0
 """A freeze that is over stays in the list so long."""
+LONGEST_SECONDS: Final = 366 * 86_400.0
+"""A length is a number of seconds at most so long; a freeze without an end has none."""
 AGAIN_SECONDS: Final = 10.0
 """Freezes that could not be read are read again."""
 
@@ -39,7 +42,7 @@ class Freezer:
         self._fleet = fleet
         self._made: dict[str, Freeze] = {}
         self._unreadable: dict[str, str] = {}
-        self._trouble: str | None = "they have not been read yet"
+        self._trouble: str | None = None
         self._tasks = Background("freezes_not_read")
 
     async def load(self) -> None:
@@ -66,7 +69,8 @@ class Freezer:
         """The new freeze, on disk.
 
         Args:
-            request: `name`, `reason`; one of `clusters`, `match`, `all`; `from` and `until`.
+            request: `name`, `reason`; one of `clusters`, `match`, `all`; `from`; `until` or
+                `seconds`.
             by: who makes it.
 
         Raises:
@@ -74,9 +78,8 @@ class Freezer:
         """
         freeze = self._asked_for(request, by)
         self._require_new(freeze.name)
-        names = await self._write(freeze, freeze_json(freeze), "freeze", by=by, why=freeze.reason)
+        await self._write(freeze, freeze_json(freeze), "freeze", by=by, why=freeze.reason)
         self._made[freeze.name] = freeze
-        log.warning("freeze_made", freeze=freeze.name, by=by, clusters=names)
         return freeze
 
     async def remove(self, name: str, *, by: str, reason: str) -> Freeze:
@@ -99,7 +102,6 @@ class Freezer:
         await self._write(freeze, None, "unfreeze", by=by, why=reason)
         self._made.pop(name, None)
         self._unreadable.pop(name, None)
-        log.warning("freeze_removed", freeze=name, by=by)
         return freeze
 
     async def close(self) -> None:
@@ -151,6 +153,11 @@ class Freezer:
             ends=_moment(request.get("until"), "until"),
             created_at=now,
         )
+        if request.get("seconds") is not None:
+            if freeze.ends is not None:
+                raise OrderRefused(Refusal.INVALID, "give until or seconds, not both")
+            length = float(request["seconds"])
+            freeze = replace(freeze, ends=(freeze.begins or now) + length)
         if sum((bool(freeze.clusters), bool(freeze.match), freeze.is_for_all)) != 1:
             raise OrderRefused(
                 Refusal.INVALID, "a freeze needs exactly one of clusters, match and all"
@@ -191,8 +198,8 @@ class Freezer:
 
     async def _write(
         self, freeze: Freeze, body: dict[str, Any] | None, what: str, *, by: str, why: str
-    ) -> tuple[str, ...]:
-        """Write that a freeze was made or removed; the clusters that it concerns."""
+    ) -> None:
+        """Write that a freeze was made or removed, or refuse the order."""
         now, name = self._clock.wall(), freeze.name
         clusters = _named(freeze, self._fleet())
         event = (body or {}) | {"name": name, "by": by, "reason": why}
@@ -209,7 +216,6 @@ class Freezer:
             await asyncio.shield(self._store.call(lambda store: store.ledger.write(write)))
         except StoreError as error:
             raise OrderRefused(Refusal.STORE, f"nothing was changed: {error}") from error
-        return clusters
 
 
 def _named(freeze: Freeze, fleet: Fleet) -> tuple[str, ...]:
@@ -239,6 +245,12 @@ def freeze_json(freeze: Freeze) -> dict[str, Any]:
         "createdAt": _text(freeze.created_at),
         "fromFile": freeze.is_from_file,
     }
+
+
+def freeze_view(freeze: Freeze, now: float) -> dict[str, Any]:
+    """The freeze as the API shows it: whether it is on, over, or still to come."""
+    state = "over" if freeze.has_ended(now) else "on" if freeze.is_on(now) else "to come"
+    return {**freeze_json(freeze), "state": state}
 
 
 def _text(seconds: float | None) -> str | None:

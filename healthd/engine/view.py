@@ -229,6 +229,9 @@ class Daemon(Protocol):
     async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
         """Lift a mute."""
 
+    def now(self) -> float:
+        """The daemon's wall clock, in seconds since the epoch."""
+
     def freezes(self) -> Sequence[Freeze]:
         """Every freeze: the fleet file's, and those made by command, also when they are over."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from healthd.config.fleet import ClusterConfig, Fleet, HostConfig, TenantConfig
 from healthd.config.profiles import ProfileConfig
 from healthd.engine.clock import Clock
+from healthd.engine.freezing import Freezer
 from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
 from healthd.engine.muting import Muter
@@ -29,6 +30,7 @@ from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.clean_run import CleanRun
 from healthd.store.memory import MemoryStore
+from healthd.waves.freezes import Freeze
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec import WaveSpec, parse_wave
@@ -209,6 +211,15 @@ class InMemoryDaemon:
         self.router = a_router(tuple(view.config for view in self.views.values()))
         self.store = MemoryStore()
         self.muter = Muter(StoreThread(self.store), Clock())
+        self.fleet_freezes: tuple[Freeze, ...] = ()
+        self.freezer = Freezer(
+            StoreThread(self.store),
+            Clock(wall=NOW.timestamp),
+            lambda: Fleet(
+                clusters=tuple(view.config for view in self.views.values()),
+                freezes=self.fleet_freezes,
+            ),
+        )
         self.history = HistoryRecorder(StoreThread(self.store), Clock(), interval_seconds=15.0)
         self.requests: list[tuple[Mapping[str, Any], str]] = []
         """Waves that were asked for, as they were sent, and by whom."""
@@ -286,6 +297,18 @@ class InMemoryDaemon:
         if view is None:
             raise OrderRefused(Refusal.UNKNOWN, f"there is no cluster {request['cluster']}")
         return await self.muter.add(request, view, by=by)
+
+    def now(self) -> float:
+        return NOW.timestamp()
+
+    def freezes(self) -> Sequence[Freeze]:
+        return self.freezer.all()
+
+    async def freeze(self, request: Mapping[str, Any], *, by: str) -> Freeze:
+        return await self.freezer.add(request, by=by)
+
+    async def unfreeze(self, freeze: str, *, by: str, reason: str) -> Freeze:
+        return await self.freezer.remove(freeze, by=by, reason=reason)
 
     async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
         return await self.muter.lift(mute, by=by, reason=reason)

@@ -149,6 +149,8 @@ OVERRIDES = [
     "/api/v1/overrides/payments/lift",
     "/api/v1/mutes",
     "/api/v1/mutes/m1/lift",
+    "/api/v1/freezes",
+    "/api/v1/freezes/f1/remove",
 ]
 WRITES = [
     "/-/reload",
@@ -159,6 +161,7 @@ WRITES = [
     "/api/v1/waves/w1/retry",
     "/api/v1/waves/w1/skip",
     "/api/v1/waves/w1/abort",
+    "/api/v1/waves/w1/override",
 ]
 
 
