@@ -13,6 +13,7 @@ from healthd.cli.files import output_option
 from healthd.cli.plan_file import from_plan
 from healthd.cli.terminal import console
 from healthd.cli.watching import INTERVAL_SECONDS, watch_wave
+from healthd.cli.wave_override import override
 from healthd.cli.wave_request import from_file, from_options
 from healthd.cli.wave_text import print_waves, wave_view
 
@@ -234,6 +235,9 @@ def _of_one_broker(verb: str, text: str) -> None:
 
 _of_one_broker("retry", "Do a failed node's stop or start again, whichever is missing.")
 _of_one_broker("skip", "Leave a node out; lifts the pause that its failure caused.")
+
+
+wave.add_command(override)
 
 
 def _order(

@@ -39,6 +39,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord
+from healthd.waves.events import OverrideAsked
 from healthd.waves.freezes import Freeze
 
 log = structlog.get_logger(__name__)

@@ -26,6 +26,7 @@ from healthd.store.records import AuditRecord
 from healthd.waves import effects, events
 from healthd.waves.effects import Step
 from healthd.waves.orders import refusal_of
+from healthd.waves.overrides import told
 from healthd.waves.reducer import reduce
 from healthd.waves.state import BETWEEN_STOP_AND_START, NodeStatus, WaveState, WaveStatus
 

@@ -21,6 +21,8 @@ from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.routing.fleet import FleetRouting
 from healthd.routing.verdict import Forced
+from healthd.waves.events import OverrideAsked
+from healthd.waves.fleet_state import FleetState
 from healthd.waves.freezes import Freeze
 from healthd.waves.state import WaveState
 

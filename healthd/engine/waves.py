@@ -24,7 +24,8 @@ from healthd.store.errors import StoreError, VersionConflict
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord, LeaseHeld, WaveRecord
 from healthd.waves.codec import StateUnreadable
-from healthd.waves.events import Began, Ordered, PinsSeen, Verb
+from healthd.waves.events import Began, Ordered, OverrideAsked, PinsSeen, Verb
+from healthd.waves.fleet_state import FleetState, Member, StageRun
 from healthd.waves.orders import refusal_of
 from healthd.waves.state import WaveState, WaveStatus
 from healthd.waves.stored import read_stored, whole
@@ -208,7 +209,14 @@ class Waves:
         return Held(state=state, record=record, fence=fence, first=Began(at=0.0))
 
     async def order(
-        self, wave: str, verb: str, *, by: str, reason: str, node: int | None
+        self,
+        wave: str,
+        verb: str,
+        *,
+        by: str,
+        reason: str,
+        node: int | None,
+        override: OverrideAsked | None = None,
     ) -> WaveView:
         """Have a person's order carried out."""
         view = self._gallery.view(wave)
@@ -221,7 +229,9 @@ class Waves:
             raise OrderRefused(Refusal.INVALID, f"there is no order {verb}, only {verbs}") from None
         if not reason.strip():
             raise OrderRefused(Refusal.INVALID, f"{verb} needs a reason: say why")
-        wanted = Ordered(at=view.state.clock, verb=known, by=by, reason=reason, node=node)
+        wanted = Ordered(
+            at=view.state.clock, verb=known, by=by, reason=reason, node=node, override=override
+        )
         refused = refusal_of(view.state, wanted)
         if refused is not None:
             raise OrderRefused(Refusal.CONFLICT, f"wave {wave}: {refused}")
@@ -244,7 +254,13 @@ class Waves:
         # Right after a start its driver is still being built.
         await keeper.settled.wait()
         if keeper.driver is not None:
-            await keeper.driver.order(order.verb, by=order.by, reason=order.reason, node=order.node)
+            await keeper.driver.order(
+                order.verb,
+                by=order.by,
+                reason=order.reason,
+                node=order.node,
+                override=order.override,
+            )
         elif order.verb is Verb.PAUSE:
             await keeper.pause(by=order.by, reason=order.reason)
         else:

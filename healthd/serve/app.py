@@ -20,6 +20,7 @@ from healthd.serve.routes import (
     operations,
     plans,
     routes,
+    wave_overrides,
     waves,
 )
 
@@ -52,6 +53,7 @@ def create_app(daemon: Daemon, auth: Auth, open_reads: bool) -> FastAPI:  # noqa
         mutes.router,
         freezes.router,
         history.router,
+        wave_overrides.router,
         waves.router,
         audit.router,
         discovery.router,

@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from healthd.engine.view import JournalEntry, WaveView
 from healthd.model.render import render_time
 from healthd.waves.policy import policy_document
-from healthd.waves.state import Hold, NodeRun, NodeStatus, Pause, WaveState, WaveStatus
+from healthd.waves.state import Hold, NodeRun, NodeStatus, Override, Pause, WaveState, WaveStatus
 
 _GATED = frozenset({WaveStatus.RUNNING, WaveStatus.HOLDING, WaveStatus.PAUSED})
 """While a wave is in one of these it looks at the gate."""
@@ -65,6 +65,7 @@ def wave_document(view: WaveView) -> dict[str, Any]:
             "seconds": 0.0 if state.soak_since is None else clock.seconds_since(state.soak_since),
             "ofSeconds": state.policy.soak_seconds,
         },
+        "overrides": [_override(each, clock) for each in state.overrides],
         "pauses": [_pause(pause, clock) for pause in state.pauses],
         "abort": None if state.abort is None else _pause(state.abort, clock),
         "repairs": list(state.died),
@@ -105,6 +106,14 @@ class _Clock:
     def seconds_since(self, at: float) -> float:
         return round(max(0.0, self._clock - at), 3)
 
+    def seconds_until(self, at: float) -> float:
+        return round(max(0.0, at - self._clock), 3)
+
+    def moment(self, wall: float | None, at: float) -> str:
+        if wall is not None:
+            return render_time(datetime.fromtimestamp(wall, UTC))
+        return render_time(self._now + timedelta(seconds=self.seconds_until(at)))
+
     def span(self, since: float) -> Mapping[str, Any]:
         seconds = self.seconds_since(since)
         return {"since": render_time(self._now - timedelta(seconds=seconds)), "seconds": seconds}
@@ -124,6 +133,18 @@ def _node(run: NodeRun, clock: _Clock) -> dict[str, Any]:
 
 def _hold(hold: Hold, clock: _Clock) -> dict[str, Any]:
     return {**hold.reason.as_json(), **clock.span(hold.since)}
+
+
+def _override(override: Override, clock: _Clock) -> dict[str, Any]:
+    return {
+        "code": override.code.value,
+        "object": override.object,
+        "by": override.by,
+        "reason": override.reason,
+        **clock.span(override.since),
+        "until": clock.moment(override.until, override.ends_at),
+        "secondsLeft": clock.seconds_until(override.ends_at),
+    }
 
 
 def _pause(pause: Pause, clock: _Clock) -> dict[str, Any]:

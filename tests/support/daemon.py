@@ -30,6 +30,8 @@ from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.clean_run import CleanRun
 from healthd.store.memory import MemoryStore
+from healthd.waves.events import Ordered, OverrideAsked, Verb
+from healthd.waves.orders import refusal_of
 from healthd.waves.freezes import Freeze
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.policy import WavePolicy
@@ -275,10 +277,26 @@ class InMemoryDaemon:
         )
 
     async def order(
-        self, wave: str, verb: str, *, by: str, reason: str, node: int | None = None
+        self,
+        wave: str,
+        verb: str,
+        *,
+        by: str,
+        reason: str,
+        node: int | None = None,
+        override: OverrideAsked | None = None,
     ) -> WaveView:
         self._refuse()
         state = self.wave_views[wave].state
+        if override is not None:
+            order = Ordered(
+                at=state.clock, wall=NOW.timestamp(), verb=Verb(verb), by=by, reason=reason,
+                override=override,
+            )  # fmt: skip
+            refused = refusal_of(state, order)
+            if refused is not None:
+                raise OrderRefused(Refusal.CONFLICT, refused)
+            return self.put(reduce(state, order).state)
         self._record(by, f"wave {verb}", reason, wave if node is None else f"{wave}/{node}")
         if verb == "pause":
             pause = Pause(by=by, reason=reason, since=state.clock)

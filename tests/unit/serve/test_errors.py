@@ -151,6 +151,7 @@ OVERRIDES = [
     "/api/v1/mutes/m1/lift",
     "/api/v1/freezes",
     "/api/v1/freezes/f1/remove",
+    "/api/v1/waves/w1/override",
 ]
 WRITES = [
     "/-/reload",
@@ -161,7 +162,6 @@ WRITES = [
     "/api/v1/waves/w1/retry",
     "/api/v1/waves/w1/skip",
     "/api/v1/waves/w1/abort",
-    "/api/v1/waves/w1/override",
 ]
 
 
