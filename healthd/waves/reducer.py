@@ -16,7 +16,17 @@ from typing import Final
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
-from healthd.waves import holding, look, nodes, orders, overrides, pinning, repairs, taking
+from healthd.waves import (
+    holding,
+    look,
+    nodes,
+    orders,
+    overrides,
+    pinning,
+    reckoning,
+    repairs,
+    taking,
+)
 from healthd.waves.effects import Note, Observe, Step
 from healthd.waves.events import (
     Began,
@@ -54,12 +64,13 @@ _STORE: Final = "the state file"
 def reduce(state: WaveState, event: Event) -> Step:
     """What an event leads to. A wave that has ended only finishes what it had begun."""
     wall = state.wall if event.wall is None else event.wall
-    state = replace(state, clock=max(state.clock, event.at), wall=wall)
+    tally = reckoning.time_passed(state, event.at)
+    state = replace(state, clock=max(state.clock, event.at), wall=wall, tally=tally)
     lapsed = overrides.without_ended(state)
     step = _dispatch(lapsed.state, event)
     if lapsed.notes:
         step = replace(step, notes=(*lapsed.notes, *step.notes))
-    return _settled(state, step, event.at)
+    return reckoning.reckoned(_settled(state, step, event.at), event.at)
 
 
 def _dispatch(state: WaveState, event: Event) -> Step:  # noqa: PLR0912 - a case for each event.

@@ -16,6 +16,7 @@ from healthd.safety.clean_run import CleanRun
 from healthd.waves.pins import Pins
 from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy
+from healthd.waves.tally import Tally
 
 
 class WaveStatus(StrEnum):
@@ -262,6 +263,8 @@ class WaveState:
     index_before: float | None = None
     index_lowest: float | None = None
     index_last: float | None = None
+    tally: Tally = field(default_factory=Tally)
+    """What is added up for the report."""
     places: _Places | None = field(
         default=None, compare=False, repr=False, metadata={DERIVED: True}
     )

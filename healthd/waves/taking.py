@@ -5,7 +5,7 @@ from dataclasses import replace
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import observe
-from healthd.waves import nodes, soaking
+from healthd.waves import nodes, reckoning, soaking
 from healthd.waves.back import Missing, not_back, partitions_missing
 from healthd.waves.choice import is_looking, may_take, pick
 from healthd.waves.effects import Confirm, Step
@@ -63,6 +63,7 @@ def _remembered(state: WaveState, event: SnapshotSeen) -> WaveState:
         index_before=index if state.index_before is None else state.index_before,
         index_lowest=lowest,
         index_last=state.index_last if index is None else index,
+        tally=reckoning.snapshot_seen(state, event),
     )
 
 
