@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.cluster_model import ring
+from support.cluster_model import Node, Rows, racked, ring, unconstrained
 from support.wave_model import NodeSet, WaveModel
 
 from healthd.model.words import EvidenceGroup
@@ -109,10 +109,40 @@ faults = st.builds(
 kills = st.dictionaries(st.integers(1, 45), st.sampled_from([1.0, 10.0]), max_size=3)
 
 
-def rehearse(schedule: list[Fault], killed_at: dict[int, float]) -> tuple[WaveModel, Counter[int]]:
-    """A wave over four brokers with these faults, and a person who puts it right afterwards."""
-    nodes, partitions = ring(nodes=4, factor=3, min_isr=2)
-    model = WaveModel(nodes, partitions, policy=POLICY)
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A cluster, and how many of its nodes a wave may have in flight."""
+
+    name: str
+    built: Callable[[], tuple[list[Node], Rows]]
+    concurrency: int | None = 1
+
+    def __repr__(self) -> str:
+        return f"{self.name} at {self.concurrency or 'safe'}"
+
+
+FOUR = Shape("four combined", lambda: ring(nodes=4, factor=3, min_isr=2))
+CLUSTERS: tuple[tuple[str, Callable[[], tuple[list[Node], Rows]]], ...] = (
+    ("RF 4 in four racks", lambda: racked(racks=4, each=3, factor=4, min_isr=3, partitions=40)),
+    ("RF 3 in three racks", lambda: racked(racks=3, each=3, factor=3, min_isr=2, partitions=30)),
+    ("anywhere", lambda: unconstrained(nodes=8, factor=3, min_isr=2, partitions=12)),
+    ("crowded", lambda: unconstrained(nodes=5, factor=3, min_isr=2, partitions=30)),
+    ("two to spare", lambda: unconstrained(nodes=7, factor=4, min_isr=2, partitions=20)),
+    ("six combined", lambda: ring(nodes=6, factor=3, min_isr=2, partitions=6)),
+)
+shapes = st.builds(
+    lambda cluster, concurrency: Shape(cluster[0], cluster[1], concurrency),
+    st.sampled_from(CLUSTERS),
+    st.sampled_from([1, 2, 3, None]),
+)
+
+
+def rehearse(
+    schedule: list[Fault], killed_at: dict[int, float], shape: Shape = FOUR
+) -> tuple[WaveModel, Counter[int]]:
+    """A wave over a cluster with these faults, and a person who puts it right afterwards."""
+    nodes, partitions = shape.built()
+    model = WaveModel(nodes, partitions, policy=POLICY, concurrency=shape.concurrency)
     model.kill_at_write = killed_at
     for fault in schedule:
         begins, ends = begin_and_end(model, fault)
@@ -135,12 +165,14 @@ def rehearse(schedule: list[Fault], killed_at: dict[int, float]) -> tuple[WaveMo
     return model, retried
 
 
-def check(schedule: list[Fault], killed_at: dict[int, float]) -> None:
+def check(schedule: list[Fault], killed_at: dict[int, float], shape: Shape = FOUR) -> None:
     """Every property of the section, for one schedule."""
-    model, retried = rehearse(schedule, killed_at)
+    model, retried = rehearse(schedule, killed_at, shape)
     kinds = {fault.kind for fault in schedule}
-    story = f"{schedule} {killed_at} {model.as_json()}\n{model.told()}"
+    story = f"{shape} {schedule} {killed_at} {model.as_json()}\n{model.told()}"
     assert not model.violations, story
+    if shape.concurrency is not None and not kinds & MAY_KILL:
+        assert model.as_json()["maxInFlight"] <= shape.concurrency, story
     ended = {WaveStatus.SUCCEEDED}
     if kinds & MAY_FAIL_A_STOP:
         ended.add(WaveStatus.FAILED)
@@ -180,6 +212,48 @@ def test_two_thousand_schedules_of_faults_harm_nothing(
     schedule: list[Fault], killed_at: dict[int, float]
 ) -> None:
     check(schedule, killed_at)
+
+
+@_settings(40)
+@given(st.lists(faults, max_size=5), kills, shapes)
+def test_whatever_fails_with_several_in_flight_ends_well_and_harms_nothing(
+    schedule: list[Fault], killed_at: dict[int, float], shape: Shape
+) -> None:
+    check(schedule, killed_at, shape)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+@_settings(2000)
+@given(st.lists(faults, max_size=9), kills, shapes)
+def test_two_thousand_schedules_with_several_in_flight_harm_nothing(
+    schedule: list[Fault], killed_at: dict[int, float], shape: Shape
+) -> None:
+    check(schedule, killed_at, shape)
+
+
+RACKS = Shape(*CLUSTERS[1], None)
+
+
+@pytest.mark.parametrize(("down_for", "every"), [(1.0, 5), (30.0, 13)])
+def test_a_daemon_killed_at_a_write_with_a_rack_in_flight_restarts_nobody_twice(
+    down_for: float, every: int
+) -> None:
+    for write in range(1, rehearse([], {}, RACKS)[0].writes + 1, every):
+        check([], {write: down_for}, RACKS)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("cluster", CLUSTERS, ids=lambda cluster: cluster[0])
+@pytest.mark.parametrize("concurrency", [2, None])
+def test_a_daemon_killed_at_any_write_with_several_in_flight_restarts_nobody_twice(
+    cluster: tuple[str, Callable[[], tuple[list[Node], Rows]]], concurrency: int | None
+) -> None:
+    shape = Shape(*cluster, concurrency)
+    for write in range(1, rehearse([], {}, shape)[0].writes + 1):
+        for down_for in (1.0, 30.0):
+            check([], {write: down_for}, shape)
 
 
 def writes_of_a_calm_wave() -> int:

@@ -1,5 +1,6 @@
 """Small clusters for the model of `healthd.rehearsal`."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ class Node:
     id: int
     is_broker: bool = True
     is_voter: bool = False
+    rack: str | None = None
 
     @property
     def roles(self) -> frozenset[Role]:
@@ -47,6 +49,34 @@ def ring(
     return made, Rows(replicas=replicas, min_isr=min_isr)
 
 
+def racked(
+    *, racks: int, each: int, factor: int, min_isr: int, partitions: int, seed: int = 1
+) -> tuple[list[Node], Rows]:
+    """Plain brokers in racks, three controllers apart; no partition has two replicas in a rack."""
+    dice = random.Random(seed)
+    many = racks * each
+    nodes = [Node(id=node, rack=f"az{node % racks}") for node in range(1, many + 1)]
+    nodes += [Node(id=node, is_broker=False, is_voter=True) for node in (901, 902, 903)]
+    members = [[node.id for node in nodes if node.rack == f"az{at}"] for at in range(racks)]
+    rows = tuple(
+        tuple(dice.choice(members[at]) for at in dice.sample(range(racks), factor))
+        for _ in range(partitions)
+    )
+    return nodes, Rows(replicas=rows, min_isr=min_isr)
+
+
+def unconstrained(
+    *, nodes: int, factor: int, min_isr: int, partitions: int, seed: int = 1
+) -> tuple[list[Node], Rows]:
+    """Plain brokers without racks, three controllers apart, and replicas anywhere."""
+    dice = random.Random(seed)
+    ids = range(1, nodes + 1)
+    made = [Node(id=node) for node in ids]
+    made += [Node(id=node, is_broker=False, is_voter=True) for node in (901, 902, 903)]
+    rows = tuple(tuple(dice.sample(ids, factor)) for _ in range(partitions))
+    return made, Rows(replicas=rows, min_isr=min_isr)
+
+
 def healthy(nodes: Sequence[Node], rows: Rows, *, interval: float = 15.0) -> ClusterSnapshot:
     """The snapshot of a small cluster in which all is well."""
     voters = [node.id for node in nodes if node.is_voter]
@@ -62,6 +92,7 @@ def healthy(nodes: Sequence[Node], rows: Rows, *, interval: float = 15.0) -> Clu
             Broker(
                 id=node.id,
                 alive=True,
+                rack=node.rack,
                 roles=node.roles,
                 state=BrokerState.RUNNING,
                 request_handler_idle=0.9,

@@ -74,6 +74,7 @@ class WaveModel:
         policy: WavePolicy,
         brokers: tuple[int, ...] | None = None,
         interval: float = 5.0,
+        concurrency: int | None = 1,
     ) -> None:
         timing = Timing(start=8.0, catch_up=6.0, collect=interval)
         rehearsal = Rehearsal(
@@ -81,6 +82,7 @@ class WaveModel:
             playbook=rolling_restart(),
             policy=policy,
             brokers=brokers,
+            concurrency=concurrency,
             model=timing,
         )
         self.world = World.of(rehearsal.snapshot, timing=timing, latency=ROUND_TRIP)
