@@ -40,7 +40,6 @@ from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord
 from healthd.waves.events import OverrideAsked
-from healthd.waves.freezes import Freeze
 
 log = structlog.get_logger(__name__)
 
@@ -257,22 +256,6 @@ class HealthDaemon:
     async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
         """Lift a mute."""
         return await self.muter.lift(mute, by=by, reason=reason)
-
-    def now(self) -> float:
-        """The wall clock."""
-        return self._clock.wall()
-
-    def freezes(self) -> Sequence[Freeze]:
-        """Every freeze, the fleet file's first."""
-        return self.freezer.all()
-
-    async def freeze(self, request: Mapping[str, Any], *, by: str) -> Freeze:
-        """Freeze clusters for a while, or until somebody unfreezes them."""
-        return await self.freezer.add(request, by=by)
-
-    async def unfreeze(self, freeze: str, *, by: str, reason: str) -> Freeze:
-        """Remove a freeze that was made by command."""
-        return await self.freezer.remove(freeze, by=by, reason=reason)
 
     def waves(self) -> Sequence[WaveView]:
         """Waves that run or ended not long ago."""

@@ -50,6 +50,11 @@ class Freezer:
         if not await self._read():
             self._tasks.spawn(self._read_again(), name="read freezes")
 
+    @property
+    def now(self) -> float:
+        """The wall clock."""
+        return self._clock.wall()
+
     def all(self) -> tuple[Freeze, ...]:
         """Every freeze, the fleet file's first, then the one that was made first in front."""
         made = sorted(self._made.values(), key=lambda each: (each.created_at or 0.0, each.name))

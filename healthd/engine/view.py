@@ -185,6 +185,23 @@ class HistoryView(Protocol):
         """The last row of every cluster that began at or before a moment."""
 
 
+class FreezesView(Protocol):
+    """Change freezes as HTTP sees them; reads answer from memory."""
+
+    @property
+    def now(self) -> float:
+        """The time by which freezes begin and end, in seconds since the epoch."""
+
+    def all(self) -> Sequence[Freeze]:
+        """Every freeze: the fleet file's, and those made by command, also when they are over."""
+
+    async def add(self, request: Mapping[str, Any], *, by: str) -> Freeze:
+        """Freeze clusters; `request` as in docs/reference/http.md."""
+
+    async def remove(self, name: str, *, by: str, reason: str) -> Freeze:
+        """Remove a freeze that was made by command."""
+
+
 class Daemon(Protocol):
     """The running daemon as HTTP sees it. Every method may be called on the event loop.
 
@@ -219,6 +236,10 @@ class Daemon(Protocol):
     def history(self) -> HistoryView:
         """How clusters were."""
 
+    @property
+    def freezer(self) -> FreezesView:
+        """What is frozen."""
+
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What `healthd doctor` prints of it, looked at now: this one waits for Kafka."""
 
@@ -230,18 +251,6 @@ class Daemon(Protocol):
 
     async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
         """Lift a mute."""
-
-    def now(self) -> float:
-        """The daemon's wall clock, in seconds since the epoch."""
-
-    def freezes(self) -> Sequence[Freeze]:
-        """Every freeze: the fleet file's, and those made by command, also when they are over."""
-
-    async def freeze(self, request: Mapping[str, Any], *, by: str) -> Freeze:
-        """Freeze clusters; `request` as in docs/reference/http.md."""
-
-    async def unfreeze(self, freeze: str, *, by: str, reason: str) -> Freeze:
-        """Remove a freeze that was made by command."""
 
     def waves(self) -> Sequence[WaveView]:
         """Waves that run, and those that ended in the last 24 hours, newest first."""

@@ -316,18 +316,6 @@ class InMemoryDaemon:
             raise OrderRefused(Refusal.UNKNOWN, f"there is no cluster {request['cluster']}")
         return await self.muter.add(request, view, by=by)
 
-    def now(self) -> float:
-        return NOW.timestamp()
-
-    def freezes(self) -> Sequence[Freeze]:
-        return self.freezer.all()
-
-    async def freeze(self, request: Mapping[str, Any], *, by: str) -> Freeze:
-        return await self.freezer.add(request, by=by)
-
-    async def unfreeze(self, freeze: str, *, by: str, reason: str) -> Freeze:
-        return await self.freezer.remove(freeze, by=by, reason=reason)
-
     async def unmute(self, mute: str, *, by: str, reason: str) -> Mute:
         return await self.muter.lift(mute, by=by, reason=reason)
 

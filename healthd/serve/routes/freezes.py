@@ -40,15 +40,15 @@ class UnfreezeModel(BaseModel):
 @router.get("", summary="Every freeze, those of the fleet file too")
 async def list_freezes(daemon: TheDaemon) -> dict[str, Any]:
     """Those of the fleet file first; also those that are over or still to come."""
-    now = daemon.now()
-    return {"freezes": [freeze_view(freeze, now) for freeze in daemon.freezes()]}
+    now = daemon.freezer.now
+    return {"freezes": [freeze_view(freeze, now) for freeze in daemon.freezer.all()]}
 
 
 @router.post("", summary="Freeze clusters", status_code=201)
 async def freeze(body: FreezeModel, daemon: TheDaemon, user: User) -> dict[str, Any]:
     """With a reason; what waves have in flight is finished."""
-    found = await daemon.freeze(body.model_dump(mode="json", by_alias=True), by=user)
-    return freeze_view(found, daemon.now())
+    found = await daemon.freezer.add(body.model_dump(mode="json", by_alias=True), by=user)
+    return freeze_view(found, daemon.freezer.now)
 
 
 @router.post("/{freeze}/remove", summary="Remove a freeze")
@@ -56,5 +56,5 @@ async def unfreeze(
     freeze: str, body: UnfreezeModel, daemon: TheDaemon, user: User
 ) -> dict[str, Any]:
     """Waves go on after a whole clean run; one of the fleet file is removed there."""
-    found = await daemon.unfreeze(freeze, by=user, reason=body.reason)
-    return freeze_view(found, daemon.now())
+    found = await daemon.freezer.remove(freeze, by=user, reason=body.reason)
+    return freeze_view(found, daemon.freezer.now)
