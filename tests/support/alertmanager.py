@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import http.server
 import json
 import re
@@ -66,13 +67,21 @@ class RealAlertmanager:
 
     def post(self, alerts: Sequence[Mapping[str, str]]) -> None:
         """Alerts with these labels fire."""
-        body = json.dumps([{"labels": dict(labels)} for labels in alerts]).encode()
+        self._post([{"labels": dict(labels)} for labels in alerts])
+
+    def _post(self, alerts: Sequence[Mapping[str, Any]]) -> None:
+        body = json.dumps(alerts).encode()
         request = urllib.request.Request(
             f"http://{self.address}/api/v2/alerts",
             data=body,
             headers={"Content-Type": "application/json"},
         )
         urllib.request.urlopen(request, timeout=10).close()
+
+    def resolve(self, labels: Mapping[str, str]) -> None:
+        """The alert with these labels has ended."""
+        ended = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=1)
+        self._post([{"labels": dict(labels), "endsAt": ended.isoformat()}])
 
     def alerts(self) -> list[Mapping[str, Any]]:
         """Every alert that it has, with its status."""
