@@ -159,6 +159,21 @@ class Override:
     """Unix seconds UTC; None when the time of day was not known."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """What the planner expected when the wave was accepted; it binds nobody."""
+
+    steps: tuple[tuple[int, ...], ...]
+    """Nodes that would be down together, in their order."""
+    blocked: tuple[int, ...]
+    """Nodes that could not be taken then."""
+    seconds: int
+    measured_restarts: int
+    """From so many measured restarts; 0: from the planner's model."""
+    lower_bound: int
+    fingerprint: str
+
+
 DERIVED: Final = "derived"
 """Marks a field that is made from others: it is not part of what is stored or compared."""
 
@@ -263,6 +278,8 @@ class WaveState:
     index_before: float | None = None
     index_lowest: float | None = None
     index_last: float | None = None
+    forecast: Forecast | None = None
+    """None when the cluster had not been seen."""
     tally: Tally = field(default_factory=Tally)
     """What is added up for the report."""
     places: _Places | None = field(

@@ -12,7 +12,10 @@ from typing import Any, Final
 from healthd.waves.codec import StateUnreadable, decode_state, encode_state, encode_value
 from healthd.waves.state import DERIVED, WaveState
 
-_APART: Final = ("playbook", "policy", "pins", "seen_up")
+_ALWAYS: Final = ("playbook", "policy", "seen_up")
+_LATER: Final = ("pins", "forecast")
+"""Waves of before there was such a field have no such part."""
+_APART: Final = (*_ALWAYS, *_LATER)
 """Fields that are large and seldom change."""
 _NODE: Final = "node:"
 _NODES: Final = "nodes"
@@ -89,8 +92,7 @@ def read_stored(head: str, parts: Mapping[str, str]) -> WaveState:
     if not isinstance(data, dict):
         raise StateUnreadable(f"state: must be an object, not {data!r}")
     if isinstance(data.get(_NODES), int):
-        for name in _APART:
-            data[name] = _part(parts, name)
+        data |= {name: _part(parts, name) for name in _APART if name in parts or name in _ALWAYS}
         data[_NODES] = [_part(parts, f"{_NODE}{at}") for at in range(data[_NODES])]
     return decode_state(data)
 

@@ -40,8 +40,9 @@ def moved(state: WaveState, node: int, status: NodeStatus) -> WaveState:
 def test_the_first_write_holds_all_of_it_and_it_reads_back() -> None:
     disk, state = Disk(), replace(a_wave(3, 1, 2), seen_up=frozenset({1, 2}))
     disk.write(state)
-    whole = ["node:0", "node:1", "node:2", "pins", "playbook", "policy", "seen_up"]
-    assert disk.written == whole
+    assert disk.written == [
+        "forecast", "node:0", "node:1", "node:2", "pins", "playbook", "policy", "seen_up",
+    ]  # fmt: skip
     assert disk.read() == state
 
 
@@ -81,6 +82,13 @@ def test_a_wave_that_has_ended_is_written_whole() -> None:
 def test_a_state_of_before_there_were_parts_is_read() -> None:
     state = a_wave(1, 2)
     assert read_stored(whole(state), {}) == state
+
+
+def test_a_wave_of_before_there_was_a_part_is_read_without_it() -> None:
+    disk, state = Disk(), a_wave(1, 2)
+    disk.write(state)
+    del disk.kept["forecast"], disk.kept["pins"]
+    assert disk.read() == state
 
 
 @pytest.mark.parametrize("lost", ["node:1", "playbook", "seen_up"])
