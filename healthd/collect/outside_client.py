@@ -8,6 +8,10 @@ from healthd.config.problems import ConfigError
 from healthd.config.source_server import ServerConfig
 
 
+def _not_asked(why: str) -> RestError:
+    return RestError(FailureReason.AUTHENTICATION, f"cannot be asked: {why}", Origin.OURS)
+
+
 class OutsideClient:
     """JSON from and to one server; its secrets are read again for every question."""
 
@@ -39,8 +43,9 @@ class OutsideClient:
         try:
             access = RestAccess.of(self._server.rest, bearer=self._server.bearer_token)
         except ConfigError as error:
-            detail = f"cannot be asked: {error}"
-            raise RestError(FailureReason.AUTHENTICATION, detail, Origin.OURS) from None
+            raise _not_asked(str(error)) from None
+        if not (access.bearer_token or "").isprintable():
+            raise _not_asked("the bearer token holds what no header may hold, such as a line end")
         if self._client is None or access != self._access:
             await self.aclose()
             self._access = access

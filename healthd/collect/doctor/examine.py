@@ -12,6 +12,7 @@ from healthd.collect.doctor.doors import kafka_doors, ssh_doors
 from healthd.collect.doctor.evidence import Evidence
 from healthd.collect.doctor.findings import Examination
 from healthd.collect.doctor.judge import findings
+from healthd.collect.doctor.outside import outside_findings
 from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason, Origin, Source
 from healthd.collect.principal import principal_of
@@ -54,10 +55,11 @@ async def examine(
     sides = tuple(side for side in sides if side.source is not Source.PROBE)
     bootstrap = target.bootstrap_servers
     limit = target.attempt_seconds
-    doors, rights, ssh, collected = await asyncio.gather(
+    doors, rights, ssh, outside, collected = await asyncio.gather(
         kafka_doors(bootstrap, target.access, timeout_seconds=limit),
         _rights(target, probe_topic),
         _ssh(target, limit),
+        outside_findings(config),
         _collected(target, sides, collector),
     )
     gathered, addresses = collected
@@ -90,7 +92,7 @@ async def examine(
         health_class=HealthClass.UNKNOWN.value if report is None else report.health_class.value,
         completeness=0.0 if report is None else report.completeness,
         weights=_weights(gathered, report, is_probed=probe_topic is not None),
-        findings=findings(evidence),
+        findings=(*findings(evidence), *outside),
     )
 
 

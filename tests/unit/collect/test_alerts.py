@@ -132,6 +132,15 @@ async def test_a_secret_that_is_not_there_is_a_failure_that_names_where_it_shoul
     assert str(tmp_path / "token") in refused.value.detail
 
 
+async def test_a_token_of_two_lines_is_a_failure_that_does_not_show_it(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text(f"{SECRET}\n{SECRET}\n")
+    config = server("http://127.0.0.1:1", bearer_token=SecretRef(file=token))
+    with pytest.raises(RestError, match="no header may hold") as refused:
+        await firing(Alertmanager(config))
+    assert SECRET not in refused.value.detail
+
+
 async def test_nobody_there_is_a_failure() -> None:
     with pytest.raises(RestError, match="refused the connection"):
         await firing(Alertmanager(server("http://127.0.0.1:1")))
