@@ -45,8 +45,15 @@ def _summary(found: dict[str, Any]) -> str:
     lasts = _duration(found["estimatedSeconds"])
     return (
         f"{_counted(many, 'node')} in {steps}, {pace}; no plan needs fewer than"
-        f" {found['lowerBound']}; about {lasts} by the {found['estimatedFrom']}"
+        f" {found['lowerBound']}; about {lasts} by {_origin(found)}"
     )
+
+
+def _origin(found: dict[str, Any]) -> str:
+    """Where the expected duration comes from."""
+    if found["estimatedFrom"] != "history":
+        return f"the {found['estimatedFrom']}"
+    return _counted(found["measuredRestarts"], "measured restart")
 
 
 def _ids(nodes: list[int]) -> str:

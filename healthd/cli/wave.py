@@ -50,8 +50,8 @@ def wave() -> None:
 @output_option
 @daemon_options
 @click.pass_context
-def start(context: click.Context, /, *, file: str | None, watch: bool, output: str, server: str,
-          token_file: Path | None, **given: Any) -> None:  # fmt: skip
+def start(context: click.Context, /, *, file: str | None, dry_run: bool, watch: bool, output: str,
+          server: str, token_file: Path | None, **given: Any) -> None:  # fmt: skip
     """Start a wave: from FILE (kind: Wave, - for stdin), from a PLAN, or from the options alone.
 
     Exits 6 when another wave holds the cluster: the message says who, since when and for which
@@ -64,7 +64,10 @@ def start(context: click.Context, /, *, file: str | None, watch: bool, output: s
     if output == "json":
         click.echo(json.dumps(found))
     else:
-        click.echo(f"Started wave {found['wave']} on {found['cluster']}.")
+    if dry_run:
+        request["dryRun"] = True
+        what = "a dry run" if found.get("dryRun") else "wave"
+        click.echo(f"Started {what} {found['wave']} on {found['cluster']}.")
         if not watch:
             click.echo(f"Follow it:  healthd wave watch {found['wave']}")
     if watch:

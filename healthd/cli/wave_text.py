@@ -19,7 +19,7 @@ def print_waves(out: Console, waves: list[dict[str, Any]]) -> None:
     rows = [
         (
             wave["wave"],
-            word(wave["status"]),
+            _status(wave),
             wave["cluster"],
             wave["playbook"],
             _progress(wave),
@@ -31,6 +31,12 @@ def print_waves(out: Console, waves: list[dict[str, Any]]) -> None:
     ]
     columns = ("WAVE", "STATUS", "CLUSTER", "PLAYBOOK", "DONE", "BY", "CREATED", "REASON")
     out.print(rows_of(table(*columns), rows))
+
+
+def _status(wave: dict[str, Any]) -> Text:
+    """Where it stands; a dry run is never taken for a wave."""
+    status = word(wave["status"])
+    return Text.assemble(("dry run, ", "bold"), status) if wave.get("dryRun") else status
 
 
 def wave_view(found: dict[str, Any]) -> Group:
@@ -48,7 +54,7 @@ def wave_view(found: dict[str, Any]) -> Group:
         Text.assemble(
             (found["wave"], "bold"),
             "  ",
-            word(found["status"]),
+            _status(found),
             f"  {_progress(found)} done on {found['cluster']} with {found['playbook']}",
         ),
         plain(f"{found['requestedBy']}: {found['reason']}"),

@@ -42,6 +42,8 @@ class Actor:
     loop: ClusterLoop
     executor: Executor
     elector: LeaderElector
+    is_dry_run: bool = False
+    """The executor and the elector reach nobody: what they would have done is told."""
 
     async def command(self, command: effects.Command) -> tuple[CommandOutcome, str]:
         """Carry one command out, once, and say how it ended as far as that is known."""
@@ -63,7 +65,7 @@ class Actor:
         except NoHost as error:
             return CommandOutcome.NOT_SENT, f"{verb}: {error}"
         if outcome.is_success:
-            return CommandOutcome.OK, ""
+            return CommandOutcome.OK, outcome.detail if self.is_dry_run else ""
         detail = f"{verb}: {_words(outcome)}"
         if not outcome.may_have_run:
             return CommandOutcome.NOT_SENT, detail
@@ -86,7 +88,8 @@ class Actor:
             return CommandOutcome.FAILED, f"{type(error).__name__}: {error}"
         if failed:
             return CommandOutcome.FAILED, f"{len(failed)} of {len(wanted)}: {failed[0]}"
-        return CommandOutcome.OK, f"{len(wanted)} partitions"
+        told = "dry run: not asked for: the election of " if self.is_dry_run else ""
+        return CommandOutcome.OK, f"{told}{len(wanted)} partitions"
 
     async def observe(self, node: int) -> HostState:
         """What the host says of the node's process; never a guess."""

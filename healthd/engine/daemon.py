@@ -24,6 +24,7 @@ from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import ElectorFactory, Tools
 from healthd.engine.late import LateSource
 from healthd.engine.muting import Muter
+from healthd.engine.measured import measured_on
 from healthd.engine.pace import Pace
 from healthd.engine.routing import Router
 from healthd.engine.saving import SnapshotSaver
@@ -48,6 +49,7 @@ CLOSE_SECONDS = 10.0
 
 SourceFactory = Callable[[ClusterConfig, ClusterSnapshot | None], ClusterSource]
 """Builds the source of a cluster; the snapshot is the last that was known, as old as it is now."""
+from healthd.waves.planner_duration import MeasuredRestarts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -288,7 +290,11 @@ class HealthDaemon:
             wave, verb, by=by, reason=reason, node=node, override=override
         )
 
-    async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
+    async def measured(self, cluster: str) -> MeasuredRestarts | None:
+        """How long restarts took in the last waves on a cluster."""
+        return await measured_on(self._parts.store, cluster)
+
+    async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView | FleetView]:
         """Pause every wave that has not ended."""
         return await self._waves.pause_all(by=by, reason=reason)
 

@@ -133,7 +133,7 @@ class WaveDriver:
             await asyncio.gather(ticker, return_exceptions=True)
             await self._tasks.cancel()
             await self._carrier.cancel()
-            self._loop.set_away(frozenset())
+            self._set_away(frozenset())
             self._refuse_waiting()
 
     def _is_through(self) -> bool:
@@ -295,7 +295,7 @@ class WaveDriver:
                 broker=note.node,
                 detail=note.detail,
             )
-        self._loop.set_away(self.state.in_flight)
+        self._set_away(self.state.in_flight)
         self._on_change(self.state)
         if self._guards is not None:
             self._guards.moved(self.state)
@@ -308,6 +308,10 @@ class WaveDriver:
             return
         now = self._clock.wall()
         try:
+    def _set_away(self, nodes: frozenset[int]) -> None:
+        if not self.state.is_dry_run:  # Whose brokers are where they were.
+            self._loop.set_away(nodes)
+
             await self._store.call(
                 lambda store: store.renew(fence, now=now, ttl_seconds=self._pace.lease_seconds)
             )

@@ -15,10 +15,12 @@ from healthd.engine.acting import Actor
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.driver import WaveDriver, audit_of, is_halfway
+from healthd.engine.dry_running import executor_of, lease_of
 from healthd.engine.guards import Guards
 from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
 from healthd.engine.totals import Totals
+from healthd.execute.dry_run import DryRunElector
 from healthd.execute.leaders import LeaderElector
 from healthd.execute.protocol import Executor
 from healthd.model.codes import ReasonCode
@@ -163,7 +165,7 @@ class WaveKeeper:
             detail = "the fleet file has no such cluster any more; put it back to go on"
             self._undriven(ReasonCode.IDENTITY, f"cluster:{cluster}", detail)
             return None
-        fence = await tools.acquire(cluster, self.wave)
+        fence = await tools.acquire(lease_of(self._state), self.wave)
         self._is_ours = not isinstance(fence, LeaseHeld)
         if isinstance(fence, LeaseHeld):
             detail = f"{fence.holder} has it for wave {fence.wave_id}"
@@ -199,15 +201,16 @@ class WaveKeeper:
         await journal.load()
         # Nobody knows what was changed while no daemon ran.
         pins = None if self._look is None else await self._look(held.state, loop.config)
-        elector = tools.elector_of(loop.config)
+        actor = self._actor(held.state, loop)
         guards = None if tools.guards is None else tools.guards.of(held.state, loop.config)
         driver = WaveDriver(
             held.state,
-            actor=Actor(loop=loop, executor=tools.executor, elector=elector),
+            actor=actor,
             journal=journal,
             store=tools.store,
             clock=tools.clock,
-            totals=tools.totals,
+            # Nothing that a dry run does is counted.
+            totals=Totals() if held.state.is_dry_run else tools.totals,
             on_change=lambda state: self._changed(state, record),
             pace=tools.pace,
             guards=guards,
@@ -226,7 +229,7 @@ class WaveKeeper:
             self.driver = None
             if guards is not None:
                 await guards.close()
-            elector.close()
+            actor.elector.close()
         self._broke = None
         if driver.lease_lost is None:
             return True
@@ -242,6 +245,14 @@ class WaveKeeper:
         """Say once, and show all the time, why nobody here drives the wave."""
         self.settled.set()
         if detail != self._why:
+    def _actor(self, state: WaveState, loop: ClusterLoop) -> Actor:
+        """The hands of the wave; those of a dry run touch nothing."""
+        if state.is_dry_run:
+            executor = executor_of(state, loop.config, loop.view.snapshot)
+            return Actor(loop=loop, executor=executor, elector=DryRunElector(), is_dry_run=True)
+        elector = self._tools.elector_of(loop.config)
+        return Actor(loop=loop, executor=self._tools.executor, elector=elector)
+
             self._why = detail
             log.warning("wave_not_driven", wave=self.wave, code=code.value, detail=detail)
         reason = Reason(code=code, object=what, detail=f"this daemon does not drive it: {detail}")

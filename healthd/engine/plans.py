@@ -15,6 +15,7 @@ from healthd.waves.plan_difference import differences
 from healthd.waves.plan_file import FiledPlan, read_plan
 from healthd.waves.plan_json import plan_document, policy_of
 from healthd.waves.planner import plan
+from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.policy import WavePolicy
 
 PLAN_KEY: Final = "plan"
@@ -28,6 +29,7 @@ def live_plan(
     concurrency: int | None,
     given: Mapping[str, Any],
     assume_min_isr: int | None = None,
+    measured: MeasuredRestarts | None = None,
 ) -> dict[str, Any]:
     """The plan for a cluster as it was last seen, as JSON.
 
@@ -38,6 +40,7 @@ def live_plan(
         given: the margin and acknowledgements that the question itself has, by their names in
             `Acknowledgements`; the others are the cluster's own.
         assume_min_isr: counts where min.insync.replicas is unknown.
+        measured: how long restarts took on it.
 
     Raises:
         UnknownBroker: the cluster has no such node.
@@ -51,6 +54,7 @@ def live_plan(
         concurrency=concurrency,
         acknowledged=accepted,
         policy=policy,
+        measured=measured,
     )
     return plan_document(found, view.snapshot, acknowledged=accepted)
 

@@ -71,7 +71,9 @@ def cluster_summary(view: ClusterView, waves: Iterable[WaveView]) -> dict[str, A
         "waves": [
             {"wave": wave.state.wave, "status": wave.state.status.value}
             for wave in waves
-            if wave.state.cluster == view.config.name and not wave.state.status.has_ended
+            if wave.state.cluster == view.config.name
+            and not wave.state.status.has_ended
+            and not wave.state.is_dry_run
         ],
         "observedAt": None if view.snapshot is None else render_time(view.snapshot.observed_at),
         "failures": [dict(failure) for failure in view.failures],

@@ -66,7 +66,8 @@ def observe(daemon: Daemon) -> Observed:
     is_config_good, config_read_at, _ = daemon.last_reload
     return Observed(
         clusters=clusters,
-        waves=tuple(daemon.waves()),
+        # A dry run is no planned work: no rule may take it for that.
+        waves=tuple(view for view in daemon.waves() if not view.state.is_dry_run),
         collections={
             (cluster, source): count
             for cluster, by_source in counters.collections.items()

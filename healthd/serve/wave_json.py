@@ -24,6 +24,7 @@ def wave_summary(view: WaveView) -> dict[str, Any]:
     state = view.state
     return {
         "wave": state.wave,
+        "dryRun": state.is_dry_run,
         "cluster": state.cluster,
         "playbook": state.playbook.name,
         "reason": state.reason,

@@ -77,7 +77,8 @@ def plan_as_json(plan: Plan, *, is_kcat: bool = False) -> dict[str, Any]:
         "estimatedSeconds": plan.estimated_seconds,
         "fingerprint": plan.fingerprint,
         "concurrency": SAFE if plan.concurrency is None else plan.concurrency,
-        "estimatedFrom": "model",
+        "estimatedFrom": "history" if plan.measured_restarts else "model",
+        "measuredRestarts": plan.measured_restarts,
         "madeFrom": (MadeFrom.KCAT if is_kcat else MadeFrom.SNAPSHOT).value,
         "notes": list(plan.notes),
     }

@@ -19,7 +19,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode
 from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.ok_to_stop import each_broker, require_known
-from healthd.waves.planner_duration import estimated_seconds
+from healthd.waves.planner_duration import MeasuredRestarts, PlannedPace, estimated_seconds
 from healthd.waves.planner_fingerprint import fingerprint
 from healthd.waves.planner_packing import Packing, fewest_steps, fewest_steps_of_crowds, packed
 from healthd.waves.planner_search import fit
@@ -76,6 +76,8 @@ class Plan:
     lower_bound: int
     """No plan for the nodes in `steps` has fewer steps."""
     estimated_seconds: int
+    measured_restarts: int
+    """From so many measured restarts that was estimated; 0: from a model."""
     fingerprint: str
     notes: tuple[str, ...]
     """What a wave by this plan would not look at."""
@@ -88,6 +90,7 @@ def plan(
     concurrency: int | None = 1,
     acknowledged: Acknowledgements = NONE,
     policy: WavePolicy | None = None,
+    measured: MeasuredRestarts | None = None,
 ) -> Plan:
     """The plan for these nodes; without `nodes` for every node, pure controllers included.
 
@@ -97,6 +100,7 @@ def plan(
         concurrency: how many may be down together; None: as many as is safe.
         acknowledged: what a person accepts, and the margin.
         policy: for the expected duration.
+        measured: how long restarts took on this cluster; None: a model has to do.
 
     Raises:
         UnknownBroker: an id is not listed in the snapshot.
@@ -124,10 +128,12 @@ def plan(
         controller_last=active if active is not None and active >= 0 else None,
         lower_bound=_fewest_repairs(snapshot, repairs) + len(controllers) + broker_bound,
         estimated_seconds=estimated_seconds(
-            [_has_to_stop(snapshot, step) for step in steps],
+            [_pace(snapshot, step) for step in steps],
             snapshot.interval_seconds,
             policy or WavePolicy(),
+            measured=measured,
         ),
+        measured_restarts=0 if measured is None else len(measured.restarts),
         fingerprint=fingerprint(snapshot),
         notes=tuple(_notes(snapshot)),
     )
@@ -245,9 +251,10 @@ def _last_controller_last(snapshot: ClusterSnapshot, groups: list[list[int]]) ->
     )
 
 
-def _has_to_stop(snapshot: ClusterSnapshot, step: PlannedStep) -> bool:
+def _pace(snapshot: ClusterSnapshot, step: PlannedStep) -> PlannedPace:
     nodes = (snapshot.brokers_by_id[node] for node in step.nodes)
-    return any(node.state is not BrokerState.NOT_RUNNING for node in nodes)
+    has_to_stop = any(node.state is not BrokerState.NOT_RUNNING for node in nodes)
+    return PlannedPace(nodes=len(step.nodes), has_to_stop=has_to_stop)
 
 
 def _notes(snapshot: ClusterSnapshot) -> Iterable[str]:

@@ -18,6 +18,7 @@ def wave_report(state: WaveState, journal: Sequence[Mapping[str, Any]]) -> dict[
     """
     return {
         "wave": state.wave,
+        "dryRun": state.is_dry_run,
         "cluster": state.cluster,
         "playbook": state.playbook.name,
         "reason": state.reason,
@@ -33,6 +34,12 @@ def wave_report(state: WaveState, journal: Sequence[Mapping[str, Any]]) -> dict[
         },
         "order": _order(state, journal),
         "brokers": [_broker(run, journal) for run in state.nodes],
+        "commands": [
+            # What an ordinary wave has sent is told by its timeline.
+            _line(entry)
+            for entry in journal
+            if state.is_dry_run and entry["event"] == "command_ended" and entry["detail"]
+        ],
         "holds": [_line(entry) for entry in journal if entry["event"].startswith("gate_")],
         "timeline": [_line(entry) for entry in journal if entry["event"] not in _QUIET],
     }
@@ -76,7 +83,7 @@ def _line(entry: Mapping[str, Any]) -> dict[str, Any]:
 def report_markdown(report: Mapping[str, Any]) -> str:
     """The report as a page that one can read."""
     lines = [
-        f"# Wave {report['wave']}: {report['status']}",
+        f"# {'Dry run' if report['dryRun'] else 'Wave'} {report['wave']}: {report['status']}",
         "",
         f"- **What**: {report['playbook']} on cluster {report['cluster']}",
         f"- **Who**: {report['requestedBy']}",

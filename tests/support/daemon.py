@@ -32,6 +32,8 @@ from healthd.safety.clean_run import CleanRun
 from healthd.store.memory import MemoryStore
 from healthd.waves.events import Ordered, OverrideAsked, Verb
 from healthd.waves.orders import refusal_of
+from healthd.waves.orders import refusal_of
+from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.freezes import Freeze
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.policy import WavePolicy
@@ -223,6 +225,8 @@ class InMemoryDaemon:
             ),
         )
         self.history = HistoryRecorder(StoreThread(self.store), Clock(), interval_seconds=15.0)
+        self.restarts: dict[str, MeasuredRestarts] = {}
+        """Measured ones, by cluster."""
         self.requests: list[tuple[Mapping[str, Any], str]] = []
         """Waves that were asked for, as they were sent, and by whom."""
         self.refusal: OrderRefused | None = None
@@ -322,6 +326,10 @@ class InMemoryDaemon:
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What was put there for it."""
         return self.examinations[config.name]
+
+    async def measured(self, cluster: str) -> MeasuredRestarts | None:
+        """What was put there for it."""
+        return self.restarts.get(cluster)
 
     async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
         running = [view for view in self.waves() if not view.state.status.has_ended]

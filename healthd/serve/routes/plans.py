@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 
 from healthd.engine.plans import live_plan
 from healthd.safety.ok_to_stop import UnknownBroker
-from healthd.serve.context import TheCluster
+from healthd.serve.context import TheCluster, TheDaemon
 from healthd.serve.problems import ProblemError
 from healthd.waves.plan_json import SAFE
 from healthd.waves.policy import MAX_WHOLE
@@ -23,6 +23,7 @@ _ALL: Final = "all"
 )
 async def plan(
     cluster: TheCluster,
+    daemon: TheDaemon,
     *,
     brokers: Annotated[str, Query(description="Ids with commas between, or all.")] = _ALL,
     concurrency: Annotated[str, Query(description="A number from 1, or safe.")] = "1",
@@ -54,6 +55,7 @@ async def plan(
     }
     nodes = None if brokers == _ALL else _ids(brokers)
     limit = _limit(concurrency)
+    measured = await daemon.measured(cluster.config.name)
     try:
         return await run_in_threadpool(
             lambda: live_plan(
@@ -62,6 +64,7 @@ async def plan(
                 concurrency=limit,
                 given={key: value for key, value in given.items() if value is not None},
                 assume_min_isr=assume_min_isr,
+                measured=measured,
             )
         )
     except UnknownBroker as unknown:

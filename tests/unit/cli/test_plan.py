@@ -36,8 +36,8 @@ KCAT = {
 }
 KEYS = [
     "cluster", "steps", "blocked", "controllerLast", "lowerBound", "estimatedSeconds",
-    "fingerprint", "concurrency", "estimatedFrom", "madeFrom", "notes", "madeAt", "policy",
-    "topics", "partitions", "nodes",
+    "fingerprint", "concurrency", "estimatedFrom", "measuredRestarts", "madeFrom",
+    "notes", "madeAt", "policy", "topics", "partitions", "nodes",
 ]  # fmt: skip
 
 

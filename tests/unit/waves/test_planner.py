@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import combinations
+from typing import Any
 
 import pytest
 from support.snapshots import (
@@ -20,7 +21,12 @@ from healthd.model.words import BrokerState, QuorumMode, Role
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.ok_to_stop import UnknownBroker
 from healthd.waves.planner import Plan, StepRole, plan
-from healthd.waves.planner_duration import DurationModel, estimated_seconds
+from healthd.waves.planner_duration import (
+    DurationModel,
+    MeasuredRestarts,
+    PlannedPace,
+    estimated_seconds,
+)
 from healthd.waves.planner_fingerprint import fingerprint
 from healthd.waves.planner_search import fit
 from healthd.waves.planner_spare import Conflicts
@@ -290,8 +296,9 @@ def test_the_model_of_the_time_is_a_clean_run_and_restart_and_soak_for_each_step
 
 def test_a_node_that_does_not_run_is_not_stopped_first() -> None:
     model = DurationModel(stop_seconds=100, start_seconds=10, catch_up_seconds=10)
-    assert estimated_seconds([False], 10, WavePolicy(), model) == 60 + 20 + 120
-    assert estimated_seconds([True], 10, WavePolicy(), model) == 60 + 120 + 120
+    started, stopped = (PlannedPace(nodes=1, has_to_stop=stops) for stops in (False, True))
+    assert estimated_seconds([started], 10, WavePolicy(), model=model) == 60 + 20 + 120
+    assert estimated_seconds([stopped], 10, WavePolicy(), model=model) == 60 + 120 + 120
     snapshot = with_node(plain(3), 1, state=BrokerState.NOT_RUNNING)
     assert plan(snapshot, nodes={1}).estimated_seconds == 60 + 45 + 120
 
@@ -338,3 +345,56 @@ def test_the_fingerprint_does_not_know_what_changes_by_itself() -> None:
     moved = a_topic("orders", [a_partition(leader=-1, replicas=(3, 1, 2), isr=(2,))])
     later = with_node(replace(snapshot, topics=(moved,), quorum=None), 1, alive=False, version="9")
     assert fingerprint(later) == fingerprint(snapshot)
+
+
+def restart(stop: float, start: float, recover: float, *, begin: float = 10.0) -> list[Any]:
+    """What a node's history says after a restart that took so long."""
+    times = [begin, begin + stop, begin + stop + 0.5]
+    times += [times[-1] + start, times[-1] + start + recover, times[-1] + start + recover + 120]
+    states = ("stopping", "stopped", "starting", "recovering", "soaking", "done")
+    return [("pending", 0.0), *zip(states, times, strict=True)]
+
+
+def test_what_was_measured_counts_instead_of_the_model() -> None:
+    histories = [restart(30, 20, recover) for recover in (40, 50, 300)]
+    measured = MeasuredRestarts.of([*histories, [("pending", 0.0)]])
+    assert measured == MeasuredRestarts(restarts=(90.5, 100.5, 350.5), starts=(60.0, 70.0, 320.0))
+    found = plan(plain(3), nodes={1}, measured=measured)
+    assert (found.estimated_seconds, found.measured_restarts) == (60 + 101 + 120, 3)
+
+
+def test_of_several_side_by_side_the_slowest_counts() -> None:
+    measured = MeasuredRestarts.of([restart(10, 10, 10 * at) for at in range(11)])
+    assert measured is not None
+
+    def away(nodes: int) -> float:
+        return measured.away_seconds(PlannedPace(nodes=nodes, has_to_stop=True))
+
+    assert away(1) == 20.5 + 50
+    assert away(4) == 20.5 + 80
+    assert away(9) == 20.5 + 90
+    assert away(10_000) < 20.5 + 100
+
+
+@pytest.mark.parametrize(
+    "history",
+    [
+        [],
+        [("pending", 0.0), ("skipped", 5.0)],
+        restart(1, 2, 3)[:4],
+        [*restart(1, 2, 3)[:3], ("failed", 20.0)],
+        [*restart(1, 2, 3)[:3], ("pending", 20.0), *restart(1, 2, 3, begin=30.0)[1:]],
+        [("pending", 0.0), *restart(1, 2, 3)[3:]],
+    ],
+    ids=["none", "skipped", "under way", "failed", "tried twice", "repair"],
+)
+def test_only_restarts_in_one_go_are_measured(history: list[Any]) -> None:
+    assert MeasuredRestarts.of([history]) is None
+
+
+def test_a_relapse_into_recovery_is_part_of_the_way_back() -> None:
+    *before, _ = restart(10, 10, 10)
+    again = [*before, ("recovering", 100.0), ("soaking", 130.0), ("done", 250.0)]
+    measured = MeasuredRestarts.of([again])
+    assert measured is not None
+    assert measured.starts == (50.0,)

@@ -1,0 +1,51 @@
+"""How long restarts really took on a cluster, from the waves that the store keeps."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+import structlog
+
+from healthd.engine.dry_running import PREFIX
+from healthd.engine.journal import StoreThread
+from healthd.store.errors import StoreError
+from healthd.store.protocol import Store
+from healthd.waves.codec import StateUnreadable
+from healthd.waves.planner_duration import MeasuredRestarts
+from healthd.waves.state import WaveState
+from healthd.waves.stored import read_stored
+
+log = structlog.get_logger(__name__)
+
+_WAVES: Final = 5
+"""So many waves tell how a cluster is now; older ones tell how it was."""
+
+
+async def measured_on(store: StoreThread, cluster: str) -> MeasuredRestarts | None:
+    """What the last waves on a cluster have measured; None when there is nothing.
+
+    It is a courtesy: a store that cannot be read leaves it to the model.
+    """
+    try:
+        return await store.call(lambda inner: _measured(inner, cluster))
+    except StoreError as error:
+        log.warning("measured_restarts_unreadable", cluster=cluster, detail=str(error))
+        return None
+
+
+def _measured(store: Store, cluster: str) -> MeasuredRestarts | None:
+    """Runs on the store's own thread."""
+    waves = islice(_ended_on(store, cluster), _WAVES)
+    return MeasuredRestarts.of(run.history for wave in waves for run in wave.nodes)
+
+
+def _ended_on(store: Store, cluster: str) -> Iterator[WaveState]:
+    """Waves that have ended, the newest first; dry runs have restarted nothing."""
+    records = sorted(store.waves(), key=lambda record: record.updated_at, reverse=True)
+    for record in records:
+        if record.cluster != cluster or not record.has_ended or record.id.startswith(PREFIX):
+            continue
+        try:
+            yield read_stored(record.state, record.parts)
+        except StateUnreadable:
+            continue  # Written by another version, which counted otherwise.
