@@ -8,6 +8,7 @@ from healthd.collect.assemble_disks import log_dirs_at_now, metrics_at_now
 from healthd.collect.assemble_nodes import brokers_now, quorum_now, unclean_elections_now
 from healthd.collect.assemble_topics import shown_topics, topics_now
 from healthd.collect.judge import Judgement, judge, with_inferred_quorum
+from healthd.collect.lag import lag_now
 from healthd.collect.observation import (
     Observations,
     PartitionKey,
@@ -79,7 +80,17 @@ def assemble(
     unclean = unclean_elections_now(last, observed.pages, at)
     refused_since, unreachable = _unreachable(target, last, observed, at)
     failures = (*observed.failures, *judged.failures)
-    sections = {**last.sections, **observed.sections, **_claims(observed, began)}
+    sections = {
+        **last.sections,
+        **observed.sections,
+        **_claims(observed, began),
+        **lag_now(
+            last.sections,
+            observed.pages,
+            brokers={broker.id for broker in brokers if not broker.is_pure_controller},
+            now=at,
+        ),
+    }
     snapshot = ClusterSnapshot(
         cluster=target.name,
         observed_at=now.wall,

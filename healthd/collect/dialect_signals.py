@@ -101,6 +101,7 @@ def signals_of(samples: Mapping[Sample, float]) -> BrokerSignals:
         remaining_logs=None if remaining is None else _count(sum(remaining)),
         version=_version(samples),
         start_time_seconds=_start(samples),
+        max_lag=_largest(values.get(Signal.MAX_LAG, ())),
         unclean_elections=single.get(Signal.UNCLEAN_ELECTIONS),
         isr_shrinks=single.get(Signal.ISR_SHRINKS),
         isr_expands=single.get(Signal.ISR_EXPANDS),
@@ -140,6 +141,9 @@ def _signals(name: str, labels: Mapping[str, str], value: float) -> Iterator[Sig
         elif signal in _RATIOS:
             if 0 <= value <= LARGEST_RATIO:
                 yield signal
+        elif signal is Signal.MAX_LAG:
+            if value >= 0 and _is_of_replicas(labels):
+                yield signal
         elif signal in _INCREASES:
             # `...PerSec` is a count of events almost everywhere; a rate is no whole number.
             if value >= 0 and value == math.floor(value):
@@ -162,6 +166,16 @@ def _attributes(name: str, labels: Mapping[str, str]) -> Iterator[Attribute]:
     for meaning in meanings:
         if meaning.name_label is None or labels.get("name") == meaning.name_label:
             yield meaning.attribute
+
+
+def _is_of_replicas(labels: Mapping[str, str]) -> bool:
+    """Whether the fetchers are those of replicas: others (cluster links, ...) name themselves."""
+    client = labels.get("clientId", labels.get("clientid"))
+    return client is None or client == "Replica"
+
+
+def _largest(values: Iterable[float]) -> float | None:
+    return max(values, default=None)
 
 
 def _agreed(values: Iterable[float]) -> float | None:

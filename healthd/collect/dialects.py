@@ -32,6 +32,8 @@ class Signal(StrEnum):
     OFFLINE_LOG_DIRS = "offline_log_dirs"
     REMAINING_LOGS = "remaining_logs"
     """Of one log directory; the sum of all is what is left to recover."""
+    MAX_LAG = "max_lag"
+    """Messages that the replica that is furthest behind lacks."""
     UNCLEAN_ELECTIONS = "unclean_elections"
     ISR_SHRINKS = "isr_shrinks"
     ISR_EXPANDS = "isr_expands"
@@ -101,6 +103,7 @@ ATTRIBUTES: Final = (
     Attribute(Signal.OWN_IDLE_MEAN, "server", _POOL, _OWN_POOL, "MeanRate"),
     Attribute(Signal.ISR_SHRINKS, "server", "ReplicaManager", "IsrShrinksPerSec", "Count"),
     Attribute(Signal.ISR_EXPANDS, "server", "ReplicaManager", "IsrExpandsPerSec", "Count"),
+    Attribute(Signal.MAX_LAG, "server", "ReplicaFetcherManager", "MaxLag", "Value"),
     Attribute(Signal.OFFLINE_LOG_DIRS, "log", "LogManager", "OfflineLogDirectoryCount", "Value"),
     Attribute(Signal.REMAINING_LOGS, "log", "LogManager", "remainingLogsToRecover", "Value"),
     Attribute(

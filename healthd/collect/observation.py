@@ -227,6 +227,8 @@ class BrokerSignals:
     disk_used_ratio: float | None = None
     version: str | None = None
     start_time_seconds: float | None = None
+    max_lag: float | None = None
+    """Messages that the replica on it that is furthest behind lacks."""
     unclean_elections: float | None = None
     """Counter; every controller publishes it."""
     isr_shrinks: float | None = None

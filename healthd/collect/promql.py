@@ -35,6 +35,7 @@ _SUBJECTS: Final[Mapping[Signal, str]] = {
     Signal.OWN_IDLE_MEAN: "idle",
     Signal.OFFLINE_LOG_DIRS: "log directories",
     Signal.REMAINING_LOGS: "log directories",
+    Signal.MAX_LAG: "replica lag",
     Signal.UNCLEAN_ELECTIONS: "unclean elections",
     Signal.ISR_SHRINKS: "ISR changes",
     Signal.ISR_EXPANDS: "ISR changes",

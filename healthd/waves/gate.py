@@ -16,6 +16,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.gate import snapshot_holds
+from healthd.safety.replica_lag import lag_holds
 from healthd.safety.trend import changes_between
 from healthd.waves.events import Confirmed, SnapshotSeen
 from healthd.waves.overrides import standing
@@ -89,6 +90,8 @@ def read_gate(
             baseline=state.policy.baseline,
         ),
     ]
+    limit = state.policy.max_replica_lag_messages
+    found.extend(lag_holds(snapshot, limit=limit, away=away))
     outdated = frozenset(_not_seen_since_change(state, snapshot, event.at))
     found.extend(outdated)
     if asked_at is not None:

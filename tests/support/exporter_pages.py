@@ -31,6 +31,7 @@ class NodeState:
     offline_log_dirs: int = 0
     remaining_logs: dict[str, int] | None = None
     """By directory, while it recovers."""
+    max_lag: float | None = None
     unclean: int | None = 0
     """None, like the next three: no controller."""
     active: int = 1
@@ -94,6 +95,8 @@ def _healthd(node: NodeState) -> Lines:
         yield f"{base}_oneminuterate", gauge
     for name, count in _churn(node):
         yield f"kafka_server_replicamanager_{name.lower()}_total", count
+    if node.max_lag is not None:
+        yield "kafka_server_replicafetchermanager_maxlag", node.max_lag
     yield "kafka_log_logmanager_offlinelogdirectorycount", node.offline_log_dirs
     for folder, count in _remaining(node):
         yield f'kafka_log_logmanager_remaininglogstorecover{{dir="{folder}"}}', count
@@ -118,6 +121,10 @@ def _catch_all(node: NodeState, case: Callable[[str], str] = str) -> Lines:
     for name, count in _churn(node):
         yield row("kafka_server_ReplicaManager_Count", f"{name}PerSec", count)
         yield row("kafka_server_ReplicaManager_OneMinuteRate", f"{name}PerSec", 0.25)
+    if node.max_lag is not None:
+        replica = 'clientId="Replica",'
+        yield row("kafka_server_ReplicaFetcherManager_Value", "MaxLag", node.max_lag, replica)
+        yield row("kafka_server_ReplicaFetcherManager_Value", "MaxLag", 9e9, 'clientId="Link",')
     yield row("kafka_log_LogManager_Value", "OfflineLogDirectoryCount", node.offline_log_dirs)
     for folder, count in _remaining(node):
         quoted = f'dir="{folder}",'
@@ -143,6 +150,8 @@ def _strimzi(node: NodeState) -> Lines:
         yield f"{base.removesuffix('percent')}_percent", mean
     for name, count in _churn(node):
         yield f"kafka_server_replicamanager_{name.lower()}_total", count
+    if node.max_lag is not None:
+        yield "kafka_server_replicafetchermanager_maxlag", node.max_lag
     yield "kafka_log_logmanager_offlinelogdirectorycount", node.offline_log_dirs
     for folder, count in _remaining(node):
         yield f'kafka_log_logmanager_remaininglogstorecover{{dir="{folder}"}}', count
@@ -163,6 +172,8 @@ def _confluent_without_gauge(node: NodeState) -> Lines:
         yield f"kafka_server_kafkarequesthandlerpool_{name.lower()}", count
     for name, count in _churn(node):
         yield f"kafka_server_replicamanager_{name.lower()}persec", count
+    if node.max_lag is not None:
+        yield "kafka_server_replicafetchermanager_maxlag", node.max_lag
     yield "kafka_log_logmanager_offlinelogdirectorycount", node.offline_log_dirs
     for folder, count in _remaining(node):
         yield f'kafka_log_logmanager_remaininglogstorecover{{dir="{folder}"}}', count
@@ -195,6 +206,8 @@ def _confluent_collision(node: NodeState) -> Lines:
 
 def _bitnami(node: NodeState) -> Lines:
     yield "kafka_server_kafkaserver_total_brokerstate_value", node.state
+    if node.max_lag is not None:
+        yield "kafka_server_replicafetchermanager_total_maxlag_value", node.max_lag
     for name, count, gauge, _ in _pools(node):
         base = f"kafka_server_kafkarequesthandlerpool_total_{name.lower()}"
         yield f"{base}_count", count
