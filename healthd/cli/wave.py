@@ -46,6 +46,11 @@ def wave() -> None:
     metavar="PLAN",
     help="A plan that `healthd plan CLUSTER -o json` has printed: do that, or exit 7 when stale.",
 )
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="The whole wave through the real gate; no command reaches a host.",
+)
 @click.option("--watch", is_flag=True, help="Follow it until it ends.")
 @output_option
 @daemon_options
@@ -59,13 +64,13 @@ def start(context: click.Context, /, *, file: str | None, dry_run: bool, watch: 
     exits 5 when the wave fails or is aborted.
     """
     request = _request(file, **given)
+    if dry_run:
+        request["dryRun"] = True
     client = DaemonClient(server, token_file)
     found = client.post(path_of("waves"), request)
     if output == "json":
         click.echo(json.dumps(found))
     else:
-    if dry_run:
-        request["dryRun"] = True
         what = "a dry run" if found.get("dryRun") else "wave"
         click.echo(f"Started {what} {found['wave']} on {found['cluster']}.")
         if not watch:

@@ -32,6 +32,7 @@ class Carrier:
         tell: Callable[[events.Event], None],
         state: Callable[[], WaveState],
         guards: WaveGuards | None = None,
+        standing: Callable[[], tuple[Reason, ...]] = tuple,
     ) -> None:
         """Carry nothing out yet.
 
@@ -43,6 +44,7 @@ class Carrier:
             tell: takes the event in which an effect ended.
             state: the wave as it is now.
             guards: asked anew before a stop; None: nothing guards the wave from outside.
+            standing: what the wave's parent has against a node now.
         """
         self._wave = wave
         self._actor = actor
@@ -51,6 +53,7 @@ class Carrier:
         self._tell = tell
         self._state = state
         self._guards = guards
+        self._standing = standing
         self._tasks = Background("wave_effect_broke", wave=wave)
         self._observing: set[int] = set()
 
@@ -124,7 +127,11 @@ class Carrier:
             self._tell(events.StoreFailed(at=self._now(), detail=trouble))
         self._tell(
             events.Confirmed(
-                at=self._now(), nodes=nodes, snapshot=snapshot, hosts=hosts, holds=holds
+                at=self._now(),
+                nodes=nodes,
+                snapshot=snapshot,
+                hosts=hosts,
+                holds=(*self._standing(), *holds),
             )
         )
 

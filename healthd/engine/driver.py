@@ -21,6 +21,7 @@ from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
 from healthd.engine.tasks import Background
 from healthd.engine.totals import Totals
+from healthd.model.reason import Reason
 from healthd.store.errors import FencedOut, StoreError, VersionConflict
 from healthd.store.records import AuditRecord
 from healthd.waves import effects, events
@@ -77,6 +78,7 @@ class WaveDriver:
         on_change: Callable[[WaveState], None],
         pace: Pace,
         guards: WaveGuards | None = None,
+        standing: Callable[[], tuple[Reason, ...]] = tuple,
     ) -> None:
         self.state = state
         self.lease_lost: str | None = None
@@ -89,6 +91,7 @@ class WaveDriver:
         self._on_change = on_change
         self._pace = pace
         self._guards = guards
+        self._standing = standing
         self._base = state.clock
         self._began = self._renewed = self._written = clock.monotonic()
         self._write_again_at = 0.0
@@ -102,6 +105,7 @@ class WaveDriver:
             tell=self._queue.put_nowait,
             state=lambda: self.state,
             guards=guards,
+            standing=standing,
         )
         self._is_tick_waiting = False
         self._is_running = False
@@ -236,8 +240,10 @@ class WaveDriver:
         if not isinstance(event, events.SnapshotSeen):
             # Events wait in a queue while others are written; the clock never goes back.
             event = replace(event, at=max(event.at, self.state.clock))
-        if isinstance(event, events.SnapshotSeen) and self._guards is not None:
-            outside = await self._guards.holds(self.state, event.snapshot)
+        if isinstance(event, events.SnapshotSeen):
+            outside = self._standing()
+            if self._guards is not None:
+                outside += await self._guards.holds(self.state, event.snapshot)
             event = replace(event, holds=(*event.holds, *outside))
         event = replace(event, wall=self._clock.wall())
         step = await self._reduced(event)
@@ -302,16 +308,16 @@ class WaveDriver:
         for effect in step.effects:
             self._carrier.carry_out(effect)
 
+    def _set_away(self, nodes: frozenset[int]) -> None:
+        if not self.state.is_dry_run:  # Whose brokers are where they were.
+            self._loop.set_away(nodes)
+
     async def _renew(self) -> None:
         fence = self._journal.fence
         if fence is None:
             return
         now = self._clock.wall()
         try:
-    def _set_away(self, nodes: frozenset[int]) -> None:
-        if not self.state.is_dry_run:  # Whose brokers are where they were.
-            self._loop.set_away(nodes)
-
             await self._store.call(
                 lambda store: store.renew(fence, now=now, ttl_seconds=self._pace.lease_seconds)
             )

@@ -44,6 +44,11 @@ Look = Callable[[WaveState, ClusterConfig], Awaitable[PinsSeen]]
 """Looks again at what a wave was accepted with."""
 
 
+def nothing_stands(_wave: str) -> tuple[Reason, ...]:
+    """Nothing: the wave has no parent."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tools:
     """What every wave of a daemon is driven with."""
@@ -59,6 +64,8 @@ class Tools:
     pace: Pace
     guards: Guards | None = None
     """What closes a gate from outside; None: nothing does."""
+    standing: Callable[[str], tuple[Reason, ...]] = nothing_stands
+    """What the parent of a wave has against its next node."""
 
     async def acquire(self, cluster: str, wave: str) -> Fence | LeaseHeld:
         """Lease a cluster for a wave, or learn who has it."""
@@ -214,6 +221,7 @@ class WaveKeeper:
             on_change=lambda state: self._changed(state, record),
             pace=tools.pace,
             guards=guards,
+            standing=lambda: tools.standing(self.wave),
         )
         self.driver = driver
         self.settled.set()
@@ -237,14 +245,6 @@ class WaveKeeper:
         self._undriven(ReasonCode.LEASE_LOST, f"cluster:{held.state.cluster}", driver.lease_lost)
         return False
 
-    def _changed(self, state: WaveState, record: WaveRecord) -> None:
-        self._state, self._record = state, record
-        self._show(state, record)
-
-    def _undriven(self, code: ReasonCode, what: str, detail: str) -> None:
-        """Say once, and show all the time, why nobody here drives the wave."""
-        self.settled.set()
-        if detail != self._why:
     def _actor(self, state: WaveState, loop: ClusterLoop) -> Actor:
         """The hands of the wave; those of a dry run touch nothing."""
         if state.is_dry_run:
@@ -253,6 +253,14 @@ class WaveKeeper:
         elector = self._tools.elector_of(loop.config)
         return Actor(loop=loop, executor=self._tools.executor, elector=elector)
 
+    def _changed(self, state: WaveState, record: WaveRecord) -> None:
+        self._state, self._record = state, record
+        self._show(state, record)
+
+    def _undriven(self, code: ReasonCode, what: str, detail: str) -> None:
+        """Say once, and show all the time, why nobody here drives the wave."""
+        self.settled.set()
+        if detail != self._why:
             self._why = detail
             log.warning("wave_not_driven", wave=self.wave, code=code.value, detail=detail)
         reason = Reason(code=code, object=what, detail=f"this daemon does not drive it: {detail}")

@@ -105,6 +105,8 @@ def report_markdown(report: Mapping[str, Any]) -> str:
         "",
         *(_sentence(entry) for entry in report["timeline"]),
     ]
+    if report["commands"]:
+        lines += ["", "## What would have been done", "", *map(_sentence, report["commands"])]
     for broker in report["brokers"]:
         if broker["logs"]:
             lines += ["", f"## Last log lines of broker {broker['broker']}", "", "```"]
