@@ -3,29 +3,55 @@
 import heapq
 import itertools
 from collections.abc import Callable
+from math import inf
+
+_Planned = tuple[float, int, Callable[[], object], bool]
 
 
 class Agenda:
-    """What is to happen when; what is due at the same time happens in the order of its planning."""
+    """What is to happen when; what is due at the same time happens in the order of its planning.
+
+    What comes back every few seconds is *recurring*. Where it alone is left, and would change
+    nothing, time may leap: then it comes back later, in the same rhythm.
+    """
 
     def __init__(self) -> None:
         self.now = 0.0
+        self.until = 0.0
+        """Until when time is to pass."""
         self._order = itertools.count()
-        self._planned: list[tuple[float, int, Callable[[], object]]] = []
+        self._planned: list[_Planned] = []
 
-    def after(self, seconds: float, act: Callable[[], object]) -> None:
+    def after(
+        self, seconds: float, act: Callable[[], object], *, is_recurring: bool = False
+    ) -> None:
         """Plan something."""
-        self.at(self.now + seconds, act)
+        self.at(self.now + seconds, act, is_recurring=is_recurring)
 
-    def at(self, time: float, act: Callable[[], object]) -> None:
+    def at(self, time: float, act: Callable[[], object], *, is_recurring: bool = False) -> None:
         """Plan something for a time; one that has passed is now."""
-        heapq.heappush(self._planned, (max(time, self.now), next(self._order), act))
+        due = max(time, self.now)
+        heapq.heappush(self._planned, (due, next(self._order), act, is_recurring))
+
+    def next_event(self) -> float:
+        """When something is due that does not just come back; infinite when nothing is."""
+        return min((due for due, _, _, recurring in self._planned if not recurring), default=inf)
+
+    def leap(self, seconds: float) -> None:
+        """Let time pass without what comes back in it."""
+        self.now += seconds
+        self._planned = [
+            (due + seconds * recurring, order, act, recurring)
+            for due, order, act, recurring in self._planned
+        ]
+        heapq.heapify(self._planned)
 
     def run_until(self, until: float, *, is_over: Callable[[], bool] = lambda: False) -> None:
         """Let time pass and everything planned happen, until then or until it is over."""
+        self.until = until
         while self._planned and self._planned[0][0] <= until and not is_over():
-            at, _, act = heapq.heappop(self._planned)
-            self.now = max(self.now, at)
+            due, _, act, _ = heapq.heappop(self._planned)
+            self.now = max(self.now, due)
             act()
         if not is_over():
             self.now = max(self.now, until)

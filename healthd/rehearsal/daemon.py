@@ -15,6 +15,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.rehearsal.keeping import Keeping
 from healthd.rehearsal.oracle import Oracle
 from healthd.rehearsal.outside import holds_from_outside
+from healthd.rehearsal.stillness import Stillness
 from healthd.rehearsal.world import World
 from healthd.store.errors import FencedOut, StoreError, VersionConflict
 from healthd.store.records import LeaseHeld
@@ -54,8 +55,14 @@ class Daemon:
         self._previous: ClusterSnapshot | None = None
         self._observing: set[int] = set()
         self._is_tick_planned = False
+        self._stillness = Stillness()
 
     # --- Its life ----------------------------------------------------------------------------
+
+    @property
+    def is_driving(self) -> bool:
+        """Whether it has the lease and goes on with the wave."""
+        return self._is_driving
 
     @property
     def wave_clock(self) -> float:
@@ -108,7 +115,7 @@ class Daemon:
         self._is_driving = True
         self._written = self.agenda.now
         self._is_tick_planned = False
-        self._mine(self._pace.renew_seconds, self._renew)
+        self._mine(self._pace.renew_seconds, self._renew, is_recurring=True)
         self.handle(first(taken))
 
     def _undriven(self, code: ReasonCode, detail: str) -> None:
@@ -123,7 +130,8 @@ class Daemon:
             status=WaveStatus.HOLDING if is_plain else self.state.status,
         )
         self.world.story.show(self.state)
-        self._mine(self._pace.again_seconds, self._take_up, needs_drive=False)
+        again = self._pace.again_seconds
+        self._mine(again, self._take_up, needs_drive=False, is_recurring=True)
 
     def _lose_lease(self, error: StoreError) -> None:
         self._life += 1  # What is under way is let go of, as a driver does that is cancelled.
@@ -136,9 +144,16 @@ class Daemon:
         except FencedOut as error:
             self._lose_lease(error)
             return
-        self._mine(self._pace.renew_seconds, self._renew)
+        self._mine(self._pace.renew_seconds, self._renew, is_recurring=True)
 
-    def _mine(self, after: float, act: Callable[[], None], *, needs_drive: bool = True) -> None:
+    def _mine(
+        self,
+        after: float,
+        act: Callable[[], None],
+        *,
+        needs_drive: bool = True,
+        is_recurring: bool = False,
+    ) -> None:
         """Plan something that this life of the daemon does, unless it is killed first."""
         life = self._life
 
@@ -147,18 +162,22 @@ class Daemon:
             if self._life == life and self.is_alive and is_wanted:
                 act()
 
-        self.agenda.after(after, act_if_alive)
+        self.agenda.after(after, act_if_alive, is_recurring=is_recurring)
 
     # --- Looking -----------------------------------------------------------------------------
 
     def _sweep(self) -> None:
+        leap = self._stillness.seconds_to_leap(self)
+        if leap > 0:
+            self.agenda.leap(leap)
         self._collect(lambda _snapshot: None)
         if self._is_driving and not self._is_tick_planned:
             self.handle(events.Ticked(at=self.wave_clock))
         self._sweep_on()
 
     def _sweep_on(self) -> None:
-        self._mine(self.world.collector.interval_seconds, self._sweep, needs_drive=False)
+        interval = self.world.collector.interval_seconds
+        self._mine(interval, self._sweep, needs_drive=False, is_recurring=True)
 
     def _collect(self, then: Callable[[ClusterSnapshot], None]) -> None:
         began = self.agenda.now
@@ -195,7 +214,7 @@ class Daemon:
         is_busy = any(run.status in IN_FLIGHT or run.is_watched for run in self.state.nodes)
         if is_busy and not self._is_tick_planned:
             self._is_tick_planned = True
-            self._mine(self._pace.tick_seconds, self._tick)
+            self._mine(self._pace.tick_seconds, self._tick, is_recurring=True)
 
     # --- Events in, effects out --------------------------------------------------------------
 

@@ -1,0 +1,147 @@
+"""When nothing moves any more: hours in which a wave only holds are leapt over.
+
+A leap changes no answer. It needs several snapshots in a row that show the same, a wave that takes
+nothing (it holds, is paused, or nobody drives it), and it ends before anything is due: a fault, the
+end of a command, a deadline of a node, the edge of a window, the end of the rehearsal.
+"""
+
+from math import floor, inf
+from typing import TYPE_CHECKING, Final
+
+from healthd.model.snapshot import ClusterSnapshot, Topic
+from healthd.safety.quorum import voters_behind
+from healthd.waves.calendar import calendar_at
+from healthd.waves.holding import is_held, not_clean
+from healthd.waves.playbook import StepKind
+from healthd.waves.state import NodeStatus, WaveState, WaveStatus
+
+if TYPE_CHECKING:
+    from healthd.rehearsal.daemon import Daemon
+
+_SAME: Final = 4
+"""So many snapshots in a row must show the same, and tell nothing new."""
+_CONFIG_INTERVALS: Final = 20
+
+
+class Stillness:
+    """Counts what is the same from one snapshot to the next."""
+
+    def __init__(self) -> None:
+        self._seen: ClusterSnapshot | None = None
+        self._told = 0
+        self._same = 0
+
+    def seconds_to_leap(self, daemon: "Daemon") -> float:
+        """How far time may leap before the next snapshot; 0 when something may happen."""
+        before, self._seen = self._seen, daemon.snapshot
+        told, self._told = self._told, len(daemon.world.story.events)
+        is_same = (
+            told == self._told
+            and before is not None
+            and self._seen is not None
+            and _shows_same(before, self._seen)
+        )
+        self._same = self._same + 1 if is_same else 0
+        if self._same < _SAME or not _takes_nothing(
+            daemon.state, daemon.wave_clock, is_driven=daemon.is_driving
+        ):
+            return 0.0
+        now = daemon.agenda.now
+        due = min(daemon.agenda.next_event(), daemon.agenda.until, now + _until_wave(daemon))
+        interval = daemon.world.collector.interval_seconds
+        # Two snapshots before anything is due all is as it would be without a leap.
+        return max(0.0, (floor((due - now) / interval) - 2) * interval)
+
+
+def _takes_nothing(state: WaveState, clock: float, *, is_driven: bool) -> bool:
+    """Whether the wave will do the same on every snapshot that shows the same."""
+    if not is_driven or state.is_paused:
+        return True
+    if state.candidates or state.status is not WaveStatus.HOLDING or not is_held(state):
+        return False
+    # Either every snapshot starts the clean run again, or it is over and something else holds.
+    return state.clean.snapshots == 0 or not not_clean(state, clock)
+
+
+def _until_wave(daemon: "Daemon") -> float:
+    """Seconds until something is due by the wave's own clock or calendar."""
+    if not daemon.is_driving:
+        return inf
+    state, clock = daemon.state, daemon.wave_clock
+    due = [inf]
+    for run in state.nodes:
+        limit: float | None = None
+        if run.status is NodeStatus.STOPPING:
+            limit = run.since + state.playbook.timeout_seconds(StepKind.LEFT, state.policy)
+        elif run.status in {NodeStatus.STOPPED, NodeStatus.STARTING}:
+            limit = run.since + state.playbook.timeout_seconds(StepKind.START, state.policy)
+        elif run.status in {NodeStatus.RECOVERING, NodeStatus.SOAKING} and not run.is_overdue:
+            began = run.since if run.starting_since is None else run.starting_since
+            limit = began + state.playbook.timeout_seconds(StepKind.BACK, state.policy)
+        elif run.is_watched:
+            limit = run.since + state.playbook.timeout_seconds(StepKind.STOP, state.policy)
+        if limit is not None and limit + 1 >= clock:
+            due.append(limit - clock)
+    due += [override.ends_at - clock for override in state.overrides if override.ends_at > clock]
+    return min(*due, _until_calendar(daemon), inf)
+
+
+def _until_calendar(daemon: "Daemon") -> float:
+    policy, wall = daemon.state.policy, daemon.world.collector.wall
+    if not policy.windows:
+        return inf
+    found = calendar_at(policy.windows, cutoff_seconds=policy.cutoff_seconds, wall=wall)
+    edges = [found.opens_at, found.ends_at]
+    if found.ends_at is not None:
+        edges.append(found.ends_at - policy.cutoff_seconds)
+    return min((edge - wall for edge in edges if edge is not None and edge > wall), default=inf)
+
+
+def _shows_same(before: ClusterSnapshot, after: ClusterSnapshot) -> bool:
+    """Whether two snapshots differ in nothing but times that say nothing new."""
+    limit = after.fresh_limit_seconds
+    old, new = before.effective_ages, after.effective_ages
+    if old.keys() != new.keys():
+        return False
+    for group, age in new.items():
+        limit_of = limit if group != "configs" else _CONFIG_INTERVALS * after.interval_seconds
+        if age != old[group] and min(age, old[group]) <= limit_of:
+            return False
+    if len(before.topics) != len(after.topics):
+        return False
+    if not all(map(_is_same_topic, before.topics, after.topics)):
+        return False
+    if _quorum_of(before) != _quorum_of(after):
+        return False
+    for was, now in zip(before.brokers, after.brokers, strict=True):
+        ages = was.metrics_age_seconds, now.metrics_age_seconds
+        if (was.alive, was.fenced, was.state) != (now.alive, now.fenced, now.state):
+            return False
+        is_old = all(age is not None and age > limit for age in ages)
+        if ages[0] != ages[1] and not is_old:
+            return False
+    return True
+
+
+def _is_same_topic(before: Topic, after: Topic) -> bool:
+    return before is after or (
+        before.name == after.name
+        and before.leaders == after.leaders
+        and before.isrs == after.isrs
+        and before.replicas == after.replicas
+        and before.adding == after.adding
+        and all(seconds > _GRACE_SECONDS for seconds in before.leaderless_seconds.values())
+    )
+
+
+_GRACE_SECONDS: Final = 600.0
+"""Longer than any grace that anything here gives a partition without a leader."""
+
+
+def _quorum_of(snapshot: ClusterSnapshot) -> tuple[object, ...]:
+    quorum = snapshot.quorum
+    if quorum is None:
+        return ()
+    behind = tuple(voter.id for voter in voters_behind(quorum))
+    absent = quorum.absent_seconds or 0.0
+    return quorum.leader_id, behind, min(absent, _GRACE_SECONDS)
