@@ -1,21 +1,48 @@
-"""The report of a wave: who, what, why, and the timeline of every broker with every hold."""
+"""The report of a wave: who, what, why, plan against what happened, every broker and every hold."""
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, Final
 
+from healthd.waves.policy import policy_document
+from healthd.waves.report_story import (
+    Entry,
+    held_intervals,
+    lines_by_node,
+    most_in_flight,
+    order_taken,
+    people,
+)
+from healthd.waves.report_text import report_markdown
 from healthd.waves.state import NodeRun, WaveState
+from healthd.waves.tally import Tally
 
-_QUIET = frozenset({"command_ended", "logs_seen"})
+__all__ = ["report_markdown", "wave_report"]
+
+_QUIET: Final = frozenset({"command_ended", "logs_seen"})
+_LOG_LINES: Final = 20
 
 
-def wave_report(state: WaveState, journal: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The report as plain values.
+def wave_report(
+    state: WaveState,
+    journal: Sequence[Entry],
+    *,
+    requested_at: str | None = None,
+    dora: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The report as plain values; docs/waves.md says what each of them means.
 
     Args:
         state: the wave as it stands.
-        journal: its story in order, each with ``at`` (RFC 3339), ``event``, ``node``, ``detail``.
+        journal: its story in order, each with ``at`` (RFC 3339), ``event``, ``node``, ``detail``,
+            and where there are ``clock`` (seconds on the wave clock) and ``data``.
+        requested_at: when it was accepted.
+        dora: the DORA figures of the fleet, and of this wave.
     """
+    journal = [{"clock": 0.0, "data": {}, **entry} for entry in journal]
+    has_ended = state.status.has_ended
+    by_node = lines_by_node(journal)
     return {
         "wave": state.wave,
         "dryRun": state.is_dry_run,
@@ -23,42 +50,85 @@ def wave_report(state: WaveState, journal: Sequence[Mapping[str, Any]]) -> dict[
         "playbook": state.playbook.name,
         "reason": state.reason,
         "requestedBy": state.requested_by,
+        "requestedAt": requested_at,
         "status": state.status.value,
         "startedAt": journal[0]["at"] if journal else None,
-        "endedAt": journal[-1]["at"] if journal and state.status.has_ended else None,
+        "endedAt": journal[-1]["at"] if journal and has_ended else None,
         "seconds": round(state.clock, 1),
+        "concurrency": "safe" if state.concurrency is None else state.concurrency,
+        "policy": policy_document(state.policy),
+        "plan": _plan(state),
+        "happened": _happened(state, journal),
         "healthIndex": {
             "before": state.index_before,
             "lowest": state.index_lowest,
             "after": state.index_last,
         },
         "order": _order(state, journal),
-        "brokers": [_broker(run, journal) for run in state.nodes],
+        "brokers": [_broker(run, by_node.get(run.node, ())) for run in state.nodes],
+        "holds": held_intervals(journal, has_ended=has_ended),
+        "closedSeconds": {code: round(sum_, 1) for code, sum_ in state.tally.closed_seconds},
+        "people": people(journal),
+        "replication": _replication(state, state.tally),
+        "dora": None if dora is None else dict(dora),
         "commands": [
             # What an ordinary wave has sent is told by its timeline.
             _line(entry)
             for entry in journal
             if state.is_dry_run and entry["event"] == "command_ended" and entry["detail"]
         ],
-        "holds": [_line(entry) for entry in journal if entry["event"].startswith("gate_")],
         "timeline": [_line(entry) for entry in journal if entry["event"] not in _QUIET],
     }
 
 
-def _order(state: WaveState, journal: Sequence[Mapping[str, Any]]) -> list[int]:
-    taken: dict[int, None] = {}
-    for entry in journal:
-        if entry["event"] in {"node_stopping", "node_starting"} and entry["node"] is not None:
-            taken.setdefault(entry["node"])
-    known = {run.node for run in state.nodes}
-    return [node for node in taken if node in known]
+def _plan(state: WaveState) -> dict[str, Any] | None:
+    forecast = state.forecast
+    if forecast is None:
+        return None
+    return {
+        "steps": [list(step) for step in forecast.steps],
+        "blocked": list(forecast.blocked),
+        "estimatedSeconds": forecast.seconds,
+        "measuredRestarts": forecast.measured_restarts,
+        "lowerBound": forecast.lower_bound,
+        "fingerprint": forecast.fingerprint,
+    }
 
 
-def _broker(run: NodeRun, journal: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    logs = [entry["detail"] for entry in journal if _is_log_of(entry, run.node)]
-    entries = run.history
+def _happened(state: WaveState, journal: Sequence[Entry]) -> dict[str, Any]:
+    return {
+        "seconds": round(state.clock, 1),
+        "mostInFlight": most_in_flight(journal),
+        "differences": list(_differences(state, journal)),
+    }
+
+
+def _differences(state: WaveState, journal: Sequence[Entry]) -> list[str]:
+    """What was otherwise than planned, in words."""
+    if state.forecast is None:
+        return []
+    place = {node: at for at, step in enumerate(state.forecast.steps) for node in step}
+    taken = _order(state, journal)
+    found: list[str] = []
+    for before, after in itertools.pairwise(node for node in taken if node in place):
+        if place[before] > place[after]:
+            found.append(f"broker {before} was taken before broker {after}, planned after it")
+    found += [f"broker {node} was blocked and was taken later" for node in taken
+              if node in state.forecast.blocked]  # fmt: skip
+    left = [node for node in place if node not in taken]
+    if state.status.has_ended and left:
+        found.append(f"not taken: broker {', '.join(map(str, sorted(left)))}")
+    return found
+
+
+def _order(state: WaveState, journal: Sequence[Entry]) -> list[int]:
+    return [node for node in order_taken(journal) if state.node(node) is not None]
+
+
+def _broker(run: NodeRun, lines: Sequence[Entry]) -> dict[str, Any]:
+    logs = [line["detail"] for line in lines if line["event"] == "logs_seen"]
     phases: dict[str, float] = {}
-    for (status, at), (_, until) in itertools.pairwise(entries):
+    for (status, at), (_, until) in itertools.pairwise(run.history):
         phases[status] = round(phases.get(status, 0.0) + until - at, 1)
     return {
         "broker": run.node,
@@ -68,77 +138,30 @@ def _broker(run: NodeRun, journal: Sequence[Mapping[str, Any]]) -> dict[str, Any
         "processAfter": run.started_after,
         "phaseSeconds": phases,
         "detail": run.detail,
-        "logs": logs[-1].splitlines()[-20:] if logs else [],
+        "timeline": [_line(line) for line in lines if line["event"] not in _QUIET],
+        "logs": logs[-1].splitlines()[-_LOG_LINES:] if logs else [],
     }
 
 
-def _is_log_of(entry: Mapping[str, Any], node: int) -> bool:
-    return bool(entry["event"] == "logs_seen" and entry["node"] == node)
-
-
-def _line(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _line(entry: Entry) -> dict[str, Any]:
     return {key: entry[key] for key in ("at", "event", "node", "detail")}
 
 
-def report_markdown(report: Mapping[str, Any]) -> str:
-    """The report as a page that one can read."""
-    lines = [
-        f"# {'Dry run' if report['dryRun'] else 'Wave'} {report['wave']}: {report['status']}",
-        "",
-        f"- **What**: {report['playbook']} on cluster {report['cluster']}",
-        f"- **Who**: {report['requestedBy']}",
-        f"- **Why**: {report['reason']}",
-        (
-            f"- **When**: {report['startedAt']} to {report['endedAt'] or 'now'}, "
-            f"{report['seconds']:g} s"
-        ),
-        f"- **Health Index**: {_indices(report['healthIndex'])}",
-        f"- **Order**: {', '.join(map(str, report['order'])) or 'none was taken'}",
-        "",
-        "## Brokers",
-        "",
-        "| broker | status | stopping s | starting s | recovering s | soaking s | remark |",
-        "|---|---|---|---|---|---|---|",
-        *(_row(broker) for broker in report["brokers"]),
-        "",
-        "## Timeline",
-        "",
-        *(_sentence(entry) for entry in report["timeline"]),
+def _replication(state: WaveState, tally: Tally) -> dict[str, Any]:
+    """What the wave's own doing has cost, and how that is known."""
+    patterns = (*state.policy.allow_rf_one, *state.policy.allow_rf_le_min_isr)
+    acknowledged = [
+        label
+        for label in tally.went_under_names
+        if any(fnmatchcase(label.rpartition("-")[0], pattern) for pattern in patterns)
     ]
-    if report["commands"]:
-        lines += ["", "## What would have been done", "", *map(_sentence, report["commands"])]
-    for broker in report["brokers"]:
-        if broker["logs"]:
-            lines += ["", f"## Last log lines of broker {broker['broker']}", "", "```"]
-            lines += [*broker["logs"], "```"]
-    return "\n".join(lines) + "\n"
-
-
-def _indices(index: Mapping[str, float | None]) -> str:
-    words = {"before": "before", "lowest": "lowest", "after": "after"}
-    return ", ".join(
-        f"{word} {'-' if index[key] is None else format(index[key], '.1f')}"
-        for key, word in words.items()
-    )
-
-
-def _row(broker: Mapping[str, Any]) -> str:
-    phases = broker["phaseSeconds"]
-    cells = [str(broker["broker"]), broker["status"]]
-    cells += [
-        f"{phases[phase]:g}" if phase in phases else "-"
-        for phase in ("stopping", "starting", "recovering", "soaking")
-    ]
-    remark = ("repair; " if broker["repair"] else "") + _cell(broker["detail"])
-    return f"| {' | '.join([*cells, remark])} |"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _sentence(entry: Mapping[str, Any]) -> str:
-    who = "" if entry["node"] is None else f" broker {entry['node']}"
-    event = entry["event"].replace("_", " ")
-    detail = f": {' '.join(entry['detail'].split())}" if entry["detail"] else ""
-    return f"- {entry['at']}{who} {event}{detail}"
+    return {
+        "underReplicatedPartitionSeconds": round(tally.under_replicated_seconds, 1),
+        "mostUnderReplicated": tally.most_under_replicated,
+        "wentUnderMinIsr": tally.went_under,
+        "underMinIsrPartitionSeconds": round(tally.under_min_isr_seconds, 1),
+        "underMinIsrPartitions": list(tally.went_under_names),
+        "acknowledged": acknowledged,
+        "snapshots": tally.looks,
+        "longestGapSeconds": round(tally.longest_gap_seconds, 1),
+    }

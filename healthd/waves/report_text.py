@@ -1,0 +1,257 @@
+"""The report of a wave as a page that one can read."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+Report = Mapping[str, Any]
+
+_PHASES: Final = ("stopping", "starting", "recovering", "soaking")
+_MOST_HOLDS: Final = 200
+"""So many holds are listed; the sums by reason have all of them."""
+_DASH: Final = "-"
+
+
+def report_markdown(report: Report) -> str:
+    """The report as Markdown."""
+    sections = (
+        _head(report),
+        _summary(report),
+        _plan(report),
+        _brokers(report),
+        _holds(report),
+        _people(report),
+        _replication(report),
+        _dora(report),
+        _timeline(report),
+        _logs(report),
+    )
+    return "\n".join(line for section in sections for line in section) + "\n"
+
+
+def _head(report: Report) -> list[str]:
+    what = "Dry run" if report["dryRun"] else "Wave"
+    return [f"# {what} {report['wave']}: {report['status']}", ""]
+
+
+def _summary(report: Report) -> list[str]:
+    nodes = report["brokers"]
+    done = sum(node["status"] == "done" for node in nodes)
+    concurrency = report["concurrency"]
+    together = "as many together as is safe" if concurrency == "safe" else f"{concurrency} together"
+    requested = f", requested {report['requestedAt']}" if report["requestedAt"] else ""
+    return [
+        (
+            f"- **What**: {report['playbook']} on cluster {report['cluster']}, "
+            f"{done} of {len(nodes)} brokers done, {together}"
+        ),
+        f"- **Who**: {report['requestedBy']}",
+        f"- **Why**: {_flat(report['reason'])}",
+        (
+            f"- **When**: {report['startedAt']} to {report['endedAt'] or 'now'}, "
+            f"{duration(report['seconds'])}{requested}"
+        ),
+        f"- **Health Index**: {_indices(report['healthIndex'])}",
+        f"- **Order**: {', '.join(map(str, report['order'])) or 'none was taken'}",
+        "",
+    ]
+
+
+def _plan(report: Report) -> list[str]:
+    plan, happened = report["plan"], report["happened"]
+    if plan is None:
+        return []
+    steps = plan["steps"]
+    measured = plan["measuredRestarts"]
+    source = f"from {measured} measured restarts" if measured else "from a model"
+    lines = [
+        "## Plan and what happened",
+        "",
+        "| | planned | happened |",
+        "|---|---|---|",
+        (
+            f"| duration | {duration(plan['estimatedSeconds'])} ({source}) "
+            f"| {duration(happened['seconds'])} |"
+        ),
+        f"| order | {_cell(_steps(steps))} | {_cell(', '.join(map(str, report['order'])))} |",
+        f"| most together | {max(map(len, steps), default=0)} | {happened['mostInFlight']} |",
+        f"| blocked | {', '.join(map(str, plan['blocked'])) or 'none'} | |",
+        "",
+    ]
+    return [*lines, *_bullets(happened["differences"])]
+
+
+def _steps(steps: Sequence[Sequence[int]]) -> str:
+    return ", ".join(
+        str(step[0]) if len(step) == 1 else f"({' '.join(map(str, step))})" for step in steps
+    )
+
+
+def _brokers(report: Report) -> list[str]:
+    return [
+        "## Brokers",
+        "",
+        "| broker | status | stopping s | starting s | recovering s | soaking s | remark |",
+        "|---|---|---|---|---|---|---|",
+        *(_row(broker) for broker in report["brokers"]),
+        "",
+    ]
+
+
+def _row(broker: Report) -> str:
+    phases = broker["phaseSeconds"]
+    cells = [str(broker["broker"]), broker["status"]]
+    cells += [f"{phases[phase]:g}" if phase in phases else _DASH for phase in _PHASES]
+    remark = ("repair; " if broker["repair"] else "") + _cell(broker["detail"])
+    return f"| {' | '.join([*cells, remark])} |"
+
+
+def _holds(report: Report) -> list[str]:
+    holds = report["holds"]
+    if not holds:
+        return ["## Holds", "", "It was never held.", ""]
+    sums = sorted(report["closedSeconds"].items(), key=lambda item: -item[1])
+    more = len(holds) - _MOST_HOLDS
+    return [
+        "## Holds",
+        "",
+        "| reason | held for |",
+        "|---|---|",
+        *(f"| {code} | {duration(seconds)} |" for code, seconds in sums),
+        "",
+        "| reason | object | since | until | detail |",
+        "|---|---|---|---|---|",
+        *(_hold(hold) for hold in holds[:_MOST_HOLDS]),
+        *([f"| ... | {more} more | | | |"] if more > 0 else []),
+        "",
+    ]
+
+
+def _hold(hold: Report) -> str:
+    until = "now" if hold["until"] is None else hold["until"]
+    cells = [hold["code"], hold["object"], hold["since"], until, hold["detail"]]
+    return f"| {' | '.join(map(_cell, cells))} |"
+
+
+def _people(report: Report) -> list[str]:
+    if not report["people"]:
+        return []
+    return [
+        "## What people did",
+        "",
+        "| when | who | what | broker | why |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {each['at']} | {_cell(each['by'])} | {each['what'].replace('_', ' ')} "
+            f"| {_DASH if each['broker'] is None else each['broker']} | {_cell(each['why'])} |"
+            for each in report["people"]
+        ),
+        "",
+    ]
+
+
+def _replication(report: Report) -> list[str]:
+    found = report["replication"]
+    went = found["wentUnderMinIsr"]
+    under = "none" if not went else f"{went}, for {found['underMinIsrPartitionSeconds']:g} s in all"
+    if went:
+        under += f": {_named(found['underMinIsrPartitions'], went)}"
+    if found["acknowledged"]:
+        under += f"; acknowledged by the policy: {', '.join(found['acknowledged'])}"
+    return [
+        "## What it cost the cluster",
+        "",
+        f"- **Partitions under min ISR by its doing**: {under}",
+        (
+            "- **Under-replicated by its doing**: "
+            f"{found['underReplicatedPartitionSeconds']:g} partition-seconds, "
+            f"{found['mostUnderReplicated']} partitions at most"
+        ),
+        (
+            f"- **How it is known**: {found['snapshots']} snapshots while a broker was in flight, "
+            f"at most {found['longestGapSeconds']:g} s apart"
+        ),
+        "",
+    ]
+
+
+def _named(labels: Sequence[str], count: int) -> str:
+    more = count - len(labels)
+    return ", ".join(labels) + (f" and {more} more" if more > 0 else "")
+
+
+def _dora(report: Report) -> list[str]:
+    found = report["dora"]
+    if found is None:
+        return []
+    lead, restore = found["leadTimeSeconds"], found["timeToRestoreSeconds"]
+    fleet = found["fleet"]
+    rate = fleet["changeFailureRate"]
+    return [
+        "## DORA",
+        "",
+        f"| | this wave | the fleet, last {fleet['days']} days |",
+        "|---|---|---|",
+        f"| deployments | 1 | {fleet['deployments']}, {fleet['deploymentsPerDay']:g} a day |",
+        f"| lead time | {_or_dash(lead)} | {_or_dash(fleet['leadTimeSeconds'])} (median) |",
+        f"| change failure rate | {_DASH} | {_DASH if rate is None else f'{rate:.1%}'} |",
+        (
+            f"| time to restore | {', '.join(map(duration, restore)) or 'no trouble'} "
+            f"| {_or_dash(fleet['timeToRestoreSeconds'])} (median) |"
+        ),
+        "",
+    ]
+
+
+def _or_dash(seconds: float | None) -> str:
+    return _DASH if seconds is None else duration(seconds)
+
+
+def _timeline(report: Report) -> list[str]:
+    lines = ["## Timeline", "", *(_sentence(entry) for entry in report["timeline"])]
+    if report["commands"]:
+        lines += ["", "## What would have been done", "", *map(_sentence, report["commands"])]
+    return lines
+
+
+def _logs(report: Report) -> Iterable[str]:
+    for broker in report["brokers"]:
+        if broker["logs"]:
+            yield from ("", f"## Last log lines of broker {broker['broker']}", "", "```")
+            yield from (*broker["logs"], "```")
+
+
+def _indices(index: Mapping[str, float | None]) -> str:
+    return ", ".join(
+        f"{word} {_DASH if index[word] is None else format(index[word], '.1f')}"
+        for word in ("before", "lowest", "after")
+    )
+
+
+def _bullets(lines: Sequence[str]) -> list[str]:
+    return [*(f"- {line}" for line in lines), ""] if lines else []
+
+
+def _sentence(entry: Report) -> str:
+    who = "" if entry["node"] is None else f" broker {entry['node']}"
+    event = entry["event"].replace("_", " ")
+    detail = f": {_flat(entry['detail'])}" if entry["detail"] else ""
+    return f"- {entry['at']}{who} {event}{detail}"
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _cell(text: str) -> str:
+    return _flat(text).replace("|", "\\|")
+
+
+def duration(seconds: float) -> str:
+    """A time as a person says it: ``42.5 s``, ``12 min 5 s``, ``3 h 20 min``."""
+    if seconds < 60:  # noqa: PLR2004  # A minute.
+        return f"{seconds:g} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004  # An hour.
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
