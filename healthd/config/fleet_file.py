@@ -21,6 +21,7 @@ from healthd.config.fleet_rules import cluster_problems, fleet_problems
 from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, SecurityModel
 from healthd.config.freezes import freeze_problems, freezes_of
 from healthd.config.oauth import oauth_of
+from healthd.config.policies import LabelPolicies
 from healthd.config.problems import ConfigError, Problem, in_order
 from healthd.config.profiles import ClientsConfig, as_labels, profile_of, profile_problems
 from healthd.config.schema import validate
@@ -35,7 +36,7 @@ from healthd.config.source_prometheus import PrometheusFile
 from healthd.config.source_registry import registry_of
 from healthd.config.yaml_source import Document, read_document
 from healthd.health.scoring import DEFAULT
-from healthd.waves.policy import Location, WavePolicy, parse_policy, unmeetable
+from healthd.waves.policy import Location
 
 
 def load_fleet(path: str | Path, *, interval_seconds: float = 15.0) -> Fleet:
@@ -104,11 +105,14 @@ def parse_fleet(
     fleet_alerts = None if top is None else alerts_of(top.alerts, folder)
     if top is not None:
         found.extend(alerts_problems(top.alerts, folder, document, ("alerts",)))
+    labels = as_labels(document.data.get("clusters"))
+    policies = LabelPolicies(document, labels, interval_seconds)
+    found.extend(policies.problems())
     for at, item in enumerate(_clusters(document.data)):
         location: Location = ("clusters", at)
         model, more = validate(ClusterModel, item, document, location)
         found.extend(more)
-        policy, more = _policy(item, document, location, interval_seconds)
+        policy, more = policies.of(item, location)
         found.extend(more)
         profile, more = scoring.read(document, (*location, "scoringProfile"), item)
         found.extend(more)
@@ -127,7 +131,6 @@ def parse_fleet(
             clusters.append(cluster)
     found.extend(fleet_problems(document))
     if top is not None:
-        labels = as_labels(document.data.get("clusters"))
         found.extend(profile_problems(document, top.profiles, labels))
         found.extend(freeze_problems(document, top.freezes, labels))
     # A secret in clear under a key that is also unknown is one mistake, not two.
@@ -156,21 +159,6 @@ def _clusters(data: dict[str, Any]) -> list[Any]:
 
 def _is_at(problem: Problem, places: set[Any]) -> bool:
     return any((at.line, at.column) == (problem.line, problem.column) for at in places)
-
-
-def _policy(
-    item: Any, document: Document, location: Location, interval: float
-) -> tuple[WavePolicy, list[Problem]]:
-    """The cluster's own wave policy, read whether or not the rest of the cluster is right."""
-    wave = item.get("wave") if isinstance(item, dict) else None
-    if not isinstance(wave, dict) or "policy" not in wave:
-        return WavePolicy(), []
-    parsed = parse_policy(wave["policy"])
-    found = unmeetable(parsed, interval) if isinstance(parsed, WavePolicy) else parsed
-    policy = parsed if isinstance(parsed, WavePolicy) else WavePolicy()
-    return policy, [
-        document.located(problem.under(*location, "wave", "policy")) for problem in found
-    ]
 
 
 def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from healthd.config.fields import Address, Host, Name, Port, Text, Variable
 from healthd.config.freezes import MAX_FREEZES, FreezeModel
 from healthd.config.oauth import OAuthModel
+from healthd.config.policies import MAX_POLICIES, PolicyModel
 from healthd.config.profiles import MAX_PROFILES, ClientsModel, ProfileModel, RoutingModel
 from healthd.config.schema import FileModel, refusal
 from healthd.config.source_alerts import AlertsModel
@@ -168,4 +169,5 @@ class FleetModel(FileModel):
     canary: list[Address] = Field(default_factory=list)
     prometheus: list[PrometheusModel] = Field(default_factory=list)
     alerts: AlertsModel | None = None
+    policies: list[PolicyModel] = Field(default_factory=list, max_length=MAX_POLICIES)
     freezes: list[FreezeModel] = Field(default_factory=list, max_length=MAX_FREEZES)

@@ -151,7 +151,9 @@ def test_a_good_wave_passes(write: WriteFile) -> None:
             id="half a window",
         ),
         pytest.param(
-            "  - {name: two, match: {env: prod}}\n", "8:5: stages[1]: not built", id="a 2nd stage"
+            "  - {name: two, mach: {env: prod}}\n",
+            "8:17: stages[1].mach: unknown key; did you mean match?",
+            id="a 2nd stage",
         ),
         pytest.param("playbok: x\n", "8:1: playbok: unknown key; did you mean", id="unknown"),
         pytest.param("variables: {password: pw}\n", "secret in clear", id="a secret"),
