@@ -13,6 +13,7 @@ from healthd.collect.protocol import ClusterSource
 from healthd.config.fleet import ClusterConfig, HostConfig, ServiceCommands, SshConfig
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
+from healthd.engine.guards import Guards
 from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import Tools
 from healthd.engine.pace import Pace
@@ -170,6 +171,7 @@ class Life:
         pace: Pace | None = None,
         playbooks: Callable[[str], Playbook] | None = None,
         config: ClusterConfig | None = None,
+        guards: Guards | None = None,
     ) -> None:
         self.plant = plant
         self.totals = Totals()
@@ -200,6 +202,7 @@ class Life:
                 clock=self.clock,
                 totals=self.totals,
                 pace=pace or Pace(),
+                guards=guards,
             ),
             playbooks=playbooks or a_playbook,
             interval_seconds=INTERVAL,
