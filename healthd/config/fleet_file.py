@@ -17,7 +17,7 @@ from healthd.config.fleet import (
     TenantConfig,
     exporter_address,
 )
-from healthd.config.fleet_rules import cluster_problems, fleet_problems
+from healthd.config.fleet_rules import cluster_problems, fleet_problems, unasked_problems
 from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, SecurityModel
 from healthd.config.freezes import freeze_problems, freezes_of
 from healthd.config.oauth import oauth_of
@@ -128,6 +128,7 @@ def parse_fleet(
             found.extend(probe_problems(cluster.probe, document, location, interval_seconds))
             found.extend(prometheus.use_problems(model.prometheus, item, location))
             found.extend(_outside_problems(model, folder, document, location))
+            found.extend(unasked_problems(cluster, document, location))
             clusters.append(cluster)
     found.extend(fleet_problems(document))
     if top is not None:

@@ -14,6 +14,7 @@ from healthd.config.source_connect import connect_problems
 from healthd.config.source_mirrors import mirrors_problems, origin_problems
 from healthd.config.source_rest import rest_problems
 from healthd.config.yaml_source import Document
+from healthd.waves.alert_gate import unasked
 from healthd.waves.policy import Location
 
 
@@ -122,6 +123,20 @@ def cluster_problems(
             (*location, "service"), "is of no use without ssh", "add ssh", of_key=True
         )
     yield from _further_sources(cluster, document, location)
+
+
+def unasked_problems(
+    cluster: ClusterConfig, document: Document, location: Location
+) -> Iterator[Problem]:
+    """What the cluster's own policy asks of servers that nobody has named: it takes no wave."""
+    alerts = cluster.alerts
+    for problem in unasked(
+        cluster.wave_policy,
+        has_server=alerts is not None and alerts.has_server,
+        has_alertmanager=alerts is not None and alerts.alertmanager is not None,
+        cluster=cluster.name,
+    ):
+        yield document.located(problem.under(*location, "wave", "policy"))
 
 
 def _further_sources(cluster: ClusterConfig, document: Document, at: Location) -> Iterator[Problem]:

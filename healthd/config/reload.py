@@ -22,6 +22,8 @@ class ReloadResult:
     canary_changed: bool = False
     routing_changed: bool = False
     """Profiles, the fleet's own scoring, or whether routing is a dry run."""
+    freezes_changed: bool = False
+    """Change freezes, which count at once, also for waves that are under way."""
 
     @property
     def is_successful(self) -> bool:
@@ -37,6 +39,7 @@ class ReloadResult:
             or self.changed
             or self.canary_changed
             or self.routing_changed
+            or self.freezes_changed
         )
 
 
@@ -54,6 +57,7 @@ def compare(old: Fleet, new: Fleet) -> ReloadResult:
         canary_changed=old.canary != new.canary,
         routing_changed=(old.profiles, old.scoring, old.is_routing_dry_run)
         != (new.profiles, new.scoring, new.is_routing_dry_run),
+        freezes_changed=old.freezes != new.freezes,
     )
 
 

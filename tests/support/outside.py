@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,18 +37,21 @@ class MemoryAlerts:
     alerts: list[dict[str, str]] = field(default_factory=list)
     silences: dict[str, dict[str, Any]] = field(default_factory=dict)
     trouble: bool = False
+    hangs: bool = False
     asked: int = 0
     posts: int = 0
     is_closed: bool = False
     _ids: itertools.count[int] = field(default_factory=itertools.count)
 
-    def _answer(self) -> None:
+    async def _answer(self) -> None:
         self.asked += 1
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.trouble:
             raise RestError(FailureReason.REFUSED, "refused the connection")
 
     async def firing(self, matchers: Sequence[Matcher]) -> tuple[FiringAlert, ...]:
-        self._answer()
+        await self._answer()
         return tuple(
             FiringAlert(source=self.source, labels=labels, since="t0")
             for labels in self.alerts
@@ -55,7 +59,7 @@ class MemoryAlerts:
         )
 
     async def own(self) -> tuple[Silence, ...]:
-        self._answer()
+        await self._answer()
         found = (
             Silence(
                 id=name,
@@ -67,14 +71,14 @@ class MemoryAlerts:
         return tuple(each for each in found if each.mark is not None)
 
     async def make(self, document: Mapping[str, Any]) -> str:
-        self._answer()
+        await self._answer()
         self.posts += 1
         name = str(document.get("id") or f"s{next(self._ids)}")
         self.silences[name] = dict(document)
         return name
 
     async def remove(self, silence: str) -> None:
-        self._answer()
+        await self._answer()
         self.silences.pop(silence, None)
 
     async def aclose(self) -> None:

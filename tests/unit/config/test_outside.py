@@ -101,6 +101,27 @@ def test_a_mistake_in_a_clusters_own_alerts_is_found_there(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
+    ("policy", "alerts", "message"),
+    [
+        ("{alerts: ['severity=critical']}", "", "nobody can be asked: cluster ledger"),
+        ("{silence: true}", "", "no silence can be made: cluster ledger"),
+        ("{silence: true}", 'alerts: {prometheus: {url: "http://p:9090"}}', "no silence can be"),
+    ],
+)
+def test_a_clusters_own_policy_that_asks_nobody_is_refused(
+    tmp_path: Path, policy: str, alerts: str, message: str
+) -> None:
+    own = f"""clusters:
+  - name: ledger
+    bootstrapServers: ["b2:9092"]
+    wave: {{policy: {policy}}}
+"""
+    (found,) = problems(tmp_path, f"{alerts}\n", own)
+    assert message in found
+    assert "clusters[0].wave.policy" in found
+
+
+@pytest.mark.parametrize(
     ("url", "asked"),
     [
         ("http://cc:9090", "http://cc:9090/kafkacruisecontrol/state"),

@@ -41,6 +41,15 @@ def test_a_new_canary_is_a_change(write: WriteFile) -> None:
     assert not reload_fleet(old, file).is_unchanged
 
 
+def test_a_new_freeze_is_a_change_of_no_cluster(write: WriteFile) -> None:
+    file = write("fleet.yaml", fleet_text(a="a:1"))
+    old = load_fleet(file)
+    write("fleet.yaml", fleet_text(a="a:1") + "freezes: [{name: f, all: true, reason: r}]\n")
+    result = reload_fleet(old, file)
+    assert not result.is_unchanged
+    assert result.changed == ()
+
+
 def test_a_bad_file_leaves_the_old_fleet(write: WriteFile) -> None:
     file = write("fleet.yaml", fleet_text(a="a:1"))
     old = load_fleet(file)

@@ -130,18 +130,36 @@ async def test_a_reassignment_that_begins_then_is_seen_by_the_last_look_too() ->
 
 
 @in_virtual_time
-async def test_a_guard_that_hangs_delays_no_broker_in_flight() -> None:
+async def test_a_guard_that_hangs_delays_no_broker_in_flight_and_keeps_the_next() -> None:
     night = Night()
     life = await night.life()
     wave = await life.start_wave([1, 2], **LISTENS)
-    await life.until(
-        lambda: life.status(wave, 1) == "stopping" or life.status(wave, 2) == "stopping"
-    )
-    night.outside.alertmanager.trouble = True
-    await life.until(lambda: 1 in night.plant.starts.values())
+    await life.until(lambda: night.plant.most_down == 1)
+    night.outside.alertmanager.hangs = True
+    began = night.plant.now
     await life.until(lambda: "soaking" in {life.status(wave, 1), life.status(wave, 2)})
-    night.outside.alertmanager.trouble = False
+    assert night.plant.now - began < 30
+    await asyncio.sleep(300)
+    assert sorted(night.plant.starts.values()) == [0, 0, 1]
+    assert "ALERT_QUERY_FAILED" in life.codes(wave)
+    night.outside.alertmanager.hangs = False
     assert await life.until_ended(wave) == "succeeded"
+    await life.die()
+
+
+@in_virtual_time
+async def test_an_alertmanager_that_hangs_delays_a_stop_no_longer_than_its_limit() -> None:
+    night = Night()
+    night.outside.alertmanager.hangs = True
+    life = await night.life()
+    wave = await life.start_wave([2], silence=True)
+    await life.until(lambda: life.status(wave, 2) == "stopping")
+    began = night.plant.now
+    await life.until(lambda: night.plant.most_down == 1)
+    assert night.plant.now - began < 6  # The stop itself takes 4 of them.
+    assert await life.until_ended(wave) == "succeeded"
+    (story,) = [note for note in night.events() if "silence_not_made" in note]
+    assert "gave no answer within 10 s" in story
     await life.die()
 
 
