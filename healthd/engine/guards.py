@@ -228,8 +228,8 @@ class Guards:
 
     def _silencer(self, state: WaveState, config: ClusterConfig) -> Silencer | None:
         server = None if config.alerts is None else config.alerts.alertmanager
-        if not state.policy.silence or server is None:
-            return None
+        if not state.policy.silence or server is None or state.is_dry_run:
+            return None  # A dry run restarts no host, so there is nothing to silence.
         return Silencer(
             state.wave,
             config,

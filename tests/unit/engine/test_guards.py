@@ -284,6 +284,18 @@ async def test_a_removal_that_fails_is_tried_again() -> None:
 
 
 @in_virtual_time
+async def test_a_dry_run_looks_at_alerts_and_silences_nothing() -> None:
+    policy = replace(LISTENS, silence=True)
+    outside = world()
+    state = a_wave(1, 2, a_run(3, NodeStatus.STOPPING), policy=policy, is_dry_run=True)
+    outside.alertmanager.alerts = [CRITICAL]
+    async with guarded(outside, state) as guards:
+        assert await guards.before_stop(state, 3) is None
+        assert await held(guards, state) == [("ALERT_FIRING", "alert:DiskFull")]
+    assert outside.alertmanager.silences == {}
+
+
+@in_virtual_time
 async def test_without_silence_nothing_is_silenced() -> None:
     outside, state = world(), a_wave()
     async with guarded(outside, state) as guards:
