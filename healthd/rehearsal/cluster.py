@@ -63,7 +63,7 @@ class ClusterModel:
         def leave() -> None:
             nonlocal leaving
             leaving = True
-            self.replication.leave(it, by_wave=it.is_stop_by_wave)
+            self.replication.leave(it, by_wave=it.is_stop_by_wave, is_handing_over=True)
             self._later(self.timing.stop, it, lambda: self._end(it))
 
         def give_up() -> None:

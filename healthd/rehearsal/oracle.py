@@ -9,13 +9,26 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from healthd.model.snapshot import ClusterSnapshot, Topic
-from healthd.model.words import EvidenceGroup
+from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode
 from healthd.rehearsal.story import seconds
 from healthd.waves import effects
 from healthd.waves.state import BETWEEN_STOP_AND_START, IN_FLIGHT, NodeStatus, WaveState
 
 if TYPE_CHECKING:
     from healthd.rehearsal.daemon import Daemon
+
+
+_NOT_WELL = frozenset(
+    {
+        BrokerState.STARTING,
+        BrokerState.RECOVERY,
+        BrokerState.PENDING_CONTROLLED_SHUTDOWN,
+        BrokerState.SHUTTING_DOWN,
+        BrokerState.NOT_RUNNING,
+    }
+)
+_SPARE_FROM = 3
+"""A smaller quorum has none to spare; the policy has accepted that when a voter of it goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +122,7 @@ class Oracle:
         if not self.standing.may_stop:
             self._violated("pause", node, "it is stopped while the wave is paused")
         self._check_evidence(node, seen)
+        self._check_quorum(node, seen)
         self._check_time(node, seen)
         if not run.repair:
             self._check_partitions(node, seen)
@@ -126,8 +140,40 @@ class Oracle:
                 self._violated("evidence", node, f"it is stopped on {group} seen {age:g} s ago")
         away = self._own(seen)
         for broker in seen.brokers:
-            if broker.id not in away and not broker.alive and not broker.is_pure_controller:
+            if broker.id in away or broker.is_pure_controller:
+                continue
+            if not broker.alive:
                 self._violated("presence", node, f"it is stopped while {broker.id} is down")
+            elif broker.state in _NOT_WELL:
+                detail = f"it is stopped while {broker.id} is {broker.state.value}"
+                self._violated("presence", node, detail)
+            elif (broker.metrics_age_seconds or 0.0) > limit:
+                seconds_ago = f"{broker.metrics_age_seconds:g}"
+                detail = f"it is stopped on metrics of {broker.id} seen {seconds_ago} s ago"
+                self._violated("evidence", node, detail)
+        if any(topic.adding or topic.removing for topic in seen.topics):
+            self._violated("still", node, "it is stopped while a reassignment is under way")
+
+    def _check_quorum(self, node: int, seen: ClusterSnapshot) -> None:
+        """What votes and follows closely without the nodes in flight stays a majority."""
+        quorum = seen.quorum
+        if quorum is None or quorum.mode is not QuorumMode.KRAFT or not self._is_voter(node):
+            return
+        times = {voter.id: voter.last_caught_up_ms for voter in quorum.voters}
+        leads = times.get(-1 if quorum.leader_id is None else quorum.leader_id)
+        if leads is None or quorum.fetch_timeout_ms is None:
+            self._violated("quorum", node, "it is stopped, and nobody knows who follows")
+            return
+        gone = self._daemon.state.in_flight | {node}
+        left = [
+            voter
+            for voter, at in times.items()
+            if voter not in gone and at is not None and 0 <= leads - at < quorum.fetch_timeout_ms
+        ]
+        is_small = len(times) < _SPARE_FROM
+        needed = len(times) - 1 if is_small else len(times) // 2 + 1
+        if len(left) < needed:
+            self._violated("quorum", node, f"only {left} of the voters follow without it")
 
     def _check_time(self, node: int, seen: ClusterSnapshot) -> None:
         """Clean time since the last change, the last trouble and the daemon's start."""

@@ -63,16 +63,27 @@ class Replication:
 
     # --- ISR and leader ----------------------------------------------------------------------
 
-    def leave(self, it: Node, *, by_wave: bool) -> None:
-        """A node leaves every ISR, and leads nothing any more; the last of an ISR stays in it."""
+    def leave(self, it: Node, *, by_wave: bool, is_handing_over: bool = False) -> None:
+        """A node leaves every ISR, and leads nothing any more; the last of an ISR stays in it.
+
+        Args:
+            it: the node.
+            by_wave: a stop by the wave is the cause.
+            is_handing_over: it still runs; what nobody else can lead it leads until its end.
+        """
         for partition in list(self._of[it.id]):
             if it.id not in partition.isr and partition.leader != it.id:
                 continue
             before = partition.is_under_min_isr, partition.is_offline
+            leader = partition.leader
+            if leader == it.id:
+                leader = self._successor(partition, it.id)
+                if leader == NO_LEADER and is_handing_over:
+                    continue
             if len(partition.isr) > 1:
                 partition.isr.discard(it.id)
-            if partition.leader == it.id:
-                self._lead(partition, self._successor(partition, it.id))
+            if leader != partition.leader:
+                self._lead(partition, leader)
             self._changed(partition, before, by_wave=by_wave)
 
     def fall_behind(self, it: Node) -> None:

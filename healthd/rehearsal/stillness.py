@@ -87,14 +87,16 @@ def _until_wave(daemon: "Daemon") -> float:
 
 
 def _until_calendar(daemon: "Daemon") -> float:
-    policy, wall = daemon.state.policy, daemon.world.collector.wall
-    if not policy.windows:
+    """Seconds until the next edge that the last snapshot had before it."""
+    policy, seen = daemon.state.policy, daemon.snapshot
+    if not policy.windows or seen is None:
         return inf
+    wall, now = seen.observed_at.timestamp(), daemon.world.collector.wall
     found = calendar_at(policy.windows, cutoff_seconds=policy.cutoff_seconds, wall=wall)
     edges = [found.opens_at, found.ends_at]
     if found.ends_at is not None:
         edges.append(found.ends_at - policy.cutoff_seconds)
-    return min((edge - wall for edge in edges if edge is not None and edge > wall), default=inf)
+    return min((edge - now for edge in edges if edge is not None and edge > wall), default=inf)
 
 
 def _shows_same(before: ClusterSnapshot, after: ClusterSnapshot) -> bool:
