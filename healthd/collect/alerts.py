@@ -4,7 +4,8 @@ A question is answered whole or not at all: an answer of another form, or with a
 cannot be read, is a failure, for it might hide the alert that matters.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
@@ -19,6 +20,9 @@ from healthd.waves.silences import Silence, mark_of
 
 ALERTMANAGER: Final = "alertmanager"
 PROMETHEUS: Final = "prometheus"
+SETTLE_SECONDS: Final = 90.0
+"""An Alertmanager keeps no alerts over a restart; Prometheus tells it again within a minute, and
+its next evaluation."""
 _ENDED: Final = "expired"
 
 
@@ -70,13 +74,16 @@ class Alertmanager:
 
     source = ALERTMANAGER
 
-    def __init__(self, server: ServerConfig) -> None:
+    def __init__(self, server: ServerConfig, *, clock: Callable[[], float] = time.time) -> None:
         """Ask nothing yet."""
         self._url = f"{server.url}/api/v2"
         self._client = OutsideClient(server)
+        self._clock = clock
+        self._started: float | None = None
 
     async def firing(self, matchers: Sequence[Matcher]) -> tuple[FiringAlert, ...]:
         """See `AlertReader.firing`."""
+        await self._require_settled()
         wanted = [("active", "true"), ("silenced", "true"), ("inhibited", "true")]
         # One that has just arrived fires as well.
         wanted.append(("unprocessed", "true"))
@@ -112,6 +119,31 @@ class Alertmanager:
         """See `AlertReader.aclose`."""
         await self._client.aclose()
 
+    async def _require_settled(self) -> None:
+        """Fail while an Alertmanager that was restarted may not know yet what fires.
+
+        The one that is found at first is taken as it is. Where several share one address, each
+        tells its own beginning, and only one that began just now is in doubt.
+        """
+        try:
+            status = await self._client.get(f"{self._url}/status")
+        except RestError as error:
+            if error.status is None:
+                raise
+            return  # Something else that speaks this API, and does not tell.
+        uptime = status.get("uptime") if isinstance(status, dict) else None
+        if uptime is None:
+            return
+        started, now = _unix(uptime), self._clock()
+        if self._started is None:
+            self._started = started
+        age = now - started
+        if started != self._started and age < SETTLE_SECONDS:
+            raise RestError(
+                FailureReason.PROTOCOL,
+                f"was restarted {age:.0f} s ago and may not have been told yet what fires",
+            )
+
     async def _silences(self) -> list[Silence]:
         rows = _list(await self._client.get(f"{self._url}/silences"))
         return [silence for row in rows if (silence := _silence(row)) is not None]
@@ -134,16 +166,13 @@ class PrometheusAlerts:
 
     def __init__(self, server: ServerConfig) -> None:
         """Ask nothing yet."""
-        self._url = f"{server.url}/api/v1/alerts"
+        self._url = f"{server.url}/api/v1"
         self._client = OutsideClient(server)
 
     async def firing(self, matchers: Sequence[Matcher]) -> tuple[FiringAlert, ...]:
         """See `AlertReader.firing`."""
-        answer = await self._client.get(self._url)
-        if not isinstance(answer, dict) or answer.get("status") != "success":
-            raise _unreadable("no answer of Prometheus's API")
-        data = answer.get("data")
-        rows = _list(data.get("alerts") if isinstance(data, dict) else None)
+        await self._require_rules(matchers)
+        rows = _list((await self._data("alerts")).get("alerts"))
         return tuple(
             FiringAlert(source=self.source, labels=labels, since=str(row.get("activeAt") or ""))
             for row in rows
@@ -153,6 +182,49 @@ class PrometheusAlerts:
     async def aclose(self) -> None:
         """See `AlertReader.aclose`."""
         await self._client.aclose()
+
+    async def _require_rules(self, matchers: Sequence[Matcher]) -> None:
+        """Fail when a rule whose alert could match is not evaluated: it would never fire."""
+        try:
+            groups = (await self._data("rules?type=alert")).get("groups")
+        except RestError as error:
+            if error.status is None:
+                raise
+            return  # Something else that speaks this API, and does not tell.
+        for group in groups if isinstance(groups, list) else ():
+            for rule in group.get("rules", ()) if isinstance(group, dict) else ():
+                trouble = _rule_trouble(rule, matchers)
+                if trouble is not None:
+                    raise RestError(FailureReason.PROTOCOL, trouble)
+
+    async def _data(self, what: str) -> dict[str, Any]:
+        answer = await self._client.get(f"{self._url}/{what}")
+        if not isinstance(answer, dict) or answer.get("status") != "success":
+            raise _unreadable("no answer of Prometheus's API")
+        data = answer.get("data")
+        if not isinstance(data, dict):
+            raise _unreadable("no data")
+        return data
+
+
+def _rule_trouble(rule: Any, matchers: Sequence[Matcher]) -> str | None:
+    """Why the alert of a rule may be missing; None when it is evaluated, or could not match."""
+    if not isinstance(rule, dict) or rule.get("type", "alerting") != "alerting":
+        return None
+    health = rule.get("health", "ok")
+    if health == "ok":
+        return None
+    labels = rule.get("labels")
+    known = {"alertname": str(rule.get("name", ""))}
+    known |= {
+        str(name): str(value)
+        for name, value in (labels.items() if isinstance(labels, dict) else ())
+        if "{{" not in str(value)  # A template: what it gives is not known.
+    }
+    if not all(each.matches(known) for each in matchers if each.name in known):
+        return None
+    why = {"err": "cannot evaluate", "unknown": "has not evaluated yet"}.get(str(health), "lost")
+    return f"{why} the rule {known['alertname']}, so that its alert cannot fire"
 
 
 def _list(rows: Any) -> list[Any]:
@@ -201,7 +273,7 @@ def _unix(text: Any) -> float:
     try:
         return datetime.fromisoformat(str(text)).timestamp()
     except (ValueError, OverflowError):
-        raise _unreadable("a silence without its end") from None
+        raise _unreadable("a time that is none") from None
 
 
 def _unreadable(what: str) -> RestError:

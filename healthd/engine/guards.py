@@ -202,8 +202,8 @@ class Guards:
         matchers = parse_matchers(state.policy.alerts)
         readers: list[tuple[AlertReader, float]] = []
         if alerts.alertmanager is not None:
-            # It may be asked for its silences, too.
-            seconds = 2 * alerts.alertmanager.timeout_seconds
+            # It is asked for its state, too, and may be for its silences.
+            seconds = 3 * alerts.alertmanager.timeout_seconds
             readers.append((self._alertmanager(alerts.alertmanager), seconds))
         if alerts.prometheus is not None:
             reader = self._prometheus.get(alerts.prometheus)
@@ -211,7 +211,8 @@ class Guards:
                 reader = self._prometheus[alerts.prometheus] = self.outside.prometheus(
                     alerts.prometheus
                 )
-            readers.append((reader, alerts.prometheus.timeout_seconds))
+            # It is asked for its rules, too.
+            readers.append((reader, 2 * alerts.prometheus.timeout_seconds))
         return tuple(
             (reader.source, self._asked(lambda reader=reader: reader.firing(matchers), seconds))  # type: ignore[misc]
             for reader, seconds in readers

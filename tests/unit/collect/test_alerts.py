@@ -13,6 +13,7 @@ from healthd.collect.rest import RestError
 from healthd.config.secrets import SecretRef
 from healthd.config.source_rest import RestConfig
 from healthd.config.source_server import ServerConfig
+from healthd.model.moments import moment_text
 from healthd.waves.alert_gate import FiringAlert
 from healthd.waves.matchers import parse_matchers
 
@@ -82,6 +83,90 @@ async def test_an_answer_of_prometheus_that_cannot_be_read_whole_is_a_failure(da
             await firing(PrometheusAlerts(server(url)))
 
 
+def rule(**changes: Any) -> dict[str, Any]:
+    """One alerting rule of Prometheus's."""
+    return {
+        "type": "alerting",
+        "name": "DiskFull",
+        "labels": {"severity": "critical", "team": "{{ $labels.team }}"},
+        "health": "ok",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "trouble"),
+    [
+        ({}, None),
+        ({"health": "err"}, "cannot evaluate the rule DiskFull"),
+        ({"health": "unknown"}, "has not evaluated yet the rule DiskFull"),
+        ({"health": "err", "labels": {"severity": "warning"}}, None),
+        ({"health": "err", "labels": {"severity": "{{ $value }}"}}, "cannot evaluate"),
+        ({"health": "err", "labels": {}}, "cannot evaluate"),
+        ({"health": "err", "type": "recording"}, None),
+    ],
+)
+async def test_a_rule_that_is_not_evaluated_is_a_failure_where_its_alert_could_match(
+    changes: dict[str, Any], trouble: str | None
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        rules = {"groups": [{"name": "g", "rules": [rule(**changes)]}]}
+        data = rules if request.path == "/api/v1/rules" else {"alerts": []}
+        return web.json_response({"status": "success", "data": data})
+
+    async with serving(answer) as url:
+        if trouble is None:
+            assert await firing(PrometheusAlerts(server(url))) == ()
+            return
+        with pytest.raises(RestError, match=trouble):
+            await firing(PrometheusAlerts(server(url)))
+
+
+async def test_what_tells_no_rules_is_believed_by_its_alerts() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path != "/api/v1/alerts":
+            raise web.HTTPNotFound
+        return web.json_response({"status": "success", "data": {"alerts": []}})
+
+    async with serving(answer) as url:
+        assert await firing(PrometheusAlerts(server(url))) == ()
+
+
+async def test_an_alertmanager_that_was_restarted_is_not_believed_until_it_has_been_told() -> None:
+    now = 10_000.0
+    started = [0.0]
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/api/v2/status":
+            return web.json_response({"uptime": moment_text(started[0])})
+        return web.json_response([])
+
+    async with serving(answer) as url:
+        reader = Alertmanager(server(url), clock=lambda: now)
+        assert await reader.firing(MATCHERS) == ()
+        # Another one behind the same address, which has been there for long.
+        started[0] = 5_000.0
+        assert await reader.firing(MATCHERS) == ()
+        started[0] = 9_990.0
+        with pytest.raises(RestError, match="was restarted 10 s ago"):
+            await reader.firing(MATCHERS)
+        now += 90
+        assert await reader.firing(MATCHERS) == ()
+        await reader.aclose()
+
+
+async def test_an_alertmanager_that_is_found_just_started_is_taken_as_it_is() -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/api/v2/status":
+            return web.json_response({"uptime": moment_text(9_999.0)})
+        return web.json_response([])
+
+    async with serving(answer) as url:
+        reader = Alertmanager(server(url), clock=lambda: 10_000.0)
+        assert await reader.firing(MATCHERS) == ()
+        assert await reader.firing(MATCHERS) == ()
+        await reader.aclose()
+
+
 async def test_an_error_of_prometheus_is_a_failure() -> None:
     async with serving(says('{"status":"error","error":"busy"}')) as url:
         with pytest.raises(RestError):
@@ -148,6 +233,8 @@ async def test_nobody_there_is_a_failure() -> None:
 
 async def test_a_silence_that_ended_between_two_questions_silences_nothing() -> None:
     async def answer(request: web.Request) -> web.Response:
+        if request.path == "/api/v2/status":
+            raise web.HTTPNotFound
         if request.path == "/api/v2/alerts":
             status = {"state": "suppressed", "silencedBy": ["gone"], "inhibitedBy": []}
             return web.json_response([alert(status=status)])
