@@ -104,15 +104,14 @@ class Actor:
             return _unknown(node, code, _words(outcome))
         return HostState(is_running=status.is_running, start=status.start)
 
-    async def confirm(
-        self, nodes: tuple[int, ...]
-    ) -> tuple[ClusterSnapshot | None, dict[int, HostState]]:
-        """A snapshot from now with the configs read again, and what each host says."""
-        snapshot, hosts = await asyncio.gather(
-            self.loop.collect_now(read_configs=True),
-            asyncio.gather(*(self.observe(node) for node in nodes)),
-        )
-        return snapshot, dict(zip(nodes, hosts, strict=True))
+    async def ask(self, nodes: tuple[int, ...]) -> dict[int, HostState]:
+        """What each of these hosts says, all asked at once."""
+        hosts = await asyncio.gather(*(self.observe(node) for node in nodes))
+        return dict(zip(nodes, hosts, strict=True))
+
+    async def look(self) -> ClusterSnapshot | None:
+        """A snapshot from now with the configs read again."""
+        return await self.loop.collect_now(read_configs=True)
 
     async def logs(self, node: int) -> str:
         """The last log lines of a node, as its service's command gives them."""

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
 from healthd.engine.acting import Actor
+from healthd.engine.clock import Clock
+from healthd.engine.deadman import LastLook, Moment
 from healthd.engine.guards import WaveGuards
 from healthd.engine.journal import StoreThread
 from healthd.engine.tasks import Background
@@ -16,6 +19,17 @@ from healthd.waves.state import WaveState
 
 log = structlog.get_logger(__name__)
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """The answer of a last look, and when it was had."""
+
+    event: events.Confirmed
+    look: LastLook
+
+
+PREPARE_SECONDS = 2.0
+"""A stop waits so long for its silence; what takes longer is finished beside it."""
 NO_SPACE = "there is no space for the records of a stop and its start"
 
 
@@ -29,7 +43,8 @@ class Carrier:
         actor: Actor,
         store: StoreThread,
         now: Callable[[], float],
-        tell: Callable[[events.Event], None],
+        clock: Clock,
+        tell: Callable[["events.Event | Looked"], None],
         state: Callable[[], WaveState],
         guards: WaveGuards | None = None,
         standing: Callable[[], tuple[Reason, ...]] = tuple,
@@ -41,6 +56,7 @@ class Carrier:
             actor: the hands.
             store: asked for space before a stop.
             now: the wave clock.
+            clock: by which a last look grows old.
             tell: takes the event in which an effect ended.
             state: the wave as it is now.
             guards: asked anew before a stop; None: nothing guards the wave from outside.
@@ -50,6 +66,7 @@ class Carrier:
         self._actor = actor
         self._store = store
         self._now = now
+        self._clock = clock
         self._tell = tell
         self._state = state
         self._guards = guards
@@ -61,11 +78,16 @@ class Carrier:
         """Let go of everything; what was sent may have been carried out."""
         await self._tasks.cancel()
 
-    def carry_out(self, effect: effects.Effect) -> None:
-        """Begin one effect; a question that is under way already is not asked twice."""
+    def carry_out(self, effect: effects.Effect, look: LastLook | None = None) -> None:
+        """Begin one effect; a question that is under way already is not asked twice.
+
+        Args:
+            effect: what is to be done.
+            look: what a stop rests on; one that is too old by then is not sent.
+        """
         match effect:
             case effects.Command():
-                self._tasks.spawn(self._command(effect), name=_name(effect, effect.node))
+                self._tasks.spawn(self._command(effect, look), name=_name(effect, effect.node))
             case effects.Observe():
                 if effect.node not in self._observing:
                     self._observing.add(effect.node)
@@ -75,11 +97,16 @@ class Carrier:
             case effects.FetchLogs():
                 self._tasks.spawn(self._logs(effect.node), name=_name(effect, effect.node))
 
-    async def _command(self, command: effects.Command) -> None:
-        if isinstance(command, effects.StopService):
-            await self._prepare(command.node)
+    async def _command(self, command: effects.Command, look: LastLook | None) -> None:
+        is_stop = isinstance(command, effects.StopService)
+        if is_stop:
+            await self._prepared(command.node, look)
+        old = look.too_old(Moment.of(self._clock)) if is_stop and look is not None else None
         try:
-            outcome, detail = await self._actor.command(command)
+            if old is None:
+                outcome, detail = await self._actor.command(command)
+            else:
+                outcome, detail = events.Outcome.NOT_SENT, f"DAEMON_STALLED: {old}"
         except Exception as error:  # noqa: BLE001  # Whatever broke, its end must be observed.
             outcome, detail = events.Outcome.UNKNOWN, f"{type(error).__name__}: {error}"
         self._tell(
@@ -92,12 +119,20 @@ class Carrier:
             )
         )
 
-    async def _prepare(self, node: int) -> None:
-        """What is done right before a stop; it does not keep it."""
+    async def _prepared(self, node: int, look: LastLook | None) -> None:
+        """Wait for what is done right before a stop, as long as its last look stays new."""
         if self._guards is None:
             return
+        task = self._tasks.spawn(self._prepare(self._guards, node), name=f"prepare broker {node}")
+        limit = PREPARE_SECONDS
+        if look is not None and look.interval_seconds > 0:
+            limit = min(limit, look.interval_seconds / 4)
+        await asyncio.wait({task}, timeout=limit)
+
+    async def _prepare(self, guards: WaveGuards, node: int) -> None:
+        """What is done right before a stop; it does not keep it."""
         try:
-            trouble = await self._guards.before_stop(self._state(), node)
+            trouble = await guards.before_stop(self._state(), node)
         except Exception as error:  # noqa: BLE001  # The stop is wanted, silenced or not.
             trouble = f"{type(error).__name__}: {error}"
         if trouble is not None:
@@ -114,26 +149,27 @@ class Carrier:
         self._tell(events.Observed(at=self._now(), node=node, host=host))
 
     async def _confirm(self, nodes: tuple[int, ...]) -> None:
+        # A host may take long to answer; what is seen of the cluster must not grow old meanwhile.
+        hosts = await self._actor.ask(nodes)
+        began = Moment.of(self._clock)
         holds: tuple[Reason, ...] = ()
         if self._guards is None:
-            snapshot, hosts = await self._actor.confirm(nodes)
+            snapshot = await self._actor.look()
         else:
-            (snapshot, hosts), _ = await asyncio.gather(
-                self._actor.confirm(nodes), self._guards.ask_anew()
-            )
+            snapshot, _ = await asyncio.gather(self._actor.look(), self._guards.ask_anew())
             holds = await self._guards.holds(self._state(), snapshot)
         trouble = await self._trouble_with_store()
         if trouble is not None:
             self._tell(events.StoreFailed(at=self._now(), detail=trouble))
-        self._tell(
-            events.Confirmed(
-                at=self._now(),
-                nodes=nodes,
-                snapshot=snapshot,
-                hosts=hosts,
-                holds=(*self._standing(), *holds),
-            )
+        confirmed = events.Confirmed(
+            at=self._now(),
+            nodes=nodes,
+            snapshot=snapshot,
+            hosts=hosts,
+            holds=(*self._standing(), *holds),
         )
+        look = LastLook.of(began, Moment.of(self._clock), snapshot)
+        self._tell(Looked(event=confirmed, look=look))
 
     async def _trouble_with_store(self) -> str | None:
         """Why a stop could not be written together with its start; None when it can."""

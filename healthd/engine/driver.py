@@ -5,7 +5,6 @@ one exception is a start whose intent was written with its stop: it must not fai
 """
 
 import asyncio
-import itertools
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,10 +12,12 @@ from dataclasses import dataclass, replace
 import structlog
 
 from healthd.engine.acting import Actor
-from healthd.engine.carrying import Carrier
+from healthd.engine.carrying import Carrier, Looked
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import Published
+from healthd.engine.deadman import DeadMan, LastLook, Moment
 from healthd.engine.guards import WaveGuards
+from healthd.engine.halfway import is_halfway, may_go_unwritten, phase_seconds
 from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
 from healthd.engine.tasks import Background
@@ -24,17 +25,14 @@ from healthd.engine.totals import Totals
 from healthd.model.reason import Reason
 from healthd.store.errors import FencedOut, StoreError, VersionConflict
 from healthd.store.records import AuditRecord
-from healthd.waves import effects, events
+from healthd.waves import events
 from healthd.waves.effects import Step
 from healthd.waves.orders import refusal_of
 from healthd.waves.overrides import told
 from healthd.waves.reducer import reduce
-from healthd.waves.state import BETWEEN_STOP_AND_START, NodeStatus, WaveState, WaveStatus
+from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 
 log = structlog.get_logger(__name__)
-
-_PHASES = ("stopping", "stopped", "starting", "recovering", "soaking")
-
 
 class NotTaken(Exception):  # noqa: N818  # It says what became of an order; it is no defect.
     """An order that came too late: the wave has changed, ended, or is not driven any more."""
@@ -95,13 +93,15 @@ class WaveDriver:
         self._base = state.clock
         self._began = self._renewed = self._written = clock.monotonic()
         self._write_again_at = 0.0
-        self._queue: asyncio.Queue[events.Event | _Order | _Broken] = asyncio.Queue()
+        self._queue: asyncio.Queue[events.Event | Looked | _Order | _Broken] = asyncio.Queue()
+        self._deadman = DeadMan(state.wave, clock)
         self._tasks = Background("lease_renewal_broke", wave=state.wave)
         self._carrier = Carrier(
             state.wave,
             actor=actor,
             store=store,
             now=lambda: self.now,
+            clock=clock,
             tell=self._queue.put_nowait,
             state=lambda: self.state,
             guards=guards,
@@ -153,6 +153,19 @@ class WaveDriver:
                 previous=published.previous,
                 collected_since=self._base + (published.began - self._began),
                 index=report.health_index if report.is_metadata_seen else None,
+                holds=self._deadman.snapshot_came(published.snapshot),
+            )
+        )
+
+    def _see_nothing(self) -> None:
+        """No snapshot comes any more: the wave is told what there was, as old as it is."""
+        known = self._loop.known()
+        if known is None:
+            return
+        holds = self._deadman.snapshot_came(known)
+        self._queue.put_nowait(
+            events.SnapshotSeen(
+                at=self.now, snapshot=known, previous=None, collected_since=self.now, holds=holds
             )
         )
 
@@ -194,6 +207,8 @@ class WaveDriver:
             if not self._is_tick_waiting:  # A slow disk must not leave a thousand of them.
                 self._is_tick_waiting = True
                 self._queue.put_nowait(events.Ticked(at=self.now))
+            if self._deadman.is_overdue():
+                self._see_nothing()
             self._count_closed_gate()
             if self._clock.monotonic() - self._renewed >= self._pace.renew_seconds:
                 self._renewed = self._clock.monotonic()
@@ -203,18 +218,30 @@ class WaveDriver:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._queue.put_nowait(_Broken(error=error))
 
-    async def _take(self, item: events.Event | _Order | _Broken) -> None:
+    async def _take(self, item: events.Event | Looked | _Order | _Broken) -> None:
         if isinstance(item, _Broken):
             raise item.error
         if isinstance(item, _Order):
             await self._take_order(item)
             return
+        look: LastLook | None = None
+        if isinstance(item, Looked):
+            look, item = item.look, self._still_valid(item)
         if isinstance(item, events.Ticked):
             self._is_tick_waiting = False
             self._totals.loop_ticks[f"wave:{self.state.wave}"] = self._clock.wall()
         if self.lease_lost is None:
             with suppress(StoreError):  # Written down, paused and logged where it happened.
-                await self._handle(item, ())
+                await self._handle(item, (), look)
+
+    def _still_valid(self, looked: Looked) -> events.Confirmed:
+        """The answer of a last look; with a reason to hold when the daemon stood still since."""
+        old = looked.look.too_old(Moment.of(self._clock))
+        if old is None or looked.event.snapshot is None:
+            return looked.event
+        log.warning("daemon_stalled", wave=self.state.wave, detail=old)
+        reason = self._deadman.reason(old)
+        return replace(looked.event, holds=(*looked.event.holds, reason))
 
     async def _take_order(self, order: _Order) -> None:
         # Much may have happened since whoever gave it looked at the wave.
@@ -236,7 +263,12 @@ class WaveDriver:
         else:
             order.succeeds(self.state)
 
-    async def _handle(self, event: events.Event, audit: tuple[AuditRecord, ...]) -> None:
+    async def _handle(
+        self,
+        event: events.Event,
+        audit: tuple[AuditRecord, ...],
+        look: LastLook | None = None,
+    ) -> None:
         if not isinstance(event, events.SnapshotSeen):
             # Events wait in a queue while others are written; the clock never goes back.
             event = replace(event, at=max(event.at, self.state.clock))
@@ -257,7 +289,7 @@ class WaveDriver:
                 self._could_not_write(step, error, is_order=bool(audit))
                 raise
             self._written = self._clock.monotonic()
-        self._accept(step)
+        self._accept(step, look)
 
     async def _reduced(self, event: events.Event) -> Step:
         if isinstance(event, events.SnapshotSeen | events.Confirmed):
@@ -290,7 +322,7 @@ class WaveDriver:
             self._journal.keep(failed)
             self._accept(failed)
 
-    def _accept(self, step: Step) -> None:
+    def _accept(self, step: Step, look: LastLook | None = None) -> None:
         before, self.state = self.state, step.state
         self._count(before, step.state)
         for note in step.notes:
@@ -306,7 +338,7 @@ class WaveDriver:
         if self._guards is not None:
             self._guards.moved(self.state)
         for effect in step.effects:
-            self._carrier.carry_out(effect)
+            self._carrier.carry_out(effect, look)
 
     def _set_away(self, nodes: frozenset[int]) -> None:
         if not self.state.is_dry_run:  # Whose brokers are where they were.
@@ -341,8 +373,6 @@ class WaveDriver:
             if new.status is NodeStatus.DONE and old.status is not NodeStatus.DONE:
                 for phase, seconds in phase_seconds(new.history):
                     self._totals.add_restart(phase, seconds)
-        if after.status.has_ended and not before.status.has_ended:
-            self._totals.deployments[after.status.value] += 1
 
     def _refuse_waiting(self) -> None:
         while not self._queue.empty():
@@ -355,36 +385,6 @@ class WaveDriver:
                         else "this daemon does not drive the wave any more"
                     )
                 )
-
-
-def is_halfway(state: WaveState) -> bool:
-    """Whether going away now could leave a node stopped."""
-    if state.having(BETWEEN_STOP_AND_START):
-        return True
-    # A stop that took effect late is being made good.
-    return any(run.command is not None for run in state.watched)
-
-
-def may_go_unwritten(before: WaveState, step: Step) -> bool:
-    """Whether a step may be carried out though it is not on disk.
-
-    Only a start may, of a node that the wave has stopped: its intent was written with the stop's.
-    """
-    for command in step.commands:
-        run = before.node(command.node)
-        is_new = run is None or run.status is NodeStatus.PENDING
-        if is_new or not isinstance(command, effects.StartService):
-            return False
-    return True
-
-
-def phase_seconds(history: tuple[tuple[str, float], ...]) -> list[tuple[str, float]]:
-    """How long each phase of a node's restart took, from the times it entered them."""
-    return [
-        (status, until - at)
-        for (status, at), (_, until) in itertools.pairwise(history)
-        if status in _PHASES
-    ]
 
 
 def audit_of(event: events.Ordered, state: WaveState, at: float) -> AuditRecord:

@@ -80,6 +80,9 @@ _WHY_PROTECTED: Final[Mapping[str, frozenset[ReasonCode]]] = {
         }
     ),
     "a start that cannot be written down could be lost": frozenset({ReasonCode.STORE_UNSAFE}),
+    "nobody knows what happened while the daemon stood still": frozenset(
+        {ReasonCode.DAEMON_STALLED}
+    ),
     "without that evidence nobody knows what a stop would break": _EVIDENCE
     | {ReasonCode.UNREACHABLE},
     "it passes by itself, or the broker needs help": frozenset(

@@ -10,7 +10,7 @@ from support.virtual_time import in_virtual_time
 from support.waves import a_wave
 
 from healthd.engine.clock import Clock
-from healthd.engine.driver import may_go_unwritten
+from healthd.engine.halfway import may_go_unwritten
 from healthd.engine.journal import StoreThread, WaveJournal, note_of
 from healthd.store.errors import StoreFull
 from healthd.store.memory import MemoryStore

@@ -14,7 +14,7 @@ from support.virtual_time import in_virtual_time
 from healthd.engine import saving
 from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
-from healthd.engine.driver import phase_seconds
+from healthd.engine.halfway import phase_seconds
 from healthd.engine.journal import StoreThread
 from healthd.engine.saving import SnapshotSaver
 from healthd.engine.schedule import Schedule
