@@ -6,8 +6,10 @@ from typing import Any, Final
 from rich.console import Console, Group
 from rich.text import Text
 
-from healthd.cli.terminal import duration, first_of, plain, rows_of, table, word
+from healthd.cli.terminal import LINES_SHOWN, duration, plain, rows_of, table, word
 
+LEAST_OF_A_CODE: Final = 3
+"""Of the holds of each code at least so many are named, whatever else there is."""
 ENDED: Final = frozenset({"succeeded", "failed", "aborted"})
 
 
@@ -81,11 +83,13 @@ def waiting(found: dict[str, Any]) -> Iterator[str]:
         yield "GATE  open"
     else:
         yield "GATE  closed" if found["gate"]["holds"] else "GATE  not looked at yet"
-    holds, rest = first_of(found["gate"]["holds"], "holds")
-    for hold in holds:
-        yield f"  {duration(hold['seconds']):>6}  {hold['code']} {hold['object']}: {hold['detail']}"
-    if rest:
-        yield f"          {rest}"
+    yield from hold_lines(found["gate"]["holds"])
+    for override in found["overrides"]:
+        yield (
+            f"OVERRIDDEN {override['code']} {override['object']} by {override['by']} for"
+            f" {duration(override['secondsLeft'])} more, until {override['until']}:"
+            f" {override['reason']}"
+        )
     clean, soak = found["clean"], found["soak"]
     yield (
         f"CLEAN {clean['snapshots']} of {clean['ofSnapshots']} snapshots,"
@@ -109,6 +113,7 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
         ):
             detail = f": {node['detail']}" if node["detail"] else ""
             yield f"{at} node {node['node']} {node['status']}{detail}"
+    yield from _override_lines(at, before, now)
     known = [pause["reason"] for pause in before["pauses"]] if before else []
     for pause in now["pauses"]:
         if pause["reason"] not in known:
@@ -116,6 +121,58 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
             yield f"{at} paused by {pause['by']}: {pause['reason']} -> {way_out}"
     if before is None or _gate_key(before) != _gate_key(now):
         yield from _gate_lines(at, now)
+
+
+def _override_lines(at: str, before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]:
+    former = {(each["code"], each["object"]): each for each in (before or {}).get("overrides", ())}
+    current = {(each["code"], each["object"]): each for each in now["overrides"]}
+    for key, each in current.items():
+        if key not in former or former[key]["until"] != each["until"]:
+            yield (
+                f"{at} {each['code']} {each['object']} overridden by {each['by']}"
+                f" until {each['until']}: {each['reason']}"
+            )
+    for key, each in former.items():
+        if key not in current:
+            yield f"{at} {each['code']} {each['object']} no longer overridden by {each['by']}"
+
+
+def shown_holds(
+    holds: list[dict[str, Any]],
+) -> Iterator[tuple[str, list[dict[str, Any]], int]]:
+    """Each code with those of its holds that a person is shown, and how many more there are.
+
+    No code is left out: a broker that dies holds for a thousand partitions, and the window that is
+    closed besides must be seen too.
+    """
+    by_code: dict[str, list[dict[str, Any]]] = {}
+    for hold in holds:
+        by_code.setdefault(hold["code"], []).append(hold)
+    room = LINES_SHOWN - sum(min(len(same), LEAST_OF_A_CODE) for same in by_code.values())
+    for code, same in by_code.items():
+        more = max(0, min(room, len(same) - LEAST_OF_A_CODE))
+        room -= more
+        shown = same[: LEAST_OF_A_CODE + more]
+        yield code, shown, len(same) - len(shown)
+
+
+def hold_lines(holds: list[dict[str, Any]]) -> Iterator[str]:
+    """Every reason for which the gate is closed, and how far each is from opening."""
+    for code, shown, rest in shown_holds(holds):
+        counts = len({_outlook(hold) for hold in shown}) == 1
+        for hold in shown:
+            yield f"  {duration(hold['seconds']):>6}  {code} {hold['object']}: {hold['detail']}"
+            if not counts and _outlook(hold):
+                yield f"          -> {_outlook(hold)}"
+        if rest:
+            yield f"          and {rest} more {code}; -o json has all"
+        if counts and _outlook(shown[0]):
+            yield f"          -> {_outlook(shown[0])}"
+
+
+def _outlook(hold: dict[str, Any]) -> str:
+    found = hold.get("outlook")
+    return "" if found is None else str(found["text"])
 
 
 def _gate_key(found: dict[str, Any]) -> tuple[bool, frozenset[tuple[str, str]]]:
@@ -129,11 +186,14 @@ def _gate_lines(at: str, found: dict[str, Any]) -> Iterator[str]:
         return
     if found["gate"]["open"]:
         yield f"{at} gate open"
-    holds, rest = first_of(found["gate"]["holds"], "holds")
-    for hold in holds:
-        yield f"{at} gate closed: {hold['code']} {hold['object']}: {hold['detail']}"
-    if rest:
-        yield f"{at} gate closed: {rest}"
+    for code, holds, rest in shown_holds(found["gate"]["holds"]):
+        for hold in holds:
+            # What the clock alone says is in the detail already.
+            outlook = _outlook(hold) if (hold.get("outlook") or {}).get("perSecond") else ""
+            after = f" ({outlook})" if outlook else ""
+            yield f"{at} gate closed: {code} {hold['object']}: {hold['detail']}{after}"
+        if rest:
+            yield f"{at} gate closed: and {rest} more {code}"
 
 
 def _progress(found: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from healthd.engine.view import JournalEntry, WaveView
 from healthd.model.render import render_time
+from healthd.waves.outlook import outlook_of
 from healthd.waves.policy import policy_document
 from healthd.waves.state import Hold, NodeRun, NodeStatus, Override, Pause, WaveState, WaveStatus
 
@@ -54,7 +55,7 @@ def wave_document(view: WaveView) -> dict[str, Any]:
         "candidates": list(state.candidates),
         "gate": {
             "open": is_gate_open(state),
-            "holds": [_hold(hold, clock) for hold in state.holds],
+            "holds": [_hold(hold, state, clock) for hold in state.holds],
         },
         "clean": {
             "snapshots": state.clean.snapshots,
@@ -132,8 +133,18 @@ def _node(run: NodeRun, clock: _Clock) -> dict[str, Any]:
     }
 
 
-def _hold(hold: Hold, clock: _Clock) -> dict[str, Any]:
-    return {**hold.reason.as_json(), **clock.span(hold.since)}
+def _hold(hold: Hold, state: WaveState, clock: _Clock) -> dict[str, Any]:
+    found = outlook_of(state, hold)
+    outlook = None
+    if found is not None:
+        outlook = {
+            "text": found.text,
+            "seconds": found.seconds,
+            "value": found.value,
+            "target": found.target,
+            "perSecond": found.per_second,
+        }
+    return {**hold.reason.as_json(), **clock.span(hold.since), "outlook": outlook}
 
 
 def _override(override: Override, clock: _Clock) -> dict[str, Any]:

@@ -174,6 +174,19 @@ class Forecast:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Track:
+    """A number that a hold waits for, over the last few snapshots."""
+
+    code: ReasonCode
+    object: str
+    """Empty when it counts the objects of its code."""
+    readings: tuple[tuple[float, float], ...]
+    """When, on the wave clock, and how much."""
+    lowest: float
+    lowest_at: float
+
+
 DERIVED: Final = "derived"
 """Marks a field that is made from others: it is not part of what is stored or compared."""
 
@@ -256,6 +269,8 @@ class WaveState:
     last_look: tuple[Reason, ...] = ()
     """What the last look at the candidates found; it stands while the next look is under way."""
     holds: tuple[Hold, ...] = ()
+    tracks: tuple[Track, ...] = ()
+    """How far holds are from opening."""
     overrides: tuple[Override, ...] = ()
     """What second persons have answered for, until it ends."""
     clean: CleanRun = field(default_factory=CleanRun)

@@ -20,6 +20,7 @@ from healthd.waves.holding import (
     with_gate,
 )
 from healthd.waves.nodes import then
+from healthd.waves.outlook import watched
 from healthd.waves.repairs import ask_repairs
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
@@ -30,7 +31,7 @@ def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
     if event.collected_since < state.last_change:
         return Step(state=state)  # It may have seen the time before the last change.
     reading = read_gate(state, event)
-    step = _bring_on(state, event)
+    step = _bring_on(state, event, reading)
     if step.state.last_change > event.collected_since:
         return with_gate(step, (*reading.holds, *in_flight(step.state, event.at)), event.at)
     bad = (*reading.holds, *index_too_low(step.state, reading))
@@ -67,11 +68,12 @@ def _remembered(state: WaveState, event: SnapshotSeen) -> WaveState:
     )
 
 
-def _bring_on(state: WaveState, event: SnapshotSeen) -> Step:
-    """The nodes in flight, judged by the snapshot."""
-    step = Step(state=state)
+def _bring_on(state: WaveState, event: SnapshotSeen, reading: Reading) -> Step:
+    """The nodes in flight, judged by the snapshot, and how far they and the holds have come."""
     started = state.having({NodeStatus.RECOVERING, NodeStatus.SOAKING})
     missing = partitions_missing(event.snapshot, [run.node for run in started])
+    lacking = {node: many for node, (_, many) in missing.items()}
+    step = Step(state=watched(state, event.snapshot, reading.holds, lacking, event.at))
     for run in started:
         done = _bring_one_on(step.state, run, event, missing)
         step = then(step, done.state, effects=done.effects, notes=done.notes)

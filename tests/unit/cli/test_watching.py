@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.daemon import InMemoryDaemon, wave_state
+from support.daemon import NOW, InMemoryDaemon, wave_state
 
 from healthd.cli.client import DaemonError
 from healthd.cli.exits import Exit
@@ -14,7 +14,7 @@ from healthd.cli.wave_text import changes, waiting
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.serve.wave_json import wave_document
-from healthd.waves.state import Hold, NodeStatus, Pause, WaveState, WaveStatus
+from healthd.waves.state import Hold, NodeStatus, Override, Pause, Track, WaveState, WaveStatus
 
 AT = "2026-01-01T12:00:00Z"
 AWAY = DaemonError("cannot be reached", Exit.UNREACHABLE)
@@ -167,5 +167,51 @@ def test_of_thousands_of_holds_a_person_sees_the_first_and_how_many_there_are() 
     lines = list(waiting(document(wave_state(holds=holds))))
     assert sum("orders-" in line for line in lines) == 20
     assert [line.strip() for line in lines if "more" in line] == [
-        "and 1980 more holds; -o json has all"
+        "and 1980 more PARTITION_UNDER_REPLICATED; -o json has all"
+    ]
+
+
+def test_of_many_holds_of_one_code_no_other_is_left_out() -> None:
+    holds = (
+        *(
+            hold(ReasonCode.PARTITION_UNDER_REPLICATED, f"orders-{at}", "not in sync on broker 3")
+            for at in range(121)
+        ),
+        hold(ReasonCode.WINDOW_CLOSED, "cluster:payments", "opens Thu 21:00"),
+        hold(ReasonCode.ALERT_FIRING, "alert:DiskFull", "since 10:00"),
+    )
+    lines = list(waiting(document(wave_state(holds=holds))))
+    assert any("WINDOW_CLOSED cluster:payments: opens Thu 21:00" in line for line in lines)
+    assert any("ALERT_FIRING alert:DiskFull" in line for line in lines)
+    assert any("and 103 more PARTITION_UNDER_REPLICATED" in line for line in lines)
+
+
+def test_a_hold_says_how_far_it_is_from_opening() -> None:
+    readings = tuple((at, 100_000.0 - 600 * at) for at in (0.0, 15.0, 30.0, 45.0, 60.0))
+    track = Track(
+        code=ReasonCode.REPLICA_LAG, object="broker:3", readings=readings,
+        lowest=64_000.0, lowest_at=60.0,
+    )  # fmt: skip
+    lag = hold(ReasonCode.REPLICA_LAG, "broker:3", "64000 messages behind")
+    lines = list(waiting(document(wave_state(holds=(lag,), tracks=(track,)))))
+    at = next(number for number, line in enumerate(lines) if "REPLICA_LAG broker:3" in line)
+    assert lines[at + 1].strip() == ("-> 100,000 -> 64,000 messages, 600 a second: about 2 min")
+
+
+def test_who_overrides_what_until_when_and_why_is_shown_and_told() -> None:
+    made = Override(
+        code=ReasonCode.FREEZE, object="cluster:payments", by="ben", reason="INC-7",
+        since=100.0, ends_at=1900.0, until=NOW.timestamp() + 1800.0,
+    )  # fmt: skip
+    plain = wave_state()
+    overridden = replace(plain, overrides=(made,))
+    lines = list(waiting(document(overridden)))
+    (line,) = [each for each in lines if each.startswith("OVERRIDDEN")]
+    assert "FREEZE cluster:payments by ben" in line
+    assert "until 2026-01-01T12:30:00Z: INC-7" in line
+    assert list(changes(document(plain), document(overridden))) == [
+        f"{AT} FREEZE cluster:payments overridden by ben until 2026-01-01T12:30:00Z: INC-7"
+    ]
+    assert list(changes(document(overridden), document(plain))) == [
+        f"{AT} FREEZE cluster:payments no longer overridden by ben"
     ]

@@ -174,7 +174,7 @@ async def test_a_wave_tells_each_node_the_gate_and_how_long(
     assert found["gate"] == {
         "open": False,
         "holds": [{"code": "BROKER_DOWN", "object": "broker:3", "detail": "it is not alive",
-                   "since": "2026-01-01T11:59:48Z", "seconds": 12.0}],
+                   "since": "2026-01-01T11:59:48Z", "seconds": 12.0, "outlook": None}],
     }  # fmt: skip
     assert found["clean"] == {
         "snapshots": 1, "ofSnapshots": 3, "seconds": 5.0, "ofSeconds": 60.0,
