@@ -284,8 +284,10 @@ class Daemon:
                     self._observing.add(node)
                     self._ask((node,), lambda hosts: self._observed(node, hosts[node]))
             case effects.Confirm(nodes=nodes):
-                self._collect(
-                    lambda seen: self._ask(nodes, lambda hosts: self._confirmed(nodes, seen, hosts))
+                # What is seen of the cluster must not grow old while a host takes long to answer.
+                self._ask(
+                    nodes,
+                    lambda hosts: self._collect(lambda seen: self._confirmed(nodes, seen, hosts)),
                 )
             case effects.FetchLogs(node=node):
                 at = self.wave_clock

@@ -38,7 +38,8 @@ class QuorumNow:
         self._rows = {} if given is None else {voter.id: voter for voter in given.voters}
         self.leader = _leader_of(given)
         absent = None if given is None else given.controller_absent_seconds
-        if absent and self.leader == NO_LEADER:
+        if absent:
+            # Also with a leader: then the nodes do not agree on it.
             self.absent_since = agenda.now - absent
         self._held_back: dict[int, float] = {}
         """Servers of a ZooKeeper ensemble that do not follow, and since when."""
@@ -51,7 +52,9 @@ class QuorumNow:
     @property
     def is_led(self) -> bool:
         """Whether a controller is active, or nothing says that there is none."""
-        return self.leader != NO_LEADER or self.given is None or self.given.leader_id is None
+        if self.given is None or self.given.leader_id is None:
+            return True
+        return self.leader != NO_LEADER and self.absent_since is None
 
     def by_controller(self, act: Callable[[], None]) -> None:
         """Have a controller do something: now, or as soon as there is one."""

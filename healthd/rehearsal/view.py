@@ -107,7 +107,9 @@ class Collector:
         return True
 
     def _can_answer(self) -> bool:
-        return any(node.serves for node in self.cluster.nodes.values() if node.is_broker)
+        brokers = [node for node in self.cluster.nodes.values() if node.is_broker]
+        # A snapshot in which nobody serves was answered by somebody all the same.
+        return any(node.serves for node in brokers) or all(node.is_as_given for node in brokers)
 
     def _look(self, now: float) -> None:
         nodes = self.cluster.nodes.values()
