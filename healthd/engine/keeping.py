@@ -14,6 +14,7 @@ from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import Actor
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
+from healthd.engine.deploying import deployment_of
 from healthd.engine.driver import WaveDriver, audit_of, is_halfway
 from healthd.engine.dry_running import executor_of, lease_of
 from healthd.engine.guards import Guards
@@ -152,7 +153,7 @@ class WaveKeeper:
                 held = begun or await self._take_up()
                 begun = None
                 if held is not None and await self._drive(held):
-                    self._tools.totals.forget_wave(self.wave)
+                    self._ended()
                     return
             except StoreError as error:
                 self._undriven(ReasonCode.STORE_UNSAFE, f"wave:{self.wave}", str(error))
@@ -244,6 +245,13 @@ class WaveKeeper:
         self._is_ours = False
         self._undriven(ReasonCode.LEASE_LOST, f"cluster:{held.state.cluster}", driver.lease_lost)
         return False
+
+    def _ended(self) -> None:
+        tools = self._tools
+        tools.totals.forget_wave(self.wave)
+        tools.totals.add_deployment(
+            deployment_of(self._state, self._record, tools.clock.wall())
+        )
 
     def _actor(self, state: WaveState, loop: ClusterLoop) -> Actor:
         """The hands of the wave; those of a dry run touch nothing."""

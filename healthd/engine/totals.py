@@ -1,7 +1,10 @@
 """Totals since the daemon started, for /metrics; only ever touched on the event loop."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from healthd.waves.dora import Deployment
 
 
 @dataclass(slots=True)
@@ -13,7 +16,13 @@ class Totals:
     gate_closed_seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     restart_seconds: dict[str, list[float]] = field(default_factory=dict)
     loop_ticks: dict[str, float] = field(default_factory=dict)
-    deployments: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    deployed: dict[str, Deployment] = field(default_factory=dict)
+    """Waves that have ended, by id; those of before the start too, so that no figure falls."""
+
+    @property
+    def deployments(self) -> Mapping[str, int]:
+        """How many have ended, by outcome."""
+        return Counter(each.outcome.value for each in self.deployed.values())
 
     def count_collection(self, cluster: str, source: str) -> None:
         """One more collection of a source."""
@@ -31,6 +40,11 @@ class Totals:
         # All are kept: a histogram whose count falls would look like a restart of the daemon, and
         # a year of monthly patching of 1,500 brokers is one megabyte.
         self.restart_seconds.setdefault(phase, []).append(seconds)
+
+    def add_deployment(self, deployment: Deployment | None) -> None:
+        """One more wave that has ended; one that is known already is not counted twice."""
+        if deployment is not None:
+            self.deployed[deployment.wave] = deployment
 
     def forget(self, cluster: str) -> None:
         """Drop what belongs to a cluster that has left the fleet file."""

@@ -21,6 +21,7 @@ from healthd.model.codes import CheckCode
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.routing.fleet import FleetRouting
 from healthd.routing.verdict import Forced
+from healthd.waves.dora import Deployment
 from healthd.waves.events import OverrideAsked
 from healthd.waves.fleet_state import FleetState
 from healthd.waves.freezes import Freeze
@@ -61,6 +62,10 @@ class JournalEntry:
     event: str
     node: int | None
     detail: str
+    clock: float = 0.0
+    """Seconds on the wave clock."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+    """What else is known of it: who, and the reasons of a closed gate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +126,10 @@ class Counters(Protocol):
     @property
     def deployments(self) -> Mapping[str, int]:
         """Ended waves by outcome."""
+
+    @property
+    def deployed(self) -> Mapping[str, Deployment]:
+        """Ended waves by id, those of before the daemon's start included."""
 
 
 class RoutingView(Protocol):

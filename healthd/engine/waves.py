@@ -11,6 +11,7 @@ import structlog
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.accepting import Playbooks, asked_of, loop_of, planned, spec_of
 from healthd.engine.collecting import Published
+from healthd.engine.deploying import remembered
 from healthd.engine.driver import NotTaken
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
 from healthd.engine.journal import note_of
@@ -24,6 +25,7 @@ from healthd.store.errors import StoreError, VersionConflict
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord, LeaseHeld, WaveRecord
 from healthd.waves.codec import StateUnreadable
+from healthd.waves.dora import Deployment
 from healthd.waves.events import Began, Ordered, OverrideAsked, PinsSeen, Verb
 from healthd.waves.fleet_state import FleetState, Member, StageRun
 from healthd.waves.orders import refusal_of
@@ -43,6 +45,8 @@ class _Stored:
     readable: list[tuple[WaveState, WaveRecord]] = field(default_factory=list)
     old: list[WaveRecord] = field(default_factory=list)
     unreadable: list[tuple[WaveRecord, str]] = field(default_factory=list)
+    deployed: list[Deployment | None] = field(default_factory=list)
+    """What those that have ended were as deployments."""
 
 
 class Waves:
@@ -95,6 +99,8 @@ class Waves:
         instance = self._tools.instance
         await self._tools.store.call(lambda store: release_orphans(store, instance))
         stored = await self._tools.store.call(lambda store: _read_waves(store, oldest))
+        for deployment in stored.deployed:
+            self._tools.totals.add_deployment(deployment)
         for record in stored.old:
             self._gallery.add_old(record)
         for record, detail in stored.unreadable:
@@ -312,6 +318,8 @@ class Waves:
                 event=str(note["event"]),
                 node=note.get("node"),
                 detail=str(note.get("detail", "")),
+                clock=float(note.get("clock", 0.0)),
+                data=note.get("data", {}),
             )
             for row in rows
             if (note := note_of(row)) is not None
@@ -350,6 +358,7 @@ def _read_waves(store: Store, oldest: float) -> _Stored:
     """The waves of the store; runs on the store's own thread."""
     found = _Stored()
     for record in store.waves():
+        found.deployed.append(remembered(record))
         if record.has_ended and record.updated_at <= oldest:
             found.old.append(record)
             continue

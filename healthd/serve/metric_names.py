@@ -222,6 +222,16 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         labels=("phase",),
     ),
     _counter("healthd_deployments_total", "Waves that ended, by outcome.", "outcome"),
+    MetricSpec(
+        name="healthd_deployment_lead_time_seconds",
+        kind="histogram",
+        help="From the request of a wave to its end, of those that succeeded.",
+    ),
+    MetricSpec(
+        name="healthd_time_to_restore_seconds",
+        kind="histogram",
+        help="From the first broker of a wave that failed or was overdue until all were back.",
+    ),
     _gauge("healthd_loop_last_tick_timestamp_seconds", "When a loop last turned.", "loop"),
     _gauge(
         "healthd_config_last_reload_successful",

@@ -22,6 +22,12 @@ from healthd.waves.state import WaveStatus
 
 BUCKETS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
 """A phase of a restart takes from a second to the recovery time-out."""
+RESTORE_BUCKETS: Final = (30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800, 86_400)
+"""From a broker that comes back by itself to one that somebody repairs the next day."""
+LEAD_BUCKETS: Final = (
+    300, 600, 1200, 1800, 3600, 7200, 14_400, 28_800, 57_600, 86_400, 172_800, 345_600, 604_800,
+)  # fmt: skip
+"""From one broker to a fleet over a week of nights."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +53,8 @@ class Observed:
     restart_seconds: Mapping[str, tuple[float, ...]]
     loop_ticks: Mapping[str, float]
     deployments: Mapping[str, int]
+    lead_seconds: tuple[float, ...]
+    restore_seconds: tuple[float, ...]
     routing: tuple["ClusterRouting", ...]
     is_routing_dry_run: bool
     is_monitor_suspect: bool
@@ -84,6 +92,14 @@ def observe(daemon: Daemon) -> Observed:
         restart_seconds={phase: tuple(all_) for phase, all_ in counters.restart_seconds.items()},
         loop_ticks=dict(counters.loop_ticks),
         deployments=dict(counters.deployments),
+        lead_seconds=tuple(
+            each.lead_seconds
+            for each in counters.deployed.values()
+            if each.lead_seconds is not None
+        ),
+        restore_seconds=tuple(
+            seconds for each in counters.deployed.values() for seconds in each.restores
+        ),
         routing=tuple(_routing(daemon.router, name) for name in clusters),
         is_routing_dry_run=daemon.router.is_dry_run,
         is_monitor_suspect=daemon.router.fleet.is_suspect,
@@ -188,20 +204,28 @@ def _add_totals(families: Families, observed: Observed) -> None:
         families.add("healthd_gate_closed_seconds_total", seconds, reason)
     for phase, seconds_each in observed.restart_seconds.items():
         families.add_histogram(
-            "healthd_broker_restart_seconds", _buckets(seconds_each), sum(seconds_each), phase
+            "healthd_broker_restart_seconds",
+            _buckets(seconds_each, BUCKETS),
+            sum(seconds_each),
+            phase,
         )
     outcomes = {status.value: 0 for status in WaveStatus if status.has_ended}
     for outcome, count in (outcomes | dict(observed.deployments)).items():
         families.add("healthd_deployments_total", count, outcome)
+    for name, seconds, bounds in (
+        ("healthd_deployment_lead_time_seconds", observed.lead_seconds, LEAD_BUCKETS),
+        ("healthd_time_to_restore_seconds", observed.restore_seconds, RESTORE_BUCKETS),
+    ):
+        families.add_histogram(name, _buckets(seconds, bounds), sum(seconds))
     for loop, at in observed.loop_ticks.items():
         families.add("healthd_loop_last_tick_timestamp_seconds", at, loop)
     families.add("healthd_config_last_reload_successful", observed.is_config_good)
     families.add("healthd_config_last_reload_timestamp_seconds", observed.config_read_at)
 
 
-def _buckets(values: Sequence[float]) -> list[tuple[str, float]]:
-    counts = [0] * (len(BUCKETS) + 1)
+def _buckets(values: Sequence[float], bounds: Sequence[float]) -> list[tuple[str, float]]:
+    counts = [0] * (len(bounds) + 1)
     for value in values:
-        counts[bisect_left(BUCKETS, value)] += 1
-    bounds = [*(f"{float(bound)}" for bound in BUCKETS), "+Inf"]
-    return list(zip(bounds, (float(count) for count in accumulate(counts)), strict=True))
+        counts[bisect_left(bounds, value)] += 1
+    names = [*(f"{float(bound)}" for bound in bounds), "+Inf"]
+    return list(zip(names, (float(count) for count in accumulate(counts)), strict=True))

@@ -93,6 +93,8 @@ def journal_entries(entries: Sequence[JournalEntry]) -> list[dict[str, Any]]:
             "event": entry.event,
             "node": entry.node,
             "detail": entry.detail,
+            "clock": entry.clock,
+            "data": dict(entry.data),
         }
         for entry in entries
     ]

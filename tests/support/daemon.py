@@ -35,6 +35,7 @@ from healthd.waves.orders import refusal_of
 from healthd.waves.orders import refusal_of
 from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.freezes import Freeze
+from healthd.waves.dora import Deployment
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec import WaveSpec, parse_wave
@@ -186,6 +187,7 @@ class InMemoryCounters:
     restart_seconds: dict[str, list[float]] = field(default_factory=dict)
     loop_ticks: dict[str, float] = field(default_factory=dict)
     deployments: dict[str, int] = field(default_factory=dict)
+    deployed: dict[str, Deployment] = field(default_factory=dict)
 
 
 def a_router(

@@ -1,5 +1,6 @@
 """Waves: start one, follow it, give it orders."""
 
+import time
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal
 
@@ -8,9 +9,11 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from healthd.model.json_reader import InputError, load_json
+from healthd.model.render import render_time
 from healthd.serve.context import TheDaemon, TheWave, User
 from healthd.serve.problems import ProblemError
 from healthd.serve.wave_json import journal_entries, wave_document, wave_summary
+from healthd.waves.dora import wave_figures
 from healthd.waves.report import report_markdown, wave_report
 
 router = APIRouter(prefix="/api/v1/waves", tags=["waves"])
@@ -114,7 +117,13 @@ async def report(
 ) -> Response:
     """What, who, why, and the timeline of every node; also while the wave still runs."""
     entries = await daemon.journal(wave.state.wave)
-    found = wave_report(wave.state, journal_entries(entries))
+    deployed = daemon.counters.deployed
+    found = wave_report(
+        wave.state,
+        journal_entries(entries),
+        requested_at=render_time(wave.created_at),
+        dora=wave_figures(deployed.get(wave.state.wave), deployed.values(), time.time()),
+    )
     if output == "markdown":
         return PlainTextResponse(report_markdown(found), media_type="text/markdown; charset=utf-8")
     return JSONResponse(found)

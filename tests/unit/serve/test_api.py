@@ -226,10 +226,12 @@ async def test_the_story_and_the_report_of_a_wave_can_be_read(
     assert await read(anybody, "/api/v1/waves/w1/journal") == {
         "wave": "w1",
         "entries": [{"at": "2026-01-01T12:00:00Z", "event": "node_stopping", "node": 2,
-                     "detail": "by ann"}],
+                     "detail": "by ann", "clock": 0.0, "data": {}}],
     }  # fmt: skip
     report = await read(anybody, "/api/v1/waves/w1/report")
     assert (report["wave"], report["order"]) == ("w1", [2])
+    assert report["requestedAt"] == "2026-01-01T11:56:40Z"
+    assert report["dora"]["fleet"]["deployments"] == 0
     page = await anybody.get("/api/v1/waves/w1/report?format=markdown")
     assert page.headers["content-type"] == "text/markdown; charset=utf-8"
     assert page.text.startswith("# ")

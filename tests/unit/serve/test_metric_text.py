@@ -14,6 +14,8 @@ from support.daemon import (
 )
 
 from healthd.serve.metrics import Exposition, FleetCollector, observe
+from healthd.waves.dora import Deployment
+from healthd.waves.state import WaveStatus
 
 ODD = 'a"b\\c\nd'
 ACCEPTS = [
@@ -41,6 +43,12 @@ def daemon() -> InMemoryDaemon:
     counters.restart_seconds = {"stopping": [0.5, 3.0, 5000.0], "starting": [1e7]}
     counters.loop_ticks = {"collect": 1767268800.123}
     counters.deployments = {"succeeded": 2}
+    counters.deployed = {
+        "w0": Deployment(
+            wave="w0", cluster="payments", requested_at=0.0, ended_at=3_000.0,
+            outcome=WaveStatus.SUCCEEDED, restores=(45.0,),
+        )
+    }  # fmt: skip
     return daemon
 
 

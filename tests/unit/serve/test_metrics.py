@@ -24,6 +24,7 @@ from support.daemon import (
 from healthd.config.source_rest import RestConfig
 from healthd.serve.metric_names import METRICS
 from healthd.serve.metrics import Exposition, FleetCollector, observe
+from healthd.waves.dora import Deployment
 from healthd.waves.state import WaveStatus
 
 Labels = dict[str, str]
@@ -52,6 +53,14 @@ def names_of_cluster(daemon: InMemoryDaemon, cluster: str) -> set[str]:
     }
 
 
+DEPLOYED = Deployment(
+    wave="w0",
+    cluster="payments",
+    requested_at=0.0,
+    ended_at=3_000.0,
+    outcome=WaveStatus.SUCCEEDED,
+    restores=(45.0, 90.0),
+)
 SOURCES = {
     "mirrors": {
         "flows": [
@@ -104,6 +113,7 @@ def full(daemon: InMemoryDaemon) -> InMemoryDaemon:
     counters.restart_seconds = {"stopping": [0.5, 3.0, 5000.0]}
     counters.loop_ticks = {"collect": 1767268800.0}
     counters.deployments = {"succeeded": 2}
+    counters.deployed = {"w0": DEPLOYED}
     return daemon
 
 
@@ -295,6 +305,22 @@ def test_a_wave_that_has_ended_has_no_gate(daemon: InMemoryDaemon) -> None:
     daemon.put(wave_state(status=WaveStatus.SUCCEEDED))
     assert series(daemon, "healthd_gate_open") == []
     assert len(series(daemon, "healthd_wave_state")) == len(WaveStatus)
+
+
+def test_lead_times_and_times_to_restore_are_histograms(full: InMemoryDaemon) -> None:
+    def counts(name: str) -> dict[str, float]:
+        return {labels["le"]: value for labels, value in series(full, f"{name}_bucket")}
+
+    lead = counts("healthd_deployment_lead_time_seconds")
+    assert (lead["1800.0"], lead["3600.0"], lead["+Inf"]) == (0, 1, 1)
+    restore = counts("healthd_time_to_restore_seconds")
+    assert (restore["30.0"], restore["60.0"], restore["120.0"]) == (0, 1, 2)
+    assert series(full, "healthd_time_to_restore_seconds_sum") == [({}, 135.0)]
+
+
+def test_a_wave_that_failed_has_no_lead_time(full: InMemoryDaemon) -> None:
+    full.counters.deployed = {"w0": replace(DEPLOYED, outcome=WaveStatus.FAILED)}
+    assert series(full, "healthd_deployment_lead_time_seconds_count") == [({}, 0)]
 
 
 def test_restarts_are_a_histogram_by_phase(full: InMemoryDaemon) -> None:
