@@ -89,6 +89,13 @@ prove: setup test-parts ## Run the long proofs, or one part of them: make prove 
 bench: setup ## Print the figures
 	@$(BIN)/python -m pytest -n 0 -s -m bench $(ARGS)
 
+# How many schedules, from which seed on, and which part of them: make adversary N=10000 PART=1/4
+N ?= 1000
+SEED ?= 0
+.PHONY: adversary
+adversary: venv ## Try to break waves with N seeded schedules of faults; what breaks one is kept
+	@$(BIN)/python tests/adversary/hunt.py $(N) --seed $(SEED) $(if $(PART),--part $(PART)) $(ARGS)
+
 # An environment of its own: mutmut is needed for nothing else.
 .venv-mutants/.complete: requirements-mutation.lock pyproject.toml
 	@echo "mutants: making .venv-mutants from requirements-mutation.lock" >&2
