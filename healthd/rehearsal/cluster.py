@@ -127,10 +127,11 @@ class ClusterModel:
         self._stop_following(it)
         it.is_frozen, it.is_as_given = True, False
         self.quorum.may_have_changed()
-        process = it.starts
+        it.freezes += 1
+        frozen = it.starts, it.freezes
 
         def notice() -> None:
-            if it.is_frozen and it.starts == process:
+            if it.is_frozen and (it.starts, it.freezes) == frozen:
                 self._expire(it)
 
         self.agenda.after(self.timing.session_timeout, notice)

@@ -148,6 +148,8 @@ class Hosts:
     def _ended(self, node: int) -> None:
         """A process has ended: whoever stopped it hears of it, when the answer is not lost."""
         for waiting in self._stops.pop(node, ()):
+            if self.faults.unreachable[node]:
+                continue  # Its connection is gone.
             if not self.faults.strikes(self.faults.loses_answer, node):
                 self.agenda.after(0.0, partial(self._answered, waiting, Outcome.OK))
 

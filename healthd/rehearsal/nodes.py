@@ -58,6 +58,8 @@ class Node:
     is_registered: bool = True
     """The controller has an unfenced registration of it: Metadata lists it."""
     is_frozen: bool = False
+    freezes: int = 0
+    """Counts the times that it was frozen."""
     stops_when_thawed: bool = False
     is_fenced: bool = False
     """Something keeps it from registering, although its process runs."""

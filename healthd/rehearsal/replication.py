@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from healthd.model.snapshot import NO_LEADER
 from healthd.rehearsal.agenda import Agenda
 from healthd.rehearsal.harm import Harm
-from healthd.rehearsal.nodes import Node
+from healthd.rehearsal.nodes import Node, Phase
 from healthd.rehearsal.topics import PartitionNow, TopicNow
 
 
@@ -174,7 +174,8 @@ class Replication:
 
     def _is_registered(self, node: int) -> bool:
         it = self._nodes.get(node)
-        return it is not None and it.is_registered and it.phase.value == "running"
+        # The controller elects a dead broker, too, until its session is over.
+        return it is not None and it.is_registered and it.phase is not Phase.STOPPING
 
     # --- Reassignments -----------------------------------------------------------------------
 
