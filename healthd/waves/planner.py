@@ -11,6 +11,7 @@ Invariants of every plan:
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import groupby
 from typing import Final
 
 from healthd.model.order import NaturalKey, natural_key
@@ -21,7 +22,13 @@ from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.ok_to_stop import each_broker, require_known
 from healthd.waves.planner_duration import MeasuredRestarts, PlannedPace, estimated_seconds
 from healthd.waves.planner_fingerprint import fingerprint
-from healthd.waves.planner_packing import Packing, fewest_steps, fewest_steps_of_crowds, packed
+from healthd.waves.planner_packing import (
+    Packing,
+    fewest_steps,
+    fewest_steps_of_crowds,
+    packed,
+    racks_together,
+)
 from healthd.waves.planner_search import fit
 from healthd.waves.planner_spare import Conflicts
 from healthd.waves.planner_words import broker_reasons, controller_reason, repair_reason
@@ -202,7 +209,7 @@ def broker_groups(
     """The plain brokers of each step, in the order of the steps, and how few steps they need."""
     nodes = conflicts.nodes
     orders = _orders(snapshot, conflicts)
-    best, fewest = _largest_steps(conflicts, orders)
+    best, fewest = _largest_steps(conflicts, orders, _racks(snapshot, conflicts, orders[0]))
     if limit is None:
         groups = [sorted(nodes[at] for at in step) for step in best]
     elif limit == 1:
@@ -213,10 +220,12 @@ def broker_groups(
     return _last_controller_last(snapshot, sorted(groups)), fewest
 
 
-def _largest_steps(conflicts: Conflicts, orders: Sequence[Sequence[int]]) -> tuple[Packing, int]:
+def _largest_steps(
+    conflicts: Conflicts, orders: Sequence[Sequence[int]], racks: Sequence[Sequence[int]]
+) -> tuple[Packing, int]:
     """The fewest steps found when nothing limits their size, and how few are needed at least."""
     fewest = fewest_steps(conflicts)
-    best = packed(conflicts, orders, None, fewest)
+    best = racks_together(conflicts, racks, fewest) or packed(conflicts, orders, None, fewest)
     if fewest < len(best):
         fewest = max(fewest, fewest_steps_of_crowds(conflicts))
     while fewest < len(best) <= _HOPEFUL * fewest:
@@ -242,6 +251,14 @@ def _orders(snapshot: ClusterSnapshot, conflicts: Conflicts) -> Sequence[Sequenc
         sorted(everybody, key=by_rack),
         sorted(everybody, key=lambda at: (-conflicts.pairs[at].bit_count(), at)),
     )
+
+
+def _racks(
+    snapshot: ClusterSnapshot, conflicts: Conflicts, by_rack: Sequence[int]
+) -> list[list[int]]:
+    """The positions of each rack, in the order of the racks."""
+    brokers, nodes = snapshot.brokers_by_id, conflicts.nodes
+    return [list(rack) for _, rack in groupby(by_rack, lambda at: brokers[nodes[at]].rack)]
 
 
 def _last_controller_last(snapshot: ClusterSnapshot, groups: list[list[int]]) -> list[list[int]]:

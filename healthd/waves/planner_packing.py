@@ -4,7 +4,7 @@ Brokers are positions in `Conflicts.nodes`, sets of them are integers with a bit
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from typing import Final
 
 from healthd.waves.planner_spare import Conflicts
@@ -56,6 +56,45 @@ class Together:
     def allows(self, at: int) -> bool:
         """Whether a broker that is not among them may join."""
         return not self.forbidden >> at & 1
+
+
+def racks_together(
+    conflicts: Conflicts, racks: Sequence[Sequence[int]], many: int
+) -> Packing | None:
+    """The racks in so many steps of neighbours, where no partition loses too many by that.
+
+    With rack-aware placement nothing else needs to be looked for, and one look at each partition
+    tells.
+    """
+    if not 0 < many <= len(racks):
+        return None
+    steps: Packing = [[] for _ in range(many)]
+    for number, rack in enumerate(racks):
+        steps[number * many // len(racks)] += rack
+    return steps if _may_go(conflicts, steps) else None
+
+
+def _may_go(conflicts: Conflicts, steps: Packing) -> bool:
+    """Whether every step may be down together."""
+    step_of = [0] * len(conflicts.nodes)
+    for number, step in enumerate(steps):
+        members = bitset(step)
+        if any(conflicts.pairs[at] & members for at in step):
+            return False
+        for at in step:
+            step_of[at] = number
+    shapes = set(zip(map(len, conflicts.members), conflicts.spares, strict=True))
+    for size, spare in shapes:
+        rows: Iterable[Sequence[int]] = conflicts.members
+        if len(shapes) > 1:
+            both = zip(conflicts.members, conflicts.spares, strict=True)
+            rows = (row for row, can in both if can == spare and len(row) == size)
+        # Of 400,000 partitions only few differ in the steps of their members.
+        flat = map(step_of.__getitem__, chain.from_iterable(rows))
+        for found in set(zip(*[flat] * size, strict=True)):
+            if max(map(found.count, found)) > spare:
+                return False
+    return True
 
 
 def packed(

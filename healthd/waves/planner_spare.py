@@ -11,6 +11,7 @@ Nearly all partitions are in sync, so whole columns are worked on, never pairs o
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, combinations
 
 from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
@@ -35,7 +36,8 @@ class SparedPartition:
     spare: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# Without slots: what is counted is made when it is first asked for, and kept.
+@dataclass(frozen=True, kw_only=True)
 class Conflicts:
     """What keeps brokers from being down together; they are named by their position in `nodes`.
 
@@ -49,9 +51,18 @@ class Conflicts:
     counted: tuple[tuple[int, ...], ...]
     """For each broker the partitions with several to spare in whose ISR it is."""
     members: tuple[tuple[int, ...], ...]
-    """For each of these partitions its brokers; those that are not in `nodes` are left out."""
+    """For each partition with several to spare its brokers; others than `nodes` are left out."""
     spares: tuple[int, ...]
     """For each of these partitions how many of its brokers it can spare."""
+
+    @cached_property
+    def counted(self) -> tuple[tuple[int, ...], ...]:
+        """For each broker the partitions with several to spare in whose ISR it is."""
+        found: list[list[int]] = [[] for _ in self.nodes]
+        for number, those in enumerate(self.members):
+            for at in those:
+                found[at].append(number)
+        return tuple(map(tuple, found))
 
     @classmethod
     def of(

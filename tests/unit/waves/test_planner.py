@@ -18,7 +18,7 @@ from support.snapshots import (
 
 from healthd.model.snapshot import ClusterSnapshot, Quorum, Topic, Voter
 from healthd.model.words import BrokerState, QuorumMode, Role
-from healthd.safety.acknowledgements import Acknowledgements
+from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.ok_to_stop import UnknownBroker
 from healthd.waves.planner import Plan, StepRole, plan
 from healthd.waves.planner_duration import (
@@ -28,6 +28,7 @@ from healthd.waves.planner_duration import (
     estimated_seconds,
 )
 from healthd.waves.planner_fingerprint import fingerprint
+from healthd.waves.planner_packing import racks_together
 from healthd.waves.planner_search import fit
 from healthd.waves.planner_spare import Conflicts
 from healthd.waves.policy import WavePolicy
@@ -398,3 +399,26 @@ def test_a_relapse_into_recovery_is_part_of_the_way_back() -> None:
     measured = MeasuredRestarts.of([again])
     assert measured is not None
     assert measured.starts == (50.0,)
+
+
+def test_racks_go_together_in_as_few_steps_as_there_have_to_be() -> None:
+    rows = [(one, two, three) for one in (1, 4) for two in (2, 5) for three in (3, 6)]
+    parts = [a_partition(at, leader=row[0], replicas=row, isr=row) for at, row in enumerate(rows)]
+    nodes = tuple(a_broker(node, rack=f"az{node % 3}") for node in range(1, 7))
+    for minimum, expected in ((2, [[1, 4], [2, 5], [3, 6]]), (1, [[1, 3, 4, 6], [2, 5]])):
+        topic = a_topic(partitions=parts, min_insync_replicas=minimum)
+        found = plan(a_snapshot(topic, brokers=nodes, quorum=None), concurrency=None)
+        assert [list(step.nodes) for step in found.steps] == expected
+        assert found.lower_bound == len(expected)
+
+
+def test_racks_whose_brokers_share_a_partition_do_not_go_together() -> None:
+    rows = [(1, 2, 3), (4, 5, 6), (1, 4, 2)]
+    parts = [a_partition(at, leader=row[0], replicas=row, isr=row) for at, row in enumerate(rows)]
+    nodes = tuple(a_broker(node, rack=f"az{node % 3}") for node in range(1, 7))
+    snapshot = a_snapshot(a_topic(partitions=parts), brokers=nodes, quorum=None)
+    conflicts = Conflicts.of(snapshot, range(1, 7), NONE)
+    racks = [[2, 5], [0, 3], [1, 4]]
+    assert racks_together(conflicts, racks, 3) is None
+    assert racks_together(conflicts, racks[:1], 3) is None
+    assert racks_together(conflicts, [], 0) is None
