@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import NoHost, target_of
@@ -16,6 +16,27 @@ from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy, unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
 from healthd.waves.state import NodeRun, WaveState
+
+
+class Accepted(Protocol):
+    """One cluster of one stage, which was checked (`healthd.engine.selecting`)."""
+
+    @property
+    def stage(self) -> int:
+        """The stage's place in the file."""
+
+    @property
+    def loop(self) -> ClusterLoop:
+        """Its cluster."""
+
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """The nodes that are taken."""
+
+    @property
+    def policy(self) -> WavePolicy:
+        """The wave's policy over the cluster's own."""
+
 
 Playbooks = Callable[[str], Playbook]
 """Finds a playbook by name; raises OrderRefused when there is none, or it is not valid."""
@@ -38,26 +59,6 @@ def spec_of(request: Mapping[str, Any]) -> WaveSpec:
     return spec
 
 
-def loop_of(spec: WaveSpec, clusters: Mapping[str, ClusterLoop]) -> ClusterLoop:
-    """The cluster that a wave is for.
-
-    Raises:
-        OrderRefused: the fleet file has none of that name.
-    """
-    stage = spec.stages[0]
-    if len(spec.stages) > 1 or len(stage.clusters) != 1 or not stage.is_plain:
-        raise OrderRefused(Refusal.INVALID, "stages: not built yet: only one plain stage is")
-    name = stage.clusters[0]
-    loop = clusters.get(name)
-    if loop is None:
-        known = ", ".join(sorted(clusters)) or "none"
-        raise OrderRefused(
-            Refusal.INVALID,
-            f"there is no cluster {name} in the fleet file, which has {known}",
-        )
-    return loop
-
-
 def asked_of(spec: WaveSpec, loop: ClusterLoop) -> Asked:
     """What a wave asks for on its cluster, to be held against a plan that was made before."""
     return Asked(
@@ -67,31 +68,61 @@ def asked_of(spec: WaveSpec, loop: ClusterLoop) -> Asked:
     )
 
 
-def planned(
-    spec: WaveSpec,
-    loop: ClusterLoop,
-    playbook: Playbook,
-    *,
-    by: str,
-    now: float,
-    interval_seconds: float,
-) -> WaveState:
-    """The wave as it stands before anything is done.
+def wave_id(name: str, now: float) -> str:
+    """The id of a new wave of that name; no two are the same."""
+    return f"{name}-{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def planned(spec: WaveSpec, part: Accepted, playbook: Playbook, *, wave: str, by: str) -> WaveState:
+    """The wave on one cluster as it stands before anything is done.
 
     Args:
         spec: what is asked for.
-        loop: its cluster.
+        part: its cluster and nodes, which were checked.
         playbook: what is done to each node.
+        wave: its id.
         by: who asks.
-        now: seconds since the epoch, for the name.
-        interval_seconds: between two snapshots.
+    """
+    return new_wave(
+        wave,
+        part,
+        playbook,
+        by=by,
+        reason=spec.reason or "",
+        concurrency=spec.stages[part.stage].concurrency,
+    )
+
+
+def new_wave(
+    wave: str,
+    part: Accepted,
+    playbook: Playbook,
+    *,
+    by: str,
+    reason: str,
+    concurrency: int | None,
+) -> WaveState:
+    """A wave on one cluster that nobody has begun, pinned to what its cluster is now."""
+    config = part.loop.config
+    return WaveState(
+        wave=wave,
+        cluster=config.name,
+        reason=reason,
+        requested_by=by,
+        playbook=playbook,
+        policy=part.policy,
+        nodes=tuple(NodeRun(node=node, history=(("pending", 0.0),)) for node in part.nodes),
+        concurrency=concurrency,
+        pins=pins_of(config, playbook, part.loop.view.snapshot),
+    )
+
+
+def policy_of(spec: WaveSpec, config: ClusterConfig, interval_seconds: float) -> WavePolicy:
+    """The wave's policy over that of a cluster.
 
     Raises:
-        OrderRefused: a node or its host is not known, or the policy can never be met.
+        OrderRefused: it can never be met, or asks servers that nobody has named.
     """
-    config = loop.config
-    nodes = _nodes(spec, loop)
-    _require_hosts(config, nodes)
     policy = spec.policy_over(config.wave_policy)
     never = unmeetable(policy, interval_seconds)
     if never:
@@ -99,18 +130,7 @@ def planned(
         message = f"the policy can never be met: {never[0].path}: {never[0].message}"
         raise OrderRefused(Refusal.INVALID, message, problems=problems)
     _require_servers(config, policy)
-    started = datetime.fromtimestamp(now, UTC)
-    return WaveState(
-        wave=f"{spec.name}-{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
-        cluster=config.name,
-        reason=spec.reason or "",
-        requested_by=by,
-        playbook=playbook,
-        policy=policy,
-        nodes=tuple(NodeRun(node=node, history=(("pending", 0.0),)) for node in nodes),
-        concurrency=spec.stages[0].concurrency,
-        pins=pins_of(config, playbook, loop.view.snapshot),
-    )
+    return policy
 
 
 def _require_servers(config: ClusterConfig, policy: WavePolicy) -> None:
@@ -128,24 +148,33 @@ def _require_servers(config: ClusterConfig, policy: WavePolicy) -> None:
         raise OrderRefused(Refusal.INVALID, message, problems=problems)
 
 
-def _nodes(spec: WaveSpec, loop: ClusterLoop) -> tuple[int, ...]:
-    """The nodes that a wave names, or all that are configured or seen."""
+def known_nodes(wanted: tuple[int, ...] | None, loop: ClusterLoop) -> tuple[int, ...]:
+    """The nodes that a stage names, or all that are configured or seen.
+
+    Raises:
+        OrderRefused: one of them is neither.
+    """
     snapshot = loop.view.snapshot
     seen = set() if snapshot is None else set(snapshot.brokers_by_id)
     configured = {host.broker for host in loop.config.hosts}
-    if spec.stages[0].brokers is None:
+    if wanted is None:
         return tuple(sorted(seen | configured))
-    unknown = sorted(set(spec.stages[0].brokers) - seen - configured)
+    unknown = sorted(set(wanted) - seen - configured)
     if unknown:
         known = ", ".join(map(str, sorted(seen | configured))) or "none that is known yet"
         named = ", ".join(map(str, unknown))
         raise OrderRefused(
             Refusal.INVALID, f"cluster {loop.config.name} has no broker {named}; it has {known}"
         )
-    return tuple(sorted(set(spec.stages[0].brokers)))
+    return tuple(sorted(set(wanted)))
 
 
-def _require_hosts(config: ClusterConfig, nodes: Sequence[int]) -> None:
+def require_hosts(config: ClusterConfig, nodes: Sequence[int]) -> None:
+    """Refuse what cannot be reached.
+
+    Raises:
+        OrderRefused: the cluster has no commands, a node no host, or there is no node at all.
+    """
     if config.service is None:
         raise OrderRefused(
             Refusal.INVALID, f"cluster {config.name} has no service commands in the fleet file"

@@ -17,21 +17,29 @@ from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.examining import Examine, Examiner, not_offered
+from healthd.engine.fleet_waves import FleetWaves
 from healthd.engine.freezing import Freezer
 from healthd.engine.guards import NOBODY, Guards, Outside
 from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
 from healthd.engine.keeping import ElectorFactory, Tools
 from healthd.engine.late import LateSource
-from healthd.engine.muting import Muter
 from healthd.engine.measured import measured_on
+from healthd.engine.muting import Muter
 from healthd.engine.pace import Pace
 from healthd.engine.routing import Router
 from healthd.engine.saving import SnapshotSaver
 from healthd.engine.schedule import Schedule
 from healthd.engine.thinning import HistoryLimits, Thinner
 from healthd.engine.totals import Totals
-from healthd.engine.view import ClusterView, JournalEntry, OrderRefused, Refusal, WaveView
+from healthd.engine.view import (
+    ClusterView,
+    FleetView,
+    JournalEntry,
+    OrderRefused,
+    Refusal,
+    WaveView,
+)
 from healthd.engine.waves import Waves
 from healthd.execute.protocol import Executor
 from healthd.health.mutes import Mute
@@ -41,6 +49,7 @@ from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord
 from healthd.waves.events import OverrideAsked
+from healthd.waves.planner_duration import MeasuredRestarts
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +58,6 @@ CLOSE_SECONDS = 10.0
 
 SourceFactory = Callable[[ClusterConfig, ClusterSnapshot | None], ClusterSource]
 """Builds the source of a cluster; the snapshot is the last that was known, as old as it is now."""
-from healthd.waves.planner_duration import MeasuredRestarts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,7 +279,12 @@ class HealthDaemon:
         """The story of a wave."""
         return await self._waves.journal(wave)
 
-    async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView:
+    @property
+    def fleet_waves(self) -> FleetWaves:
+        """Waves over several stages or clusters."""
+        return self._waves.fleet
+
+    async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView | FleetView:
         """Accept a wave."""
         return await self._waves.start(request, by=by)
 

@@ -15,9 +15,10 @@ from healthd.engine.acting import Actor
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.deploying import deployment_of
-from healthd.engine.driver import WaveDriver, audit_of, is_halfway
+from healthd.engine.driver import WaveDriver, audit_of
 from healthd.engine.dry_running import executor_of, lease_of
 from healthd.engine.guards import Guards
+from healthd.engine.halfway import is_halfway
 from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
 from healthd.engine.totals import Totals
@@ -249,9 +250,7 @@ class WaveKeeper:
     def _ended(self) -> None:
         tools = self._tools
         tools.totals.forget_wave(self.wave)
-        tools.totals.add_deployment(
-            deployment_of(self._state, self._record, tools.clock.wall())
-        )
+        tools.totals.add_deployment(deployment_of(self._state, self._record, tools.clock.wall()))
 
     def _actor(self, state: WaveState, loop: ClusterLoop) -> Actor:
         """The hands of the wave; those of a dry run touch nothing."""

@@ -25,6 +25,7 @@ from healthd.waves.dora import Deployment
 from healthd.waves.events import OverrideAsked
 from healthd.waves.fleet_state import FleetState
 from healthd.waves.freezes import Freeze
+from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.state import WaveState
 
 
@@ -75,6 +76,19 @@ class WaveView:
     state: WaveState
     created_at: datetime
     updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetView:
+    """One wave over several stages or clusters as it stands, with its waves on single clusters."""
+
+    state: FleetState
+    created_at: datetime
+    updated_at: datetime
+    children: Mapping[str, WaveView]
+    """By id; those that were begun."""
+    trouble: str | None = None
+    """Why nobody drives it now."""
 
 
 class Refusal(StrEnum):
@@ -194,6 +208,34 @@ class HistoryView(Protocol):
         """The last row of every cluster that began at or before a moment."""
 
 
+class FleetWavesView(Protocol):
+    """Waves over several stages or clusters as HTTP sees them; orders as in `Daemon`."""
+
+    def views(self) -> Sequence[FleetView]:
+        """Those that run, and those that ended in the last 24 hours, newest first."""
+
+    def view(self, wave: str) -> FleetView | None:
+        """One of them, however old; None when there is none."""
+
+    def parent_of(self, child: str) -> str | None:
+        """The one that a wave on one cluster belongs to."""
+
+    async def approve(self, wave: str, *, stage: str | None, by: str, reason: str) -> FleetView:
+        """Approve a stage; the one that waits when none is named."""
+
+    async def order(
+        self,
+        wave: str,
+        verb: str,
+        *,
+        by: str,
+        reason: str,
+        cluster: str | None = None,
+        node: int | None = None,
+    ) -> FleetView:
+        """Give an order: to the whole wave, about a cluster that waits, or about a broker."""
+
+
 class FreezesView(Protocol):
     """Change freezes as HTTP sees them; reads answer from memory."""
 
@@ -270,7 +312,11 @@ class Daemon(Protocol):
     async def journal(self, wave: str) -> Sequence[JournalEntry]:
         """The whole story of a wave."""
 
-    async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView:
+    @property
+    def fleet_waves(self) -> FleetWavesView:
+        """Waves over several stages or clusters."""
+
+    async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView | FleetView:
         """Start the wave that a `kind: Wave` document (as parsed JSON) describes."""
 
     async def order(
@@ -285,7 +331,10 @@ class Daemon(Protocol):
     ) -> WaveView:
         """Give one of the orders pause, resume, retry, skip, abort, override."""
 
-    async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
+    async def measured(self, cluster: str) -> MeasuredRestarts | None:
+        """How long restarts took in the last waves on a cluster; None when there were none."""
+
+    async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView | FleetView]:
         """Pause every wave that has not ended: the emergency stop."""
 
     async def audit(self, limit: int) -> Sequence[Mapping[str, Any]]:

@@ -2,35 +2,45 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
 from healthd.config.fleet import ClusterConfig
-from healthd.engine.accepting import Playbooks, asked_of, loop_of, planned, spec_of
+from healthd.engine import dry_running
+from healthd.engine.accepting import (
+    Playbooks,
+    asked_of,
+    new_wave,
+    planned,
+    require_hosts,
+    spec_of,
+    wave_id,
+)
 from healthd.engine.collecting import Published
-from healthd.engine.deploying import remembered
 from healthd.engine.driver import NotTaken
+from healthd.engine.fleet_waves import FleetWaves
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
 from healthd.engine.journal import note_of
 from healthd.engine.keeping import Held, Tools, WaveKeeper
+from healthd.engine.measured import measured_on
 from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
 from healthd.engine.plans import require_current, taken_out
+from healthd.engine.reading import held_by, read_waves
+from healthd.engine.selecting import Part, only_loop, parts_of
 from healthd.engine.tasks import Background
-from healthd.engine.view import JournalEntry, OrderRefused, Refusal, WaveView
+from healthd.engine.view import FleetView, JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.store.errors import StoreError, VersionConflict
-from healthd.store.protocol import Store
 from healthd.store.records import AuditRecord, LeaseHeld, WaveRecord
-from healthd.waves.codec import StateUnreadable
-from healthd.waves.dora import Deployment
 from healthd.waves.events import Began, Ordered, OverrideAsked, PinsSeen, Verb
 from healthd.waves.fleet_state import FleetState, Member, StageRun
+from healthd.waves.forecast import with_forecast
 from healthd.waves.orders import refusal_of
 from healthd.waves.state import WaveState, WaveStatus
-from healthd.waves.stored import read_stored, whole
+from healthd.waves.stored import whole
 
 log = structlog.get_logger(__name__)
 
@@ -38,23 +48,13 @@ DRAIN_LOOK_SECONDS = 0.1
 """How often a daemon that stops looks whether every broker is back."""
 
 
-@dataclass(slots=True)
-class _Stored:
-    """The waves of the store: what is at hand, what is only kept, and what nobody understands."""
-
-    readable: list[tuple[WaveState, WaveRecord]] = field(default_factory=list)
-    old: list[WaveRecord] = field(default_factory=list)
-    unreadable: list[tuple[WaveRecord, str]] = field(default_factory=list)
-    deployed: list[Deployment | None] = field(default_factory=list)
-    """What those that have ended were as deployments."""
-
-
 class Waves:
     """The waves of one daemon."""
 
     def __init__(self, tools: Tools, *, playbooks: Playbooks, interval_seconds: float) -> None:
         self.is_draining = False
-        self._tools = tools
+        self.fleet = FleetWaves(tools, self, interval_seconds=interval_seconds)
+        self._tools = replace(tools, standing=self.fleet.standing)
         self._playbooks = playbooks
         self._interval_seconds = interval_seconds
         self._gallery = Gallery()
@@ -75,17 +75,24 @@ class Waves:
         """Waves that have not ended."""
         return list(self._gallery.active())
 
-    def active_on(self, cluster: str) -> WaveView | None:
-        """The wave that has not ended on a cluster."""
-        return next((each for each in self.active() if each.state.cluster == cluster), None)
+    def active_on(self, lease: str) -> WaveView | None:
+        """The wave that has not ended on a cluster; no dry run, which leases something else."""
+        waves = self.active()
+        return next((each for each in waves if dry_running.lease_of(each.state) == lease), None)
 
     def busy_with(self, cluster: str) -> str | None:
-        """The wave that a cluster is busy with: running, being started, or not understood."""
-        active = self.active_on(cluster)
-        if active is not None:
-            return active.state.wave
-        found = self._starting.get(cluster) or self._unreadable.get(cluster)
-        return None if found is None else found[0]
+        """The wave that a cluster is busy with: running, being started, or not understood.
+
+        A dry run counts, too: it looks at the cluster.
+        """
+        for lease in (cluster, dry_running.dry_lease(cluster)):
+            active = self.active_on(lease)
+            if active is not None:
+                return active.state.wave
+            found = self._starting.get(lease) or self._unreadable.get(lease)
+            if found is not None:
+                return found[0]
+        return None
 
     def published(self, cluster: str, published: Published) -> None:
         """Hand a snapshot to the waves on its cluster."""
@@ -98,7 +105,7 @@ class Waves:
         oldest = self._tools.clock.wall() - SHOWN_AFTER_END_SECONDS
         instance = self._tools.instance
         await self._tools.store.call(lambda store: release_orphans(store, instance))
-        stored = await self._tools.store.call(lambda store: _read_waves(store, oldest))
+        stored = await self._tools.store.call(lambda store: read_waves(store, oldest))
         for deployment in stored.deployed:
             self._tools.totals.add_deployment(deployment)
         for record in stored.old:
@@ -106,11 +113,45 @@ class Waves:
         for record, detail in stored.unreadable:
             log.error("wave_unreadable", wave=record.id, detail=detail)
             if not record.has_ended:
-                self._unreadable[record.cluster] = (record.id, detail)
+                is_dry_run = record.id.startswith(dry_running.PREFIX)
+                lease = dry_running.dry_lease(record.cluster) if is_dry_run else record.cluster
+                self._unreadable[lease] = (record.id, detail)
         for state, record in stored.readable:
             self._show(state, record, at=record.updated_at)
             if not record.has_ended:
                 self._keep(WaveKeeper(state, record, self._tools, self._show, self._look))
+        await self.fleet.load(stored.fleets)
+
+    async def make(self, member: Member, parent: FleetState, stage: StageRun) -> None:
+        """Make a child of a wave over a fleet; nothing happens when it is there already.
+
+        Raises:
+            OrderRefused: it could not be made; nothing was done.
+        """
+        if self._gallery.view(member.child) is not None:
+            return
+        if self.is_draining:
+            raise OrderRefused(Refusal.CONFLICT, "the daemon is stopping; nothing new is started")
+        loop = self._tools.clusters.get(member.cluster)
+        if loop is None:
+            message = f"the fleet file has no cluster {member.cluster} any more"
+            raise OrderRefused(Refusal.INVALID, message)
+        require_hosts(loop.config, member.nodes)
+        part = Part(
+            stage=member.stage,
+            loop=loop,
+            nodes=member.nodes,
+            policy=parent.policies[member.policy],
+        )
+        state = new_wave(
+            member.child,
+            part,
+            parent.playbook,
+            by=parent.requested_by,
+            reason=parent.reason,
+            concurrency=stage.concurrency,
+        )
+        await self._begin(state, self._tools.clock.wall())
 
     def _keep(self, keeper: WaveKeeper, begun: Held | None = None) -> None:
         self._keepers[keeper.wave] = keeper
@@ -139,41 +180,63 @@ class Waves:
             )
         )
 
-    async def start(self, request: Mapping[str, Any], *, by: str) -> WaveView:
+    async def start(self, request: Mapping[str, Any], *, by: str) -> WaveView | FleetView:
         """Accept a wave: everything about it is checked before the cluster is leased."""
         if self.is_draining:
             raise OrderRefused(Refusal.CONFLICT, "the daemon is stopping; nothing new is started")
+        request, is_dry_run = dry_running.taken_out(request)
         request, filed = taken_out(request)
         spec = spec_of(request)
-        loop = loop_of(spec, self._tools.clusters)
-        if filed is not None:
+        loop = only_loop(spec, self._tools.clusters)
+        if loop is None and is_dry_run:
+            message = "a dry run is of one stage on one cluster: run the stages one by one"
+            raise OrderRefused(Refusal.INVALID, message)
+        if filed is not None and loop is None:
+            raise OrderRefused(Refusal.INVALID, "a plan is of one stage on one cluster")
+        if filed is not None and loop is not None:
             await asyncio.to_thread(require_current, filed, asked_of(spec, loop), loop.view)
+        parts = parts_of(spec, self._tools.clusters, interval_seconds=self._interval_seconds)
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(self._playbooks, spec.playbook)
         now = self._tools.clock.wall()
-        state = planned(
-            spec, loop, playbook, by=by, now=now, interval_seconds=self._interval_seconds
-        )
-        self._require_free(state.cluster)
-        self._starting[state.cluster] = (state.wave, now)
+        wave = wave_id(spec.name, now)
+        if loop is None:
+            return await self.fleet.start(wave, spec, parts, playbook, by=by)
+        state = planned(spec, parts[0], playbook, wave=wave, by=by)
+        if is_dry_run:
+            state = dry_running.as_dry_run(state)
+        return await self._begin(state, now)
+
+    async def _begin(self, state: WaveState, now: float) -> WaveView:
+        """Lease the cluster, write the wave, and let it be driven."""
+        self._require_free(dry_running.lease_of(state))
+        self._starting[dry_running.lease_of(state)] = (state.wave, now)
         try:
+            state = await self._foreseen(state)
             held = await self._leased(state, now)
         except StoreError as error:
             raise OrderRefused(Refusal.STORE, f"nothing was started: {error}") from error
         finally:
-            del self._starting[state.cluster]
+            del self._starting[dry_running.lease_of(state)]
         self._show(state, held.record)
         self._keep(WaveKeeper(state, held.record, self._tools, self._show, self._look), held)
         return self._gallery_view(state.wave)
+
+    async def _foreseen(self, state: WaveState) -> WaveState:
+        """The wave with what the planner expects of it, for its report."""
+        measured = await measured_on(self._tools.store, state.cluster)
+        snapshot = self._tools.clusters[state.cluster].view.snapshot
+        # A plan for 1,500 brokers takes most of a second.
+        return await asyncio.to_thread(with_forecast, state, snapshot, measured)
 
     def _require_free(self, cluster: str) -> None:
         holder = self._tools.holder
         active = self.active_on(cluster)
         if active is not None:
-            raise _held(cluster, holder, active.created_at, active.state.wave)
+            raise held_by(cluster, holder, active.created_at, active.state.wave)
         if cluster in self._starting:
             wave, since = self._starting[cluster]
-            raise _held(cluster, holder, datetime.fromtimestamp(since, UTC), wave)
+            raise held_by(cluster, holder, datetime.fromtimestamp(since, UTC), wave)
         if cluster in self._unreadable:
             wave, detail = self._unreadable[cluster]
             raise OrderRefused(
@@ -199,14 +262,14 @@ class Waves:
         audit = AuditRecord(
             at=now,
             who=state.requested_by,
-            what="wave_start",
+            what="wave_dry_run" if state.is_dry_run else "wave_start",
             why=state.reason,
             target=f"wave:{state.wave}",
         )
-        fence = await self._tools.acquire(state.cluster, state.wave)
+        fence = await self._tools.acquire(dry_running.lease_of(state), state.wave)
         if isinstance(fence, LeaseHeld):
             since = datetime.fromtimestamp(fence.since, UTC)
-            raise _held(state.cluster, fence.holder, since, fence.wave_id)
+            raise held_by(state.cluster, fence.holder, since, fence.wave_id)
         try:
             await self._tools.store.call(lambda store: store.create_wave(record, audit=(audit,)))
         except StoreError:
@@ -286,17 +349,22 @@ class Waves:
             raise LookupError(f"wave {wave} is shown nowhere")
         return view
 
-    async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView]:
+    async def pause_all(self, *, by: str, reason: str) -> Sequence[WaveView | FleetView]:
         """Pause every wave that can be; only then tell of those that could not."""
-        paused: list[WaveView] = []
+        paused: list[WaveView | FleetView] = []
         refused: list[str] = []
         worst = Refusal.CONFLICT
-        for view in self.active():
-            wave = view.state.wave
+        # A paused wave over a fleet holds all its children.
+        alone = [
+            view.state.wave
+            for view in self.active()
+            if self.fleet.parent_of(view.state.wave) is None
+        ]
+        for wave in (*(view.state.wave for view in self.fleet.active()), *alone):
             try:
-                paused.append(await self.order(wave, "pause", by=by, reason=reason, node=None))
+                paused.append(await self._pause(wave, by=by, reason=reason))
             except OrderRefused as error:
-                now = self._gallery.view(wave)
+                now = self.fleet.view(wave) or self._gallery.view(wave)
                 if now is not None and now.state.status.has_ended:
                     continue  # It ended by itself meanwhile.
                 refused.append(str(error))
@@ -305,6 +373,11 @@ class Waves:
             done = ", ".join(view.state.wave for view in paused) or "none"
             raise OrderRefused(worst, f"not paused: {'; '.join(refused)}. Paused: {done}")
         return paused
+
+    async def _pause(self, wave: str, *, by: str, reason: str) -> WaveView | FleetView:
+        if self.fleet.view(wave) is not None:
+            return await self.fleet.order(wave, "pause", by=by, reason=reason)
+        return await self.order(wave, "pause", by=by, reason=reason, node=None)
 
     async def journal(self, wave: str) -> Sequence[JournalEntry]:
         """The story of a wave."""
@@ -330,12 +403,14 @@ class Waves:
         self.is_draining = True
         for keeper in self._keepers.values():
             keeper.drain()
+        await self.fleet.drain()
         clock = self._tools.clock
         deadline = clock.monotonic() + timeout_seconds
         while self._is_busy() and clock.monotonic() < deadline:  # noqa: ASYNC110  # Many change, each on its own.
             await asyncio.sleep(DRAIN_LOOK_SECONDS)
         is_clean = not self._is_busy()
         keepers = tuple(self._keepers.values())
+        await self.fleet.close()
         await self._tasks.cancel()
         for keeper in keepers:
             await self._release(keeper)
@@ -352,29 +427,3 @@ class Waves:
             await self._tools.store.call(lambda store: store.release(fence))
         except StoreError as error:
             log.warning("lease_not_released", wave=keeper.wave, detail=str(error))
-
-
-def _read_waves(store: Store, oldest: float) -> _Stored:
-    """The waves of the store; runs on the store's own thread."""
-    found = _Stored()
-    for record in store.waves():
-        found.deployed.append(remembered(record))
-        if record.has_ended and record.updated_at <= oldest:
-            found.old.append(record)
-            continue
-        try:
-            found.readable.append((read_stored(record.state, record.parts), record))
-        except StateUnreadable as error:
-            found.unreadable.append((record, str(error)))
-    return found
-
-
-def _held(cluster: str, holder: str, since: datetime, wave: str) -> OrderRefused:
-    text = since.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return OrderRefused(
-        Refusal.LEASED,
-        f"cluster {cluster} is leased: {holder} has it since {text} for wave {wave}",
-        holder=holder,
-        since=text,
-        wave=wave,
-    )
