@@ -12,7 +12,7 @@ from healthd.engine.view import ClusterView, OrderRefused, Refusal
 from healthd.model.json_reader import InputError
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.waves.plan_difference import differences
-from healthd.waves.plan_file import FiledPlan, read_plan
+from healthd.waves.plan_file import FiledFleetPlan, FiledPlan, read_any_plan
 from healthd.waves.plan_json import plan_document, policy_of
 from healthd.waves.planner import plan
 from healthd.waves.planner_duration import MeasuredRestarts
@@ -29,6 +29,7 @@ def live_plan(
     concurrency: int | None,
     given: Mapping[str, Any],
     assume_min_isr: int | None = None,
+    policy: WavePolicy | None = None,
     measured: MeasuredRestarts | None = None,
 ) -> dict[str, Any]:
     """The plan for a cluster as it was last seen, as JSON.
@@ -40,13 +41,14 @@ def live_plan(
         given: the margin and acknowledgements that the question itself has, by their names in
             `Acknowledgements`; the others are the cluster's own.
         assume_min_isr: counts where min.insync.replicas is unknown.
+        policy: None: the cluster's own.
         measured: how long restarts took on it.
 
     Raises:
         UnknownBroker: the cluster has no such node.
     """
     assert view.snapshot is not None, "asked of a cluster that was observed"
-    policy = view.config.wave_policy
+    policy = policy or view.config.wave_policy
     accepted = replace(accepted_by(policy), **given, assume_min_isr=assume_min_isr)
     found = plan(
         view.snapshot,
@@ -79,7 +81,10 @@ def accepted_by(policy: WavePolicy) -> Acknowledgements:
     )
 
 
-def taken_out(request: Mapping[str, Any]) -> tuple[Mapping[str, Any], FiledPlan | None]:
+GivenPlan = FiledPlan | FiledFleetPlan
+
+
+def taken_out(request: Mapping[str, Any]) -> tuple[Mapping[str, Any], GivenPlan | None]:
     """The wave that a request asks for, and the plan that it shall follow, if there is one.
 
     Raises:
@@ -88,7 +93,7 @@ def taken_out(request: Mapping[str, Any]) -> tuple[Mapping[str, Any], FiledPlan 
     if PLAN_KEY not in request:
         return request, None
     try:
-        found = read_plan(request[PLAN_KEY])
+        found = read_any_plan(request[PLAN_KEY])
     except InputError as error:
         path = f"{PLAN_KEY}.{error.path}" if error.path else PLAN_KEY
         raise OrderRefused(
@@ -96,12 +101,15 @@ def taken_out(request: Mapping[str, Any]) -> tuple[Mapping[str, Any], FiledPlan 
             f"the plan cannot be read: {path}: {error.problem}",
             problems=[{"path": path, "message": error.problem}],
         ) from error
-    if found.is_kcat:
-        raise OrderRefused(
-            Refusal.INVALID,
-            "no wave accepts a plan made from what kcat prints: it knows neither the controllers "
-            f"nor min.insync.replicas; make one with 'healthd plan {found.cluster} -o json'",
-        )
+    plans = [found] if isinstance(found, FiledPlan) else [plan for _, plan in found.plans]
+    for each in plans:
+        if each.is_kcat:
+            raise OrderRefused(
+                Refusal.INVALID,
+                "no wave accepts a plan made from what kcat prints: it knows neither the"
+                " controllers nor min.insync.replicas; make one with"
+                f" 'healthd plan {each.cluster} -o json'",
+            )
     return {key: value for key, value in request.items() if key != PLAN_KEY}, found
 
 

@@ -36,6 +36,8 @@ class Change(StrEnum):
     TOPICS = "topics"
     TOPOLOGY = "topology"
     """The fingerprint differs, and nothing that the plan remembers says where."""
+    CLUSTER = "cluster"
+    """A stage of a wave file selects other clusters."""
     ROLE = "role"
     """A node is not in the group any more in which the plan has it."""
     BLOCKED = "blocked"

@@ -23,6 +23,8 @@ from healthd.waves.plan_json import SAFE, MadeFrom
 from healthd.waves.planner import StepRole
 from healthd.waves.planner_digests import NodeMark
 
+FLEET: Final = "FleetPlan"
+"""The `kind` of the plan of a wave over stages and clusters; that of one cluster has none."""
 _DIGITS: Final = frozenset("0123456789abcdef")
 _FINGERPRINT: Final = 64
 """Hexadecimal digits of a SHA-256."""
@@ -92,6 +94,52 @@ def read_plan(value: object) -> FiledPlan:
         topics=an_integer(found["topics"], "topics") if "topics" in found else None,
         nodes=tuple(_mark(item, path) for path, item in _items(found, "nodes")),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FiledFleetPlan:
+    """The plan of a wave over stages and clusters, in a file."""
+
+    plans: tuple[tuple[str, FiledPlan], ...]
+    """The name of the stage, and the plan of one of its clusters."""
+
+
+def read_any_plan(value: object) -> FiledPlan | FiledFleetPlan:
+    """The plan of one cluster, or of a wave over several, that a JSON value is.
+
+    Raises:
+        InputError: as `read_plan`.
+    """
+    if not isinstance(value, dict) or value.get("kind") != FLEET:
+        return read_plan(value)
+    return FiledFleetPlan(
+        plans=tuple(
+            (a_text(_member(stage, path, "name"), f"{path}.name"), _under(f"{path}.{at}", plan))
+            for path, stage in _items(value, "stages")
+            for at, plan in _items(stage, "plans")
+        )
+    )
+
+
+def _under(path: str, value: object) -> FiledPlan:
+    """The plan at a path of a larger one."""
+    if isinstance(value, dict) and "error" in value:
+        raise InputError(path, f"{value.get('cluster')} was not planned: {value['error']}")
+    try:
+        return read_plan(value)
+    except InputError as error:
+        raise InputError(f"{path}.{error.path}" if error.path else path, error.problem) from None
+
+
+def fleet_in_short(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a fleet's plan that is sent to the daemon."""
+    return {
+        "kind": FLEET,
+        "stages": [
+            {"name": stage["name"], "plans": [in_short(plan) for plan in stage["plans"]]}
+            for stage in document["stages"]
+        ],
+    }
 
 
 def in_short(document: Mapping[str, Any]) -> dict[str, Any]:
