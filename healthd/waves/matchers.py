@@ -3,16 +3,16 @@
 A matcher reads as Alertmanager's own does: `=`, `!=`, `=~` and `!~`; a label that is not there
 counts as empty; a pattern has to match the whole value. Several matchers are joined by *and*.
 
-Patterns are RE2 there and Python's here. What only one of the two understands is refused, and so
-is a repetition inside a repetition: Python may try such a pattern for longer than a wave lasts.
+Patterns are those of RE2, read by `healthd.waves.patterns`.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
+
+from healthd.waves.patterns import PatternError, pattern
 
 MAX_LENGTH: Final = 1_000
 """A matcher is written by a person; what is longer than this was not."""
@@ -58,7 +58,7 @@ class Matcher:
         """Whether these labels meet the condition; a label that is missing counts as empty."""
         found = labels.get(self.name, "")
         if self.operator.is_pattern:
-            is_same = _compiled(self.value).fullmatch(found) is not None
+            is_same = pattern(self.value).matches(found)
         else:
             is_same = found == self.value
         return is_same is not self.operator.is_negated
@@ -81,7 +81,7 @@ def parse_matcher(text: str) -> Matcher:
     """The matcher that a text such as `severity=~"critical|page"` describes.
 
     Raises:
-        MatcherError: it is no matcher, or its pattern is not one that RE2 and Python read alike.
+        MatcherError: it is no matcher, or its pattern is none that RE2 takes.
     """
     if len(text) > MAX_LENGTH:
         raise MatcherError(f"is longer than {MAX_LENGTH} characters", "write a shorter one")
@@ -91,8 +91,7 @@ def parse_matcher(text: str) -> Matcher:
     operator = Operator(found["operator"])
     value = _unquoted(found["value"])
     if operator.is_pattern:
-        _refuse_other_dialects(value)
-        _compiled(value)
+        _understood(value)
     return Matcher(name=found["name"], operator=operator, value=value)
 
 
@@ -146,74 +145,15 @@ def _unquoted(written: str) -> str:
     return _ESCAPED.sub(lambda found: _ESCAPES[found[1]], inner[1])
 
 
-@lru_cache(maxsize=512)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    """The pattern, compiled: RE2's classes are those of ASCII.
+def _understood(value: str) -> None:
+    """Refuse a pattern that RE2 would not take, or that is not understood here.
 
     Raises:
-        MatcherError: it is no regular expression.
+        MatcherError: why.
     """
     try:
-        return re.compile(pattern, re.ASCII)
-    except (re.error, RecursionError, OverflowError) as problem:
+        pattern(value)
+    except PatternError as problem:
         raise MatcherError(
-            f"holds a pattern that is no regular expression: {problem}", "correct the pattern"
+            f"holds a pattern that {problem}", "use alternatives, classes and repetitions of RE2"
         ) from None
-
-
-_ONLY_PYTHON: Final = re.compile(
-    r"\(\?(?![:Pims-])|\(\?P[=>]|\(\?-?[a-zA-Z-]*[aLux]|\\[0-9Z]|[*+?}]\+"
-)
-_TOKEN: Final = re.compile(
-    r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{\d+(?:,(?P<most>\d*))?\}\??|[*+]\??|\?|\(|\)|\||.", re.DOTALL
-)
-_MOST_COPIES: Final = 100
-
-
-def _refuse_other_dialects(pattern: str) -> None:
-    """Refuses what RE2 does not know, and what could keep Python busy for ever."""
-    bare = re.sub(r"\\[^0-9Z]", "x", pattern)
-    outside = re.sub(r"\[\^?\]?(?:\\.|[^\]\\])*\]", "x", bare)
-    if _ONLY_PYTHON.search(outside) or re.search(r"\[\[:|\[\^?\[:", bare):
-        raise MatcherError(
-            "holds a pattern that RE2 and Python do not read alike (look-around, back reference, "
-            "possessive repetition, POSIX class)",
-            "use plain alternatives, classes and repetitions",
-        )
-    _refuse_nested_repetition(pattern)
-
-
-def _refuse_nested_repetition(pattern: str) -> None:
-    """Refuses a repeated group that itself repeats or chooses: its tries grow without bound."""
-    stack = [False]  # For each open group: does it hold a repetition or a choice?
-    closed = False  # Whether the token before was a group that does.
-    many = 0
-    for token in _TOKEN.finditer(pattern):
-        text = token[0]
-        is_repetition = text[0] in "*+" or (text[0] == "{" and len(text) > 1)
-        if is_repetition:
-            many += 1
-            if closed or many > _MOST_REPETITIONS:
-                raise MatcherError(
-                    "holds a pattern that repeats what repeats already, or repeats too often",
-                    "write it without a repetition inside a repetition",
-                )
-            if any(int(number) > _MOST_COPIES for number in re.findall(r"\d+", text)):
-                raise MatcherError(
-                    f"holds a pattern that repeats more than {_MOST_COPIES} times", "use * or +"
-                )
-            stack[-1] = True
-            closed = False
-        elif text == "(":
-            stack.append(False)
-            closed = False
-        elif text == ")" and len(stack) > 1:
-            closed = stack.pop()
-            stack[-1] = stack[-1] or closed
-        else:
-            stack[-1] = stack[-1] or text == "|"
-            closed = False
-
-
-_MOST_REPETITIONS: Final = 4
-"""Each repetition may multiply the tries by the length of the value."""
