@@ -1,5 +1,6 @@
 """Asking one server outside the clusters: one session that lives as long as its secrets do."""
 
+import asyncio
 from typing import Any
 
 from healthd.collect.observation import FailureReason, Origin
@@ -20,6 +21,7 @@ class OutsideClient:
         self._server = server
         self._access: RestAccess | None = None
         self._client: RestClient | None = None
+        self._lock = asyncio.Lock()
 
     async def get(self, url: str) -> Any:
         """The JSON at a URL.
@@ -40,8 +42,14 @@ class OutsideClient:
             await client.aclose()
 
     async def _ready(self) -> RestClient:
+        async with self._lock:  # Two that ask at once share one session.
+            return await self._opened()
+
+    async def _opened(self) -> RestClient:
+        server = self._server
         try:
-            access = RestAccess.of(self._server.rest, bearer=self._server.bearer_token)
+            # Secrets are files; the event loop waits for no disk.
+            access = await asyncio.to_thread(RestAccess.of, server.rest, bearer=server.bearer_token)
         except ConfigError as error:
             raise _not_asked(str(error)) from None
         if not (access.bearer_token or "").isprintable():
@@ -49,5 +57,5 @@ class OutsideClient:
         if self._client is None or access != self._access:
             await self.aclose()
             self._access = access
-            self._client = RestClient(access, timeout_seconds=self._server.timeout_seconds)
+            self._client = RestClient(access, timeout_seconds=server.timeout_seconds)
         return self._client
