@@ -83,7 +83,8 @@ class Silencer:
 
     def moved(self, state: WaveState) -> None:
         """Remove the silences of nodes that the wave is through with."""
-        through = self._made - {run.node for run in state.having(IN_FLIGHT)}
+        in_work = set() if state.status.has_ended else {run.node for run in state.having(IN_FLIGHT)}
+        through = self._made - in_work
         if through:
             self._made -= through
             self._tasks.spawn(self._remove(through), name="remove silences")

@@ -17,7 +17,7 @@ from healthd.config.source_alerts import AlertsConfig
 from healthd.engine.clock import Clock
 from healthd.engine.guards import WaveGuards
 from healthd.waves.policy import WavePolicy
-from healthd.waves.state import NodeStatus, WaveState
+from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 
 CRITICAL = {"alertname": "DiskFull", "severity": "critical"}
 LISTENS = WavePolicy(alerts=('severity="critical"',))
@@ -194,6 +194,15 @@ async def test_a_node_that_the_wave_has_given_up_is_heard_again(status: NodeStat
     async with guarded(outside, state) as guards:
         await guards.before_stop(state, 3)
         guards.moved(in_work(status))
+    assert outside.alertmanager.silences == {}
+
+
+@in_virtual_time
+async def test_an_aborted_wave_leaves_nobody_silenced_who_was_still_recovering() -> None:
+    outside, state = world(), in_work(NodeStatus.RECOVERING)
+    async with guarded(outside, state) as guards:
+        await guards.before_stop(state, 3)
+        guards.moved(replace(state, status=WaveStatus.ABORTED))
     assert outside.alertmanager.silences == {}
 
 
