@@ -1,5 +1,6 @@
 """The report of a wave as a page that one can read."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ _PHASES: Final = ("stopping", "starting", "recovering", "soaking")
 _MOST_HOLDS: Final = 200
 """So many holds are listed; the sums by reason have all of them."""
 _DASH: Final = "-"
+_FRACTION: Final = re.compile(r"\.\d+(?=Z$)")
 
 
 def report_markdown(report: Report) -> str:
@@ -38,7 +40,7 @@ def _summary(report: Report) -> list[str]:
     done = sum(node["status"] == "done" for node in nodes)
     concurrency = report["concurrency"]
     together = "as many together as is safe" if concurrency == "safe" else f"{concurrency} together"
-    requested = f", requested {report['requestedAt']}" if report["requestedAt"] else ""
+    requested = f", requested {moment(report['requestedAt'])}" if report["requestedAt"] else ""
     return [
         (
             f"- **What**: {report['playbook']} on cluster {report['cluster']}, "
@@ -47,7 +49,7 @@ def _summary(report: Report) -> list[str]:
         f"- **Who**: {report['requestedBy']}",
         f"- **Why**: {_flat(report['reason'])}",
         (
-            f"- **When**: {report['startedAt']} to {report['endedAt'] or 'now'}, "
+            f"- **When**: {moment(report['startedAt'])} to {moment(report['endedAt'])}, "
             f"{duration(report['seconds'])}{requested}"
         ),
         f"- **Health Index**: {_indices(report['healthIndex'])}",
@@ -72,7 +74,7 @@ def _plan(report: Report) -> list[str]:
             f"| duration | {duration(plan['estimatedSeconds'])} ({source}) "
             f"| {duration(happened['seconds'])} |"
         ),
-        f"| order | {_cell(_steps(steps))} | {_cell(', '.join(map(str, report['order'])))} |",
+        f"| order | {cell(_steps(steps))} | {cell(', '.join(map(str, report['order'])))} |",
         f"| most together | {max(map(len, steps), default=0)} | {happened['mostInFlight']} |",
         f"| blocked | {', '.join(map(str, plan['blocked'])) or 'none'} | |",
         "",
@@ -101,7 +103,7 @@ def _row(broker: Report) -> str:
     phases = broker["phaseSeconds"]
     cells = [str(broker["broker"]), broker["status"]]
     cells += [f"{phases[phase]:g}" if phase in phases else _DASH for phase in _PHASES]
-    remark = ("repair; " if broker["repair"] else "") + _cell(broker["detail"])
+    remark = ("repair; " if broker["repair"] else "") + cell(broker["detail"])
     return f"| {' | '.join([*cells, remark])} |"
 
 
@@ -127,9 +129,9 @@ def _holds(report: Report) -> list[str]:
 
 
 def _hold(hold: Report) -> str:
-    until = "now" if hold["until"] is None else hold["until"]
-    cells = [hold["code"], hold["object"], hold["since"], until, hold["detail"]]
-    return f"| {' | '.join(map(_cell, cells))} |"
+    since, until = moment(hold["since"]), moment(hold["until"])
+    cells = [hold["code"], hold["object"], since, until, hold["detail"]]
+    return f"| {' | '.join(map(cell, cells))} |"
 
 
 def _people(report: Report) -> list[str]:
@@ -141,8 +143,8 @@ def _people(report: Report) -> list[str]:
         "| when | who | what | broker | why |",
         "|---|---|---|---|---|",
         *(
-            f"| {each['at']} | {_cell(each['by'])} | {each['what'].replace('_', ' ')} "
-            f"| {_DASH if each['broker'] is None else each['broker']} | {_cell(each['why'])} |"
+            f"| {moment(each['at'])} | {cell(each['by'])} | {each['what'].replace('_', ' ')} "
+            f"| {_DASH if each['broker'] is None else each['broker']} | {cell(each['why'])} |"
             for each in report["people"]
         ),
         "",
@@ -207,10 +209,15 @@ def _or_dash(seconds: float | None) -> str:
 
 
 def _timeline(report: Report) -> list[str]:
-    lines = ["## Timeline", "", *(_sentence(entry) for entry in report["timeline"])]
+    lines = markdown_timeline(report["timeline"])
     if report["commands"]:
         lines += ["", "## What would have been done", "", *map(_sentence, report["commands"])]
     return lines
+
+
+def markdown_timeline(entries: Iterable[Report]) -> list[str]:
+    """The story of a wave, line by line."""
+    return ["## Timeline", "", *map(_sentence, entries)]
 
 
 def _logs(report: Report) -> Iterable[str]:
@@ -235,14 +242,20 @@ def _sentence(entry: Report) -> str:
     who = "" if entry["node"] is None else f" broker {entry['node']}"
     event = entry["event"].replace("_", " ")
     detail = f": {_flat(entry['detail'])}" if entry["detail"] else ""
-    return f"- {entry['at']}{who} {event}{detail}"
+    return f"- {moment(entry['at'])}{who} {event}{detail}"
+
+
+def moment(at: str | None) -> str:
+    """A moment to the second, which is enough to read; now, when it has not come."""
+    return "now" if at is None else _FRACTION.sub("", at)
 
 
 def _flat(text: str) -> str:
     return " ".join(text.split())
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text in one cell of a table."""
     return _flat(text).replace("|", "\\|")
 
 
