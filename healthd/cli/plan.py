@@ -1,7 +1,7 @@
 """`healthd plan`: in which order and how many at a time brokers can be taken."""
 
 import importlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,7 +10,8 @@ from click.core import ParameterSource
 
 from healthd.cli.daemon_options import daemon_options
 from healthd.cli.direct import direct_options, read_now
-from healthd.cli.files import answer_files, output_option, print_answer
+from healthd.cli.files import STDIN, answer_files, output_option, print_answer
+from healthd.cli.fleet_plan_table import print_fleet_plan
 from healthd.cli.plan_table import print_plan
 from healthd.cli.safety_options import ALL, AllOrIds, acknowledging
 from healthd.cli.snapshot_input import SnapshotInput, read_snapshot
@@ -20,6 +21,7 @@ from healthd.safety.ok_to_stop import UnknownBroker
 from healthd.waves.plan_json import SAFE, plan_document, policy_of
 from healthd.waves.planner import plan
 
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
 _WHAT: Final = "say of what: CLUSTER, --snapshot FILE, --direct CLUSTER or --bootstrap HOST:PORT"
 
 
@@ -42,7 +44,7 @@ class Concurrency(click.ParamType[int | None]):
 
 
 @click.command("plan")
-@click.argument("names", metavar="[FILE...|CLUSTER]", nargs=-1)
+@click.argument("names", metavar="[CLUSTER|WAVE.yaml|FILE...]", nargs=-1)
 @click.option(
     "--snapshot",
     "snapshots",
@@ -89,16 +91,26 @@ def plan_command(
 ) -> None:
     """Show the order and concurrency in which brokers can be taken, and which cannot.
 
-    Of a cluster as the daemon sees it (CLUSTER), of snapshots in files (--snapshot FILE...), or of
-    a cluster as it is now (--direct CLUSTER, --bootstrap HOST:PORT). PATTERN is a shell pattern
-    over the whole topic name. A plan with blocked brokers exits 0. `wave start --plan` follows what
-    this prints with -o json.
+    Of a cluster as the daemon sees it (CLUSTER), of every cluster of a wave file (WAVE.yaml, or -
+    for stdin), of snapshots in files (--snapshot FILE...), or of what is read now (--direct with
+    CLUSTER or WAVE.yaml, --bootstrap HOST:PORT). PATTERN is a shell pattern over the whole topic
+    name. A plan with blocked brokers exits 0. `wave start --plan` does what -o json has printed.
     """
     planner = _Planner(brokers, concurrency, Acknowledgements(**acknowledged))
     _require_one_origin(names, snapshots, direct=direct, bootstrap=bootstrap)
+    if names and not snapshots and bootstrap is None and _is_wave_file(names[0]):
+        _require_nothing_beside(context, acknowledged)
+        live = _live()
+        found = (
+            live.direct_wave_plan(context, names[0], fleet_file)
+            if direct
+            else live.Plans(server, token_file).plan_of_wave(names[0])
+        )
+        print_answer(found, output, print_fleet_plan)
+        return
     if not (snapshots or direct or bootstrap):
         said = {name for name in acknowledged if _is_given(context, name)}
-        found = _daemon(server, token_file).plan_of(names[0], planner.question(said))
+        found = _live().Plans(server, token_file).plan_of(names[0], planner.question(said))
         print_answer(found, output, planner.show)
         return
     if snapshots:
@@ -127,9 +139,25 @@ def _require_one_origin(
         raise click.UsageError("say which CLUSTER, and one only")
 
 
-def _daemon(server: str, token_file: Path | None) -> Any:
-    """Who asks the daemon; imported only now, for a plan of a file needs nothing of it."""
-    return importlib.import_module("healthd.cli.plan_live").Plans(server, token_file)
+def _live() -> Any:
+    """Who asks the daemon; imported only now, for a plan of a snapshot needs nothing of it."""
+    return importlib.import_module("healthd.cli.plan_live")
+
+
+def _is_wave_file(name: str) -> bool:
+    """Whether a word is spelled like a file, and not like a cluster."""
+    return name == STDIN or "/" in name or name.endswith(_SUFFIXES)
+
+
+def _require_nothing_beside(context: click.Context, acknowledged: Iterable[str]) -> None:
+    """End with a usage error when an option says what stands in the wave file."""
+    extra = [
+        f"--{name.replace('_', '-')}"
+        for name in ("brokers", "concurrency", *acknowledged)
+        if _is_given(context, name)
+    ]
+    if extra:
+        raise click.UsageError(f"the wave file says it all: leave out {', '.join(extra)}")
 
 
 def _is_given(context: click.Context, name: str) -> bool:

@@ -8,7 +8,14 @@ import click
 from healthd.cli.files import STDIN, read_input
 from healthd.cli.wave_request import WaveRefusedError, policy_pairs
 from healthd.model.json_reader import InputError, load_json
-from healthd.waves.plan_file import FiledPlan, in_short, read_plan
+from healthd.waves.plan_file import (
+    FLEET,
+    FiledPlan,
+    fleet_in_short,
+    in_short,
+    read_any_plan,
+    read_plan,
+)
 from healthd.waves.plan_json import SAFE
 from healthd.waves.spec import API_VERSION
 
@@ -26,6 +33,12 @@ def from_plan(
         WaveRefusedError: it cannot be read, is damaged, or no wave accepts it.
     """
     shown = "standard input" if file == STDIN else file
+    try:
+        document = load_json(read_input(file))
+        if isinstance(document, dict) and document.get("kind") == FLEET:
+            return _from_fleet_plan(document, playbook=playbook, reason=reason, policy=policy)
+    except InputError as error:
+        raise WaveRefusedError([f"healthd: {shown}: {error}"]) from None
     missing = [
         name for name, value in (("--playbook", playbook), ("--reason", reason)) if not value
     ]
@@ -34,7 +47,6 @@ def from_plan(
             f"a plan does not say what is done and why: add {', '.join(missing)}"
         )
     try:
-        document = load_json(read_input(file))
         found = read_plan(document)
     except InputError as error:
         raise WaveRefusedError([f"healthd: {shown}: {error}"]) from None
@@ -56,6 +68,28 @@ def from_plan(
         "policy": {**found.policy, **policy_pairs(policy)},
         "plan": in_short(document),
     }
+
+
+def _from_fleet_plan(
+    document: dict[str, Any],
+    *,
+    playbook: str | None,
+    reason: str | None,
+    policy: Sequence[str],
+) -> dict[str, Any]:
+    """The wave file that a plan of it holds, with what the daemon compares."""
+    given = {"--playbook": playbook, "--policy": policy}
+    extra = [name for name, value in given.items() if value]
+    if extra:
+        raise click.UsageError(f"the plan's wave file says it: leave out {', '.join(extra)}")
+    read_any_plan(document)
+    wave = document.get("wave")
+    if not isinstance(wave, dict):
+        raise InputError("wave", "must be the wave file that the plan was made of")
+    said = reason or wave.get("reason")
+    if not said:
+        raise click.UsageError("neither the plan's wave file nor the options say why: add --reason")
+    return {**wave, "reason": said, "plan": fleet_in_short(document)}
 
 
 def _require_usable(shown: str, found: FiledPlan) -> None:

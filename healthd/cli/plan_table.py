@@ -41,10 +41,10 @@ def _summary(found: dict[str, Any]) -> str:
         return "nobody can be taken now"
     limit = found["concurrency"]
     pace = "as many at a time as is safe" if limit == SAFE else f"at most {limit} at a time"
-    steps = _counted(len(found["steps"]), "step")
-    lasts = _duration(found["estimatedSeconds"])
+    steps = counted(len(found["steps"]), "step")
+    lasts = duration(found["estimatedSeconds"])
     return (
-        f"{_counted(many, 'node')} in {steps}, {pace}; no plan needs fewer than"
+        f"{counted(many, 'node')} in {steps}, {pace}; no plan needs fewer than"
         f" {found['lowerBound']}; about {lasts} by {_origin(found)}"
     )
 
@@ -53,7 +53,7 @@ def _origin(found: dict[str, Any]) -> str:
     """Where the expected duration comes from."""
     if found["estimatedFrom"] != "history":
         return f"the {found['estimatedFrom']}"
-    return _counted(found["measuredRestarts"], "measured restart")
+    return counted(found["measuredRestarts"], "measured restart")
 
 
 def _ids(nodes: list[int]) -> str:
@@ -62,11 +62,13 @@ def _ids(nodes: list[int]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _counted(many: int, what: str) -> str:
+def counted(many: int, what: str) -> str:
+    """A number with its noun."""
     return f"{many} {what}" if many == 1 else f"{many} {what}s"
 
 
-def _duration(seconds: int) -> str:
+def duration(seconds: int) -> str:
+    """Seconds as minutes, or hours and minutes."""
     if seconds < _HOUR:
         return f"{-(-seconds // _MINUTE)} min"
     hours, minutes = divmod(-(-seconds // _MINUTE), _MINUTE)

@@ -29,8 +29,13 @@ class WaveRefusedError(click.ClickException):
         click.echo(self.message, file=file, err=True)
 
 
-def from_file(file: str, reason: str | None) -> dict[str, Any]:
+def from_file(file: str, reason: str | None, *, needs_reason: bool = True) -> dict[str, Any]:
     """The document of a wave file; `-` is standard input.
+
+    Args:
+        file: its path.
+        reason: takes the place of the file's own.
+        needs_reason: whether one of the two has to say it.
 
     Raises:
         WaveRefusedError: It cannot be read or has mistakes: file, line, column and what to do.
@@ -49,7 +54,7 @@ def from_file(file: str, reason: str | None) -> dict[str, Any]:
         found += [str(document.located(problem)) for problem in parsed]
     if reason is not None:
         data["reason"] = reason
-    elif not found and not data.get("reason"):
+    elif needs_reason and not found and not data.get("reason"):
         found.append(f"{file}: no reason is given -> write reason: in the file, or use --reason")
     if found:
         raise WaveRefusedError(found)

@@ -303,6 +303,10 @@ class HealthDaemon:
             wave, verb, by=by, reason=reason, node=node, override=override
         )
 
+    async def plan_wave(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The plan of a wave file."""
+        return await self._waves.plan(request)
+
     async def measured(self, cluster: str) -> MeasuredRestarts | None:
         """How long restarts took in the last waves on a cluster."""
         return await measured_on(self._parts.store, cluster)

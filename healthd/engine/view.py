@@ -331,6 +331,9 @@ class Daemon(Protocol):
     ) -> WaveView:
         """Give one of the orders pause, resume, retry, skip, abort, override."""
 
+    async def plan_wave(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The plan of the wave that a `kind: Wave` document (as parsed JSON) describes."""
+
     async def measured(self, cluster: str) -> MeasuredRestarts | None:
         """How long restarts took in the last waves on a cluster; None when there were none."""
 

@@ -12,7 +12,6 @@ from healthd.config.fleet import ClusterConfig
 from healthd.engine import dry_running
 from healthd.engine.accepting import (
     Playbooks,
-    asked_of,
     new_wave,
     planned,
     require_hosts,
@@ -21,6 +20,7 @@ from healthd.engine.accepting import (
 )
 from healthd.engine.collecting import Published
 from healthd.engine.driver import NotTaken
+from healthd.engine.fleet_plans import plan_of_wave, require_plan
 from healthd.engine.fleet_waves import FleetWaves
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
 from healthd.engine.journal import note_of
@@ -28,7 +28,7 @@ from healthd.engine.keeping import Held, Tools, WaveKeeper
 from healthd.engine.measured import measured_on
 from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
-from healthd.engine.plans import require_current, taken_out
+from healthd.engine.plans import taken_out
 from healthd.engine.reading import held_by, read_waves
 from healthd.engine.selecting import Part, only_loop, parts_of
 from healthd.engine.tasks import Background
@@ -191,10 +191,9 @@ class Waves:
         if loop is None and is_dry_run:
             message = "a dry run is of one stage on one cluster: run the stages one by one"
             raise OrderRefused(Refusal.INVALID, message)
-        if filed is not None and loop is None:
-            raise OrderRefused(Refusal.INVALID, "a plan is of one stage on one cluster")
-        if filed is not None and loop is not None:
-            await asyncio.to_thread(require_current, filed, asked_of(spec, loop), loop.view)
+        if filed is not None:
+            clusters, seconds = self._tools.clusters, self._interval_seconds
+            await asyncio.to_thread(require_plan, filed, spec, clusters, interval_seconds=seconds)
         parts = parts_of(spec, self._tools.clusters, interval_seconds=self._interval_seconds)
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(self._playbooks, spec.playbook)
@@ -206,6 +205,10 @@ class Waves:
         if is_dry_run:
             state = dry_running.as_dry_run(state)
         return await self._begin(state, now)
+
+    async def plan(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The plan of the wave that a `kind: Wave` document describes."""
+        return await plan_of_wave(request, self._tools, interval_seconds=self._interval_seconds)
 
     async def _begin(self, state: WaveState, now: float) -> WaveView:
         """Lease the cluster, write the wave, and let it be driven."""

@@ -227,6 +227,7 @@ class InMemoryDaemon:
             ),
         )
         self.history = HistoryRecorder(StoreThread(self.store), Clock(), interval_seconds=15.0)
+        self.fleet_plan: dict[str, Any] = {}
         self.restarts: dict[str, MeasuredRestarts] = {}
         """Measured ones, by cluster."""
         self.requests: list[tuple[Mapping[str, Any], str]] = []
@@ -328,6 +329,11 @@ class InMemoryDaemon:
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What was put there for it."""
         return self.examinations[config.name]
+
+    async def plan_wave(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What was put there, for the file that was sent."""
+        self._refuse()
+        return {**self.fleet_plan, "wave": dict(request)}
 
     async def measured(self, cluster: str) -> MeasuredRestarts | None:
         """What was put there for it."""

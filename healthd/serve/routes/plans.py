@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from healthd.engine.plans import live_plan
+from healthd.model.json_reader import InputError, load_json
 from healthd.safety.ok_to_stop import UnknownBroker
 from healthd.serve.context import TheCluster, TheDaemon
 from healthd.serve.problems import ProblemError
@@ -69,6 +70,31 @@ async def plan(
         )
     except UnknownBroker as unknown:
         raise _invalid("brokers", str(unknown)) from None
+
+
+@router.post(
+    "/plans",
+    summary="The plan of a wave file: every cluster of every stage",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": "A wave file (kind: Wave) as JSON.",
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
+)
+async def plan_wave(request: Request, daemon: TheDaemon) -> dict[str, Any]:
+    """As `healthd plan FILE` prints it; nothing is started, and nothing written."""
+    try:
+        document = load_json(await request.body())
+    except InputError as error:
+        problem = {"path": error.path, "message": error.problem}
+        raise ProblemError(422, "invalid-request", str(error), problems=[problem]) from None
+    if not isinstance(document, dict):
+        message = "the body must be a wave file (kind: Wave) as a JSON object"
+        problem = {"path": "", "message": message}
+        raise ProblemError(422, "invalid-request", message, problems=[problem])
+    return dict(await daemon.plan_wave(document))
 
 
 def _ids(text: str) -> tuple[int, ...]:

@@ -142,3 +142,102 @@ def test_the_plan_says_where_and_the_options_what_and_why(
     result = served.run("wave", "start", "--plan", str(file), *words)
     assert result.exit_code == Exit.USAGE
     assert says in result.stderr
+
+
+WAVE = """\
+apiVersion: healthd/v1
+kind: Wave
+name: june
+playbook: rolling-restart
+stages:
+  - {name: canary, clusters: [payments]}
+  - {name: prod, match: {env: prod}, approval: two-person, soakSeconds: 600}
+"""
+
+
+def fleet_plan(served: Any) -> dict[str, Any]:
+    """What the daemon shall answer for a wave file: a canary, and a cluster that nobody saw."""
+    plan = planned(served)
+    blocked = {"broker": 7, "blockers": [{"code": "RF_ONE", "object": "t-0", "detail": "alone"}]}
+    canary = {"name": "canary", "clustersAtOnce": 1, "approval": None, "soakSeconds": 0.0,
+              "estimatedSeconds": 555, "plans": [{**plan, "blocked": [blocked]}]}  # fmt: skip
+    prod = {"name": "prod", "clustersAtOnce": 2, "approval": "two-person", "soakSeconds": 600.0,
+            "estimatedSeconds": 600,
+            "plans": [{"cluster": "orders", "error": "not seen"}]}  # fmt: skip
+    found = {
+        "kind": "FleetPlan", "name": "june", "playbook": "rolling-restart",
+        "stages": [canary, prod],
+        "clusters": 2, "nodes": 3, "estimatedSeconds": 1155, "estimatedFrom": "model",
+        "blocked": [{"stage": "canary", "cluster": "payments", **blocked}],
+        "notPlanned": [{"stage": "prod", "cluster": "orders", "error": "not seen"}],
+        "fingerprint": "f" * 64, "notes": ["windows are not counted"],
+    }  # fmt: skip
+    served.daemon.fleet_plan = found
+    return found
+
+
+def test_a_wave_file_is_planned_cluster_by_cluster(served: Any, tmp_path: Path) -> None:
+    fleet_plan(served)
+    file = tmp_path / "june.yaml"
+    file.write_text(WAVE)
+    result = served.run("plan", str(file))
+    assert result.exit_code == Exit.OK, result.output
+    lines = result.stdout.splitlines()
+    assert lines[0] == (
+        "june: rolling-restart on 3 nodes of 2 clusters in 2 stages; about 20 min by model"
+    )
+    assert "stage 1, canary: 1 cluster, at most 1 at a time, about 10 min" in lines
+    assert (
+        "stage 2, prod: 1 cluster, at most 2 at a time, after two people approve, about 10 min,"
+        " 10 min of that are its soak"
+    ) in lines
+    assert any(line.split()[:5] == ["canary", "payments", "7", "RF_ONE:", "t-0"] for line in lines)
+    assert "not planned: orders of stage prod: not seen" in lines
+    assert lines[-1] == "note: windows are not counted"
+
+
+def test_a_wave_file_with_a_mistake_is_exit_2_with_the_place(served: Any, tmp_path: Path) -> None:
+    file = tmp_path / "june.yaml"
+    file.write_text(WAVE.replace("approval: two-person", "approval: maybe"))
+    result = served.run("plan", str(file))
+    assert result.exit_code == Exit.USAGE
+    assert f"{file}:7:" in result.stderr
+    missing = served.run("plan", str(tmp_path / "none.yaml"))
+    assert missing.exit_code == Exit.USAGE
+    assert "cannot be opened" in missing.stderr
+
+
+def test_options_do_not_say_what_stands_in_the_wave_file(served: Any, tmp_path: Path) -> None:
+    file = tmp_path / "june.yaml"
+    file.write_text(WAVE)
+    result = served.run("plan", str(file), "--concurrency", "2", "--margin", "1")
+    assert result.exit_code == Exit.USAGE
+    assert "the wave file says it all: leave out --concurrency, --margin" in result.stderr
+
+
+def test_a_wave_over_a_fleet_starts_by_the_plan_of_its_file(served: Any, tmp_path: Path) -> None:
+    made = fleet_plan(served)
+    made["stages"] = made["stages"][:1]
+    wave = {"apiVersion": "healthd/v1", "kind": "Wave", "name": "june", "playbook": "p",
+            "stages": [{"name": "canary", "clusters": ["payments"]}]}  # fmt: skip
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(made | {"wave": wave}))
+    without = served.run("wave", "start", "--plan", str(file))
+    assert without.exit_code == Exit.USAGE
+    assert "add --reason" in without.stderr
+    result = served.run("wave", "start", "--plan", str(file), "--reason", "CHG-9")
+    assert result.exit_code == Exit.OK, result.output
+    ((request, _),) = served.daemon.requests
+    assert request["reason"] == "CHG-9"
+    assert request["plan"]["kind"] == "FleetPlan"
+    both = served.run("wave", "start", "--plan", str(file), *STARTING)
+    assert both.exit_code == Exit.USAGE
+    assert "leave out --playbook" in both.stderr
+
+
+def test_a_plan_in_which_a_cluster_is_missing_starts_nothing(served: Any, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(fleet_plan(served) | {"wave": {}}))
+    result = served.run("wave", "start", "--plan", str(file), "--reason", "CHG-9")
+    assert result.exit_code == Exit.USAGE
+    assert "stages[1].plans[0]: orders was not planned: not seen" in result.stderr
