@@ -168,10 +168,10 @@ def failing(store: MemoryStore, error: Exception) -> Callable[[], None]:
         def write(self, _write: LedgerWrite) -> None:
             raise error
 
-    store.ledger = Failing()  # type: ignore[assignment]
+    store.ledger = Failing()  # type: ignore[assignment,misc]
 
     def mend() -> None:
-        store.ledger = ledger
+        store.ledger = ledger  # type: ignore[misc]
 
     return mend
 
