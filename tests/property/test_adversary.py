@@ -26,7 +26,9 @@ from support.schedules import KINDS, LONGEST_FAULT, fault, schedule
 from healthd.rehearsal.daemon import Daemon
 from healthd.rehearsal.striking import Schedule
 from healthd.rehearsal.world import World
-from healthd.waves.events import Verb
+from healthd.waves.events import Ordered, OverrideAsked, Verb
+from healthd.waves.orders import refusal_of
+from healthd.waves.overrides import is_open_to_override
 from healthd.waves.state import NodeStatus
 
 CALM = LONGEST_FAULT + 10
@@ -83,6 +85,27 @@ class Adversary(RuleBasedStateMachine):
         node = runs[which % len(runs)].node if verb in {Verb.RETRY, Verb.SKIP} else None
         self.daemon.order(verb, node)
 
+    @rule(which=st.integers(0, 5), seconds=st.sampled_from([30.0, 600.0]))
+    def a_second_person_overrides(self, which: int, seconds: float) -> None:
+        state = self.daemon.state
+        held = [
+            hold.reason
+            for hold in state.holds
+            if is_open_to_override(hold.reason.code, hold.reason.object)
+        ]
+        if not held or not self.daemon.is_driving:
+            return
+        reason = held[which % len(held)]
+        order = Ordered(
+            at=self.daemon.wave_clock,
+            verb=Verb.OVERRIDE,
+            by="a second person",
+            reason="as tried",
+            override=OverrideAsked(code=reason.code, object=reason.object, seconds=seconds),
+        )
+        assert refusal_of(state, order) is None
+        self.daemon.handle(order)
+
     @invariant()
     @precondition(lambda self: hasattr(self, "daemon"))
     def nothing_is_broken(self) -> None:
@@ -131,7 +154,7 @@ def _settings(examples: int, steps: int) -> settings:
 
 
 def test_whatever_fails_no_promise_of_restart_safety_is_broken() -> None:
-    run_state_machine_as_test(Adversary, settings=_settings(25, 20))
+    run_state_machine_as_test(Adversary, settings=_settings(40, 25))
 
 
 @pytest.mark.prove

@@ -210,6 +210,8 @@ def wave(chance: Random, nodes: list[int]) -> Document:
         policy["margin"] = 1
     if chance.random() < 0.2:
         policy["maxFailedBrokers"] = 1
+    if chance.random() < 0.05:
+        policy["baseline"] = ["orders-0"]
     if chance.random() < 0.1:
         policy["minHealthIndex"] = chance.choice((0, 95))
     if chance.random() < 0.12:
