@@ -9,11 +9,18 @@ from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from healthd.health.history import History
-from healthd.health.index import evaluate
+from healthd.health.index import index_of
 from healthd.health.partitions import is_untroubled, partition_state
 from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.health.words import PartitionState
-from healthd.model.snapshot import NO_LEADER, Broker, ClusterSnapshot, Topic
+from healthd.model.snapshot import (
+    NO_LEADER,
+    Broker,
+    ClusterSnapshot,
+    Topic,
+    Topics,
+    remembered,
+)
 from healthd.model.words import BrokerState
 
 _FORGIVEN = frozenset({PartitionState.UNDER_REPLICATED, PartitionState.AT_MIN_ISR})
@@ -29,7 +36,7 @@ def index_without(
 ) -> float:
     """The Health Index without the effect of these nodes being away."""
     counterfactual = as_if_back(snapshot, nodes, baseline=baseline)
-    return evaluate(counterfactual, scoring, history=history).health_index
+    return index_of(counterfactual, scoring, history=history)
 
 
 def as_if_back(
@@ -49,12 +56,15 @@ def as_if_back(
     """
     if not nodes and not baseline:
         return snapshot
-    names = frozenset(baseline)
-    return replace(
-        snapshot,
-        brokers=_brokers(snapshot, nodes),
-        topics=tuple(_topic(topic, nodes, names) for topic in snapshot.topics),
+    names, back = frozenset(baseline), frozenset(nodes)
+    # As `Topics` they remember in turn what the index makes of them.
+    topics = remembered(
+        snapshot.topics,
+        "as if back",
+        (back, names),
+        lambda: Topics(_topic(topic, back, names) for topic in snapshot.topics),
     )
+    return replace(snapshot, brokers=_brokers(snapshot, nodes), topics=topics)
 
 
 def _brokers(snapshot: ClusterSnapshot, nodes: AbstractSet[int]) -> tuple[Broker, ...]:

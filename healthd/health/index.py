@@ -72,6 +72,23 @@ class HealthReport:
         return behind[0] if behind else None
 
 
+def index_of(
+    snapshot: ClusterSnapshot, scoring: ScoringProfile = DEFAULT, *, history: History | None = None
+) -> float:
+    """The Health Index alone, without its bounds, its checks and what they cost."""
+    ages = term_ages(snapshot, scoring.freshness)
+    signals = read_signals(snapshot, ages, scoring, history or NO_HISTORY)
+    terms = score_terms(signals, ages, scoring)
+    caps = active_caps(signals, signals.partitions.tally, signals.disk_used, scoring)
+    return _index(terms, caps)[1]
+
+
+def _index(terms: Iterable[TermScore], caps: Iterable[Cap]) -> tuple[float, float]:
+    """The sum of the terms, and what the caps leave of it."""
+    total = 100 - math.fsum(term.points for term in terms)
+    return total, clamp(min([total, *(cap.cap for cap in caps)]), 0.0, 100.0)
+
+
 def evaluate(
     snapshot: ClusterSnapshot,
     scoring: ScoringProfile = DEFAULT,
@@ -96,8 +113,7 @@ def evaluate(
     signals = read_signals(snapshot, ages, scoring, history)
     terms = score_terms(signals, ages, scoring)
     caps = active_caps(signals, signals.partitions.tally, signals.disk_used, scoring)
-    total = 100 - math.fsum(term.points for term in terms)
-    index = clamp(min([total, *(cap.cap for cap in caps)]), 0.0, 100.0)
+    total, index = _index(terms, caps)
     bounds = bounds_of(
         index,
         signals,

@@ -1,12 +1,14 @@
 """Natural order of names: runs of digits compare as numbers."""
 
 import re
+from functools import lru_cache
 
 _DIGITS = re.compile(r"([0-9]+)")
 
 NaturalKey = tuple[tuple[tuple[int, str], ...], str]
 
 
+@lru_cache(maxsize=16_384)
 def natural_key(name: str) -> NaturalKey:
     """A sort key under which ``orders-2`` comes before ``orders-10``.
 

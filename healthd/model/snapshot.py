@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -136,6 +137,16 @@ class Topic:
     removing: Mapping[int, frozenset[int]] = field(default_factory=_nothing)
     elr: Mapping[int, frozenset[int]] = field(default_factory=_nothing)
     leaderless_seconds: Mapping[int, float] = field(default_factory=_nothing)
+    _holders: frozenset[int] | None = field(default=None, init=False, compare=False, repr=False)
+
+    @property
+    def holders(self) -> frozenset[int]:
+        """Every id in a replica list; looked for once, for topics outlive their snapshots."""
+        found = self._holders
+        if found is None:
+            found = frozenset(chain.from_iterable(self.replicas))
+            object.__setattr__(self, "_holders", found)
+        return found
 
     @classmethod
     def of(
@@ -322,5 +333,5 @@ def holders(topics: Iterable[Topic]) -> frozenset[int]:
 def _holders(topics: Iterable[Topic]) -> frozenset[int]:
     found: set[int] = set()
     for topic in topics:
-        found.update(*topic.replicas)
+        found.update(topic.holders)
     return frozenset(found)

@@ -7,10 +7,16 @@ from collections.abc import Iterator
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
-from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
+from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic, remembered
 from healthd.model.words import Excluded
 from healthd.safety.acknowledgements import Acknowledgements
-from healthd.safety.replication import assigned, in_sync, is_whole, serving_brokers
+from healthd.safety.replication import (
+    assigned,
+    in_sync,
+    is_whole,
+    serving_brokers,
+    troubled_positions,
+)
 
 _UNKNOWN = "min.insync.replicas is not known"
 
@@ -22,8 +28,11 @@ def partition_holds(
     repairs: frozenset[int],
     baseline: frozenset[str],
     acknowledged: Acknowledgements,
-) -> Iterator[Reason]:
+) -> tuple[Reason, ...]:
     """Partitions that are not replicated as they should be; at most one hold a partition.
+
+    Asked again for the very same topics it answers from memory: from one snapshot to the next
+    nearly nothing changes, and several waves and pages ask the same.
 
     Args:
         snapshot: what is known of the cluster.
@@ -32,28 +41,53 @@ def partition_holds(
         baseline: partitions that may be under-replicated.
         acknowledged: what is assumed for an unknown min.insync.replicas.
     """
-    serving = serving_brokers(snapshot)
-    for topic in snapshot.topics:
-        if topic.excluded is Excluded.DELETING:
-            continue
-        min_isr = acknowledged.min_isr(topic)
-        if is_whole(topic, serving):
-            if min_isr is None:
-                for at in range(len(topic)):
-                    yield _hold(ReasonCode.MIN_ISR_UNKNOWN, topic, at, _UNKNOWN)
-            continue
-        for at in range(len(topic)):
-            found = _partition(
+    serving, topics = serving_brokers(snapshot), snapshot.topics
+    key = (serving, own, repairs, baseline, acknowledged.assume_min_isr)
+
+    def found() -> tuple[Reason, ...]:
+        return tuple(
+            hold
+            for topic in topics
+            if topic.excluded is not Excluded.DELETING
+            for hold in _topic(
                 topic,
-                at,
-                min_isr,
-                isr=in_sync(topic, at, serving),
+                acknowledged.min_isr(topic),
+                serving=serving,
                 own=own,
                 repairs=repairs,
-                is_baseline=bool(baseline) and topic.label(at) in baseline,
+                baseline=baseline,
             )
-            if found is not None:
-                yield _hold(found[0], topic, at, found[1])
+        )
+
+    return remembered(topics, "partition holds", key, found)
+
+
+def _topic(
+    topic: Topic,
+    min_isr: int | None,
+    *,
+    serving: frozenset[int],
+    own: frozenset[int],
+    repairs: frozenset[int],
+    baseline: frozenset[str],
+) -> Iterator[Reason]:
+    if is_whole(topic, serving):
+        if min_isr is None:
+            for at in range(len(topic)):
+                yield _hold(ReasonCode.MIN_ISR_UNKNOWN, topic, at, _UNKNOWN)
+        return
+    for at in troubled_positions(topic, serving) if min_isr is not None else range(len(topic)):
+        found = _partition(
+            topic,
+            at,
+            min_isr,
+            isr=in_sync(topic, at, serving),
+            own=own,
+            repairs=repairs,
+            is_baseline=bool(baseline) and topic.label(at) in baseline,
+        )
+        if found is not None:
+            yield _hold(found[0], topic, at, found[1])
 
 
 def _partition(

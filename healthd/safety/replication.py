@@ -5,7 +5,7 @@ The ISR leaves out what is being added and every broker that is down or about to
 metadata may name one that is dead for a while.
 """
 
-from itertools import chain
+from collections.abc import Iterator
 
 from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
 from healthd.model.words import LEAVING_STATES, BrokerState
@@ -44,5 +44,22 @@ def is_whole(topic: Topic, serving: frozenset[int]) -> bool:
         not topic.adding
         and topic.isrs == topic.replicas
         and NO_LEADER not in topic.leaders
-        and serving.issuperset(chain.from_iterable(topic.replicas))
+        and serving.issuperset(topic.holders)
     )
+
+
+def troubled_positions(topic: Topic, serving: frozenset[int]) -> Iterator[int]:
+    """The positions of partitions that are not plainly whole; most of a topic's are.
+
+    When one broker of sixty is away a twentieth of the partitions of every topic lacks it, and
+    nineteen twentieths have the very tuple of their replicas as ISR.
+    """
+    rows = zip(topic.leaders, topic.replicas, topic.isrs, strict=True)
+    for at, (leader, replicas, isr) in enumerate(rows):
+        if (
+            isr is not replicas
+            or leader == NO_LEADER
+            or at in topic.adding
+            or not serving.issuperset(replicas)
+        ):
+            yield at

@@ -55,11 +55,7 @@ def _partitions(
 
 
 def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
-    old_position = {partition: at for at, partition in enumerate(old.ids)}
-    for at, partition in enumerate(new.ids):
-        before = old_position.get(partition)
-        if before is None:
-            continue
+    for before, at in _moved(old, new):
         lost = _lost(old, before, new, at) - own
         if lost:
             names = ", ".join(map(str, sorted(lost)))
@@ -75,6 +71,21 @@ def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
                 object=new.label(at),
                 detail=f"its leader was broker {was} and is {leads}, not the preferred replica",
             )
+
+
+def _moved(old: Topic, new: Topic) -> Iterator[tuple[int, int]]:
+    """The positions, before and after, of partitions whose leader or ISR is another."""
+    if old.ids == new.ids:
+        rows = zip(old.isrs, new.isrs, old.leaders, new.leaders, strict=True)
+        for at, (was_isr, isr, was, leads) in enumerate(rows):
+            if was != leads or (was_isr is not isr and was_isr != isr):
+                yield at, at
+        return
+    old_position = {partition: at for at, partition in enumerate(old.ids)}
+    for at, partition in enumerate(new.ids):
+        before = old_position.get(partition)
+        if before is not None:
+            yield before, at
 
 
 def _lost(old: Topic, before: int, new: Topic, at: int) -> frozenset[int]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from healthd.health.counterfactual import as_if_back
-from healthd.health.index import evaluate
+from healthd.health.index import index_of
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason, in_order
 from healthd.model.snapshot import ClusterSnapshot
@@ -99,9 +99,10 @@ def read_gate(
     if isinstance(event, SnapshotSeen) and event.previous is not None:
         found.extend(changes_between(event.previous, snapshot, in_flight=away))
     as_if = as_if_back(snapshot, away, baseline=state.policy.baseline)
-    index = evaluate(as_if).health_index
+    index = index_of(as_if)
     return Reading(
-        holds=standing(state, in_order(set(found))),
+        # Without their doubles, but still in the sorted runs that they came in: sorting is quick.
+        holds=standing(state, in_order(dict.fromkeys(found))),
         repairs=repairs,
         index=index,
         outdated=outdated,
