@@ -1,12 +1,14 @@
 """The waves of the store as they are read at a start, and who holds a cluster, in words."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from healthd.engine.deploying import remembered
-from healthd.engine.view import OrderRefused, Refusal
+from healthd.engine.journal import note_of
+from healthd.engine.view import JournalEntry, OrderRefused, Refusal
 from healthd.store.protocol import Store
-from healthd.store.records import WaveRecord
+from healthd.store.records import JournalRow, WaveRecord
 from healthd.waves.codec import StateUnreadable
 from healthd.waves.dora import Deployment
 from healthd.waves.state import WaveState
@@ -42,6 +44,22 @@ def read_waves(store: Store, oldest: float) -> StoredWaves:
         except StateUnreadable as error:
             found.unreadable.append((record, str(error)))
     return found
+
+
+def story_of(rows: Iterable[JournalRow]) -> list[JournalEntry]:
+    """What the rows of a journal tell of its wave, in their order."""
+    return [
+        JournalEntry(
+            at=datetime.fromtimestamp(row.at, UTC),
+            event=str(note["event"]),
+            node=note.get("node"),
+            detail=str(note.get("detail", "")),
+            clock=float(note.get("clock", 0.0)),
+            data=note.get("data", {}),
+        )
+        for row in rows
+        if (note := note_of(row)) is not None
+    ]
 
 
 def held_by(cluster: str, holder: str, since: datetime, wave: str) -> OrderRefused:

@@ -22,14 +22,13 @@ from healthd.engine.collecting import Published
 from healthd.engine.driver import NotTaken
 from healthd.engine.fleet_plans import plan_of_wave, require_plan
 from healthd.engine.fleet_waves import FleetWaves
+from healthd.engine.foreseeing import foreseen
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
-from healthd.engine.journal import note_of
 from healthd.engine.keeping import Held, Tools, WaveKeeper
-from healthd.engine.measured import measured_on
 from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
 from healthd.engine.plans import taken_out
-from healthd.engine.reading import held_by, read_waves
+from healthd.engine.reading import held_by, read_waves, story_of
 from healthd.engine.selecting import Part, only_loop, parts_of
 from healthd.engine.tasks import Background
 from healthd.engine.view import FleetView, JournalEntry, OrderRefused, Refusal, WaveView
@@ -37,7 +36,6 @@ from healthd.store.errors import StoreError, VersionConflict
 from healthd.store.records import AuditRecord, LeaseHeld, WaveRecord
 from healthd.waves.events import Began, Ordered, OverrideAsked, PinsSeen, Verb
 from healthd.waves.fleet_state import FleetState, Member, StageRun
-from healthd.waves.forecast import with_forecast
 from healthd.waves.orders import refusal_of
 from healthd.waves.state import WaveState, WaveStatus
 from healthd.waves.stored import whole
@@ -215,7 +213,8 @@ class Waves:
         self._require_free(dry_running.lease_of(state))
         self._starting[dry_running.lease_of(state)] = (state.wave, now)
         try:
-            state = await self._foreseen(state)
+            loop = self._tools.clusters[state.cluster]
+            state = await foreseen(state, loop, self._tools.store)
             held = await self._leased(state, now)
         except StoreError as error:
             raise OrderRefused(Refusal.STORE, f"nothing was started: {error}") from error
@@ -224,13 +223,6 @@ class Waves:
         self._show(state, held.record)
         self._keep(WaveKeeper(state, held.record, self._tools, self._show, self._look), held)
         return self._gallery_view(state.wave)
-
-    async def _foreseen(self, state: WaveState) -> WaveState:
-        """The wave with what the planner expects of it, for its report."""
-        measured = await measured_on(self._tools.store, state.cluster)
-        snapshot = self._tools.clusters[state.cluster].view.snapshot
-        # A plan for 1,500 brokers takes most of a second.
-        return await asyncio.to_thread(with_forecast, state, snapshot, measured)
 
     def _require_free(self, cluster: str) -> None:
         holder = self._tools.holder
@@ -388,18 +380,7 @@ class Waves:
             rows = await self._tools.store.call(lambda store: store.journal(wave))
         except StoreError as error:
             raise OrderRefused(Refusal.STORE, f"the journal cannot be read: {error}") from error
-        return [
-            JournalEntry(
-                at=datetime.fromtimestamp(row.at, UTC),
-                event=str(note["event"]),
-                node=note.get("node"),
-                detail=str(note.get("detail", "")),
-                clock=float(note.get("clock", 0.0)),
-                data=note.get("data", {}),
-            )
-            for row in rows
-            if (note := note_of(row)) is not None
-        ]
+        return story_of(rows)
 
     async def drain(self, timeout_seconds: float) -> bool:
         """Bring what is half-way back, then let go of every wave; false when time ran out."""
