@@ -76,8 +76,8 @@ def pick(
         return Choice(blockers=tuple(map(_unlisted, pending)))
     if reading.repairs:
         return _repairs(state, snapshot, [node for rank, node in ordered if rank is Rank.REPAIR])
-    if room(state) == 0:
-        return Choice()
+    if room(state) == 0 or any(run.repair for run in state.having(BEFORE_SOAK)):
+        return Choice()  # Repairs come before everybody else, until they are back.
     controllers = [node for rank, node in ordered if rank in _CONTROLLERS]
     plain = [node for rank, node in ordered if rank is Rank.BROKER]
     if controllers or state.concurrency == 1:

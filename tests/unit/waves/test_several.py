@@ -222,6 +222,15 @@ def test_a_controller_to_be_repaired_goes_alone_and_first() -> None:
     assert last.state.candidates == (3, 11)
 
 
+def test_nobody_else_is_taken_until_a_repair_is_back() -> None:
+    for status, expected in ((NodeStatus.STOPPING, ()), (NodeStatus.RECOVERING, ())):
+        state = a_wave(a_run(11, status, repair=True), 12, concurrency=None)
+        assert clean(state, **PAIRS).state.candidates == expected
+    soaking = a_run(11, NodeStatus.SOAKING, repair=True)
+    state = a_wave(soaking, 12, concurrency=None, policy=replace(QUICK, soak_seconds=300))
+    assert clean(state, **PAIRS).state.candidates == (12,)
+
+
 def test_a_repair_waits_until_nobody_is_between_stop_and_recovery() -> None:
     state = a_wave(a_run(11, NodeStatus.RECOVERING), 12, 13, concurrency=None)
     assert not clean(state, **fenced(12)).effects
