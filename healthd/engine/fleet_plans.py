@@ -9,17 +9,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from healthd.engine.accepting import asked_of, spec_of
+from healthd.engine.accepting import Playbooks, asked_of, spec_of
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.keeping import Tools
 from healthd.engine.measured import measured_on
-from healthd.engine.plans import GivenPlan, accepted_by, live_plan, require_current
+from healthd.engine.plans import (
+    GivenPlan,
+    accepted_by,
+    inventory_differences,
+    live_plan,
+    require_current,
+)
 from healthd.engine.selecting import Part, only_loop, parts_of
 from healthd.engine.view import ClusterView, OrderRefused, Refusal
+from healthd.waves.pins import playbook_digest
 from healthd.waves.plan_difference import Change, Difference, differences
 from healthd.waves.plan_file import FLEET, FiledFleetPlan, FiledPlan
 from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.planner_fleet import ClusterTime, fleet_fingerprint, stage_seconds
+from healthd.waves.playbook import Playbook
 from healthd.waves.spec import StageSpec, WaveSpec
 
 KIND: Final = "FleetPlan"
@@ -31,6 +39,7 @@ def fleet_plan(
     document: Mapping[str, Any],
     parts: Iterable[Part],
     measured: Mapping[str, MeasuredRestarts],
+    playbook: Playbook | None = None,
 ) -> dict[str, Any]:
     """The plan of a wave over stages and clusters, as JSON.
 
@@ -39,6 +48,7 @@ def fleet_plan(
         document: the same as it was written: it is part of the plan, and what is started by it.
         parts: its clusters and nodes, stage by stage.
         measured: how long restarts took, by cluster.
+        playbook: what is done to each node; None: it is not at hand.
     """
     of_stage: dict[int, list[dict[str, Any]]] = {at: [] for at in range(len(spec.stages))}
     domains: dict[int, list[ClusterTime]] = {at: [] for at in range(len(spec.stages))}
@@ -55,6 +65,7 @@ def fleet_plan(
         "kind": FLEET,
         "name": spec.name,
         "playbook": spec.playbook,
+        "playbookDigest": None if playbook is None else playbook_digest(playbook),
         "wave": dict(document),
         "stages": stages,
         "clusters": len({plan["cluster"] for _, plan in plans}),
@@ -144,7 +155,7 @@ def _notes(spec: WaveSpec) -> Iterable[str]:
 
 
 async def plan_of_wave(
-    request: Mapping[str, Any], tools: Tools, *, interval_seconds: float
+    request: Mapping[str, Any], tools: Tools, playbooks: Playbooks, *, interval_seconds: float
 ) -> dict[str, Any]:
     """The plan of the wave that a `kind: Wave` document describes.
 
@@ -157,12 +168,14 @@ async def plan_of_wave(
     names = sorted({part.cluster for part in parts})
     found = [(name, await measured_on(tools.store, name)) for name in names]
     measured = {name: each for name, each in found if each is not None}
-    return await asyncio.to_thread(fleet_plan, spec, request, parts, measured)
+    playbook = await asyncio.to_thread(playbooks, spec.playbook)
+    return await asyncio.to_thread(fleet_plan, spec, request, parts, measured, playbook)
 
 
 def require_plan(
     filed: GivenPlan,
     spec: WaveSpec,
+    playbook: Playbook,
     clusters: Mapping[str, ClusterLoop],
     *,
     interval_seconds: float,
@@ -173,7 +186,7 @@ def require_plan(
         OrderRefused: why, and for a stale plan every difference.
     """
     if isinstance(filed, FiledFleetPlan):
-        require_fleet_current(filed, spec, clusters, interval_seconds=interval_seconds)
+        require_fleet_current(filed, spec, playbook, clusters, interval_seconds=interval_seconds)
         return
     loop = only_loop(spec, clusters)
     if loop is None:
@@ -185,6 +198,7 @@ def require_plan(
 def require_fleet_current(
     filed: FiledFleetPlan,
     spec: WaveSpec,
+    playbook: Playbook,
     clusters: Mapping[str, ClusterLoop],
     *,
     interval_seconds: float,
@@ -200,6 +214,9 @@ def require_fleet_current(
         if (loop := clusters.get(plan.cluster)) is not None
         for change in _of_cluster(plan, _stage_named(spec, stage), loop, spec)
     ]
+    if filed.playbook is not None and filed.playbook != playbook_digest(playbook):
+        words = f"the playbook {spec.playbook} does something else now"
+        found.append(Difference(change=Change.PLAYBOOK, nodes=(), detail=words))
     try:
         parts = parts_of(spec, clusters, interval_seconds=interval_seconds)
     except OrderRefused as error:
@@ -244,7 +261,10 @@ def _of_cluster(
         found = [Difference(change=Change.TOPOLOGY, nodes=(), detail=words)]
     else:
         accepted = accepted_by(spec.policy_over(loop.config.wave_policy))
-        found = list(differences(plan, snapshot, accepted))
+        found = [
+            *inventory_differences(plan, loop.config),
+            *differences(plan, snapshot, accepted),
+        ]
     if stage is not None and plan.concurrency != stage.concurrency:
         words = "the stage has another concurrency than its plan"
         found.append(Difference(change=Change.STEP, nodes=(), detail=words))

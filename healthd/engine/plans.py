@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from healthd.config.fleet import ClusterConfig
+from healthd.engine.pinning import inventory_of
 from healthd.engine.view import ClusterView, OrderRefused, Refusal
 from healthd.model.json_reader import InputError
 from healthd.safety.acknowledgements import Acknowledgements
-from healthd.waves.plan_difference import differences
+from healthd.waves.pins import inventory_changes
+from healthd.waves.plan_difference import Change, Difference, differences
 from healthd.waves.plan_file import FiledFleetPlan, FiledPlan, read_any_plan
 from healthd.waves.plan_json import plan_document, policy_of
 from healthd.waves.planner import plan
@@ -58,7 +61,9 @@ def live_plan(
         policy=policy,
         measured=measured,
     )
-    return plan_document(found, view.snapshot, acknowledged=accepted)
+    return plan_document(found, view.snapshot, acknowledged=accepted) | {
+        "inventory": dict(inventory_of(view.config))
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +136,10 @@ def require_current(filed: FiledPlan, asked: Asked, view: ClusterView) -> None:
             f"{view.config.name} has not been observed yet: nobody can say whether the plan is "
             "stale; try again in a moment",
         )
-    found = differences(filed, view.snapshot, accepted_by(asked.policy))
+    found = (
+        *inventory_differences(filed, view.config),
+        *differences(filed, view.snapshot, accepted_by(asked.policy)),
+    )
     if found:
         made = f" of {filed.made_at}" if filed.made_at else ""
         raise OrderRefused(
@@ -140,6 +148,16 @@ def require_current(filed: FiledPlan, asked: Asked, view: ClusterView) -> None:
             + "; ".join(each.detail for each in found),
             differences=[each.as_json() for each in found],
         )
+
+
+def inventory_differences(filed: FiledPlan, config: ClusterConfig) -> tuple[Difference, ...]:
+    """What the fleet file says otherwise than when the plan was made through the daemon."""
+    if not filed.inventory:
+        return ()
+    return tuple(
+        Difference(change=Change.INVENTORY, nodes=(), detail=words)
+        for words in inventory_changes(filed.inventory, inventory_of(config))
+    )
 
 
 def _require_same(filed: FiledPlan, asked: Asked, cluster: str) -> None:

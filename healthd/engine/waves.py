@@ -189,12 +189,14 @@ class Waves:
         if loop is None and is_dry_run:
             message = "a dry run is of one stage on one cluster: run the stages one by one"
             raise OrderRefused(Refusal.INVALID, message)
-        if filed is not None:
-            clusters, seconds = self._tools.clusters, self._interval_seconds
-            await asyncio.to_thread(require_plan, filed, spec, clusters, interval_seconds=seconds)
-        parts = parts_of(spec, self._tools.clusters, interval_seconds=self._interval_seconds)
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(self._playbooks, spec.playbook)
+        if filed is not None:
+            clusters, seconds = self._tools.clusters, self._interval_seconds
+            await asyncio.to_thread(
+                require_plan, filed, spec, playbook, clusters, interval_seconds=seconds
+            )
+        parts = parts_of(spec, self._tools.clusters, interval_seconds=self._interval_seconds)
         now = self._tools.clock.wall()
         wave = wave_id(spec.name, now)
         if loop is None:
@@ -206,7 +208,8 @@ class Waves:
 
     async def plan(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The plan of the wave that a `kind: Wave` document describes."""
-        return await plan_of_wave(request, self._tools, interval_seconds=self._interval_seconds)
+        seconds = self._interval_seconds
+        return await plan_of_wave(request, self._tools, self._playbooks, interval_seconds=seconds)
 
     async def _begin(self, state: WaveState, now: float) -> WaveView:
         """Lease the cluster, write the wave, and let it be driven."""

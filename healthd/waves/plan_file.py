@@ -57,6 +57,8 @@ class FiledPlan:
     """How many there were; None when the plan does not say."""
     nodes: tuple[NodeMark, ...]
     """What it remembers of every node; empty when the plan does not say."""
+    inventory: tuple[tuple[str, str], ...]
+    """Parts of the fleet file and their digests; empty when the plan was made without one."""
 
     @property
     def taken(self) -> tuple[int, ...]:
@@ -93,12 +95,16 @@ def read_plan(value: object) -> FiledPlan:
         made_at=a_text(found["madeAt"], "madeAt") if "madeAt" in found else None,
         topics=an_integer(found["topics"], "topics") if "topics" in found else None,
         nodes=tuple(_mark(item, path) for path, item in _items(found, "nodes")),
+        inventory=_digests(found, "inventory"),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FiledFleetPlan:
     """The plan of a wave over stages and clusters, in a file."""
+
+    playbook: str | None
+    """The digest of what the playbook did; None when the plan does not say."""
 
     plans: tuple[tuple[str, FiledPlan], ...]
     """The name of the stage, and the plan of one of its clusters."""
@@ -112,12 +118,14 @@ def read_any_plan(value: object) -> FiledPlan | FiledFleetPlan:
     """
     if not isinstance(value, dict) or value.get("kind") != FLEET:
         return read_plan(value)
+    digest = value.get("playbookDigest")
     return FiledFleetPlan(
+        playbook=None if digest is None else a_text(digest, "playbookDigest"),
         plans=tuple(
             (a_text(_member(stage, path, "name"), f"{path}.name"), _under(f"{path}.{at}", plan))
             for path, stage in _items(value, "stages")
             for at, plan in _items(stage, "plans")
-        )
+        ),
     )
 
 
@@ -135,6 +143,7 @@ def fleet_in_short(document: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a fleet's plan that is sent to the daemon."""
     return {
         "kind": FLEET,
+        "playbookDigest": document.get("playbookDigest"),
         "stages": [
             {"name": stage["name"], "plans": [in_short(plan) for plan in stage["plans"]]}
             for stage in document["stages"]
@@ -154,6 +163,7 @@ def in_short(document: Mapping[str, Any]) -> dict[str, Any]:
 
 _KEPT: Final = (
     "cluster", "fingerprint", "concurrency", "policy", "madeFrom", "madeAt", "topics", "nodes",
+    "inventory",
 )  # fmt: skip
 
 
@@ -196,6 +206,13 @@ def _mark(value: object, path: str) -> NodeMark:
         replicas=an_integer(_member(value, path, "replicas"), f"{path}.replicas"),
         digest=a_text(_member(value, path, "digest"), f"{path}.digest"),
     )
+
+
+def _digests(found: Mapping[str, Any], key: str) -> tuple[tuple[str, str], ...]:
+    value = found.get(key, {})
+    if not isinstance(value, dict):
+        raise InputError(key, f"must be an object, not {kind_of(value)}")
+    return tuple((name, a_text(digest, f"{key}.{name}")) for name, digest in value.items())
 
 
 def _roles(value: object, path: str) -> frozenset[Role]:

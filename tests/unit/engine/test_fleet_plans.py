@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import pytest
 from support.snapshots import a_broker, a_partition, a_snapshot, a_topic
+from support.wave_model import rolling_restart
 
 from healthd.config.fleet import ClusterConfig, HostConfig, ServiceCommands, SshConfig
 from healthd.engine.accepting import spec_of
@@ -19,7 +20,9 @@ from healthd.engine.view import ClusterView, OrderRefused, Refusal
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.plan_file import fleet_in_short
 from healthd.waves.planner_duration import MeasuredRestarts
+from healthd.waves.playbook import Playbook
 
+PLAYBOOK = rolling_restart()
 ROWS = ((1, 2, 3), (4, 5, 6), (1, 5, 3), (4, 2, 6))
 WAVE: dict[str, Any] = {
     "apiVersion": "healthd/v1",
@@ -81,17 +84,19 @@ def planned(
 ) -> dict[str, Any]:
     spec = spec_of(WAVE)
     parts = parts_of(spec, loops(clusters), interval_seconds=15.0)
-    found = fleet_plan(spec, WAVE, parts, measured or {})
+    found = fleet_plan(spec, WAVE, parts, measured or {}, PLAYBOOK)
     written: dict[str, Any] = json.loads(json.dumps(found))
     return written
 
 
-def refused(made: dict[str, Any], clusters: Mapping[str, Seen]) -> list[str]:
+def refused(
+    made: dict[str, Any], clusters: Mapping[str, Seen], playbook: Playbook = PLAYBOOK
+) -> list[str]:
     """The differences that a start by the plan is refused with; nothing when it is not."""
     request, filed = taken_out({**made["wave"], "plan": fleet_in_short(made)})
     assert filed is not None
     try:
-        require_plan(filed, spec_of(request), loops(clusters), interval_seconds=15.0)
+        require_plan(filed, spec_of(request), playbook, loops(clusters), interval_seconds=15.0)
     except OrderRefused as error:
         stale = error
     else:
@@ -190,7 +195,7 @@ def test_a_plan_of_one_cluster_starts_no_wave_over_several() -> None:
     _, filed = taken_out({**WAVE, "plan": plan})
     assert filed is not None
     with pytest.raises(OrderRefused, match="the plan is of one cluster, and the wave is not"):
-        require_plan(filed, spec_of(WAVE), loops(fleet()), interval_seconds=15.0)
+        require_plan(filed, spec_of(WAVE), PLAYBOOK, loops(fleet()), interval_seconds=15.0)
 
 
 def test_the_fingerprint_of_a_fleet_follows_that_of_every_cluster() -> None:
@@ -198,3 +203,16 @@ def test_the_fingerprint_of_a_fleet_follows_that_of_every_cluster() -> None:
     assert one == planned(fleet())["fingerprint"]
     other = fleet(west=replace(cluster("west"), topics=()))
     assert one != planned(other)["fingerprint"]
+
+
+def test_another_playbook_and_another_inventory_are_told() -> None:
+    made = planned(fleet())
+    first, *others = PLAYBOOK.steps
+    edited = replace(PLAYBOOK, steps=(replace(first, timeout=77.0), *others))
+    assert refused(made, fleet(), edited) == [
+        "the playbook rolling-restart does something else now"
+    ]
+    now = fleet()
+    hosts = (HostConfig(broker=1, address="elsewhere"), *now["west"].config.hosts[1:])
+    now["west"].config = replace(now["west"].config, hosts=hosts)
+    assert refused(made, now) == ["west: the fleet file has another host for broker 1"]

@@ -139,3 +139,17 @@ async def test_the_clusters_own_policy_counts_where_the_question_says_nothing() 
     assert made["estimatedSeconds"] > 3 * 600
     assert plan_of(life, margin=0)["policy"]["margin"] == 0
     await life.die()
+
+
+@in_virtual_time
+async def test_another_inventory_than_the_plan_was_made_with_makes_it_stale() -> None:
+    plant = Plant()
+    life = await Life(plant).begin()
+    made = plan_of(life)
+    made["inventory"]["broker:3"] = "another"
+    refused = await refusal(life, by_plan(made))
+    assert refused.refusal is Refusal.STALE
+    (row,) = refused.facts["differences"]
+    assert row["change"] == "inventory"
+    assert row["detail"] == "the fleet file has another host for broker 3"
+    await life.die()
