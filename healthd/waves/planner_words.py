@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from healthd.model.snapshot import Broker, ClusterSnapshot
-from healthd.model.words import BrokerState
+from healthd.model.words import BrokerState, Role
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.waves.planner_packing import bitset
 from healthd.waves.planner_spare import Conflicts, SparedPartition, spared_partitions
@@ -62,9 +62,10 @@ class _Words:
         self._limit = limit
         self._position = {node: at for at, node in enumerate(conflicts.nodes)}
         self._of_rack: dict[str | None, int] = {}
-        for node in conflicts.nodes:
-            rack = self._brokers[node].rack
-            self._of_rack[rack] = self._of_rack.get(rack, 0) + 1
+        for broker in snapshot.brokers:
+            # Those that cannot be taken are in the rack all the same: without them it is no rack.
+            if broker.roles is None or Role.BROKER in broker.roles:
+                self._of_rack[broker.rack] = self._of_rack.get(broker.rack, 0) + 1
 
     def of(self, group: Sequence[int], examples: Mapping[int, SparedPartition]) -> str:
         """Why a step has these brokers and not more."""

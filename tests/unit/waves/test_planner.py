@@ -422,3 +422,16 @@ def test_racks_whose_brokers_share_a_partition_do_not_go_together() -> None:
     assert racks_together(conflicts, racks, 3) is None
     assert racks_together(conflicts, racks[:1], 3) is None
     assert racks_together(conflicts, [], 0) is None
+
+
+def test_a_rack_of_which_somebody_is_left_out_does_not_go_at_once() -> None:
+    rows = [(one, two, three) for one in (1, 4) for two in (2, 5) for three in (3, 6)]
+    parts = [a_partition(at, leader=row[0], replicas=row, isr=row) for at, row in enumerate(rows)]
+    alone = a_topic("alone", [a_partition(replicas=(7,), isr=(7,), leader=7)])
+    nodes = tuple(a_broker(node, rack=f"az{node % 3}") for node in range(1, 8))
+    snapshot = a_snapshot(a_topic(partitions=parts), alone, brokers=nodes, quorum=None)
+    found = plan(snapshot, concurrency=None)
+    assert [row.node for row in found.blocked] == [7]
+    reasons = {step.nodes: step.reason for step in found.steps}
+    assert reasons[1, 4].startswith("2 of the 3 brokers of rack az1 together: ")
+    assert reasons[2, 5].startswith("rack az2 at once: ")
