@@ -7,6 +7,7 @@ from typing import Any
 
 from healthd.config.fleet import ClusterConfig, Fleet, HostConfig, TenantConfig
 from healthd.config.profiles import ProfileConfig
+from healthd.engine import dry_running
 from healthd.engine.clock import Clock
 from healthd.engine.freezing import Freezer
 from healthd.engine.history import HistoryRecorder
@@ -261,6 +262,7 @@ class InMemoryDaemon:
     async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView:
         self._refuse()
         self.requests.append((request, by))
+        request, is_dry_run = dry_running.taken_out(request)
         request, _ = taken_out(request)
         spec = parse_wave(request)
         if not isinstance(spec, WaveSpec):
@@ -280,6 +282,7 @@ class InMemoryDaemon:
                 nodes=tuple(NodeRun(node=node) for node in spec.stages[0].brokers or (1, 2, 3)),
                 status=WaveStatus.RUNNING,
                 holds=(),
+                is_dry_run=is_dry_run,
             )
         )
 

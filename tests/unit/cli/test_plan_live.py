@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from healthd.cli.exits import Exit
@@ -241,3 +242,25 @@ def test_a_plan_in_which_a_cluster_is_missing_starts_nothing(served: Any, tmp_pa
     result = served.run("wave", "start", "--plan", str(file), "--reason", "CHG-9")
     assert result.exit_code == Exit.USAGE
     assert "stages[1].plans[0]: orders was not planned: not seen" in result.stderr
+
+
+def test_a_dry_run_is_asked_for_with_one_word_and_shown_as_one(served: Any, file: Path) -> None:
+    result = served.run("wave", "start", "--plan", str(file), *STARTING, "--dry-run")
+    assert result.exit_code == Exit.OK, result.output
+    assert result.stdout.startswith("Started a dry run rolling-restart-payments-1 on payments.")
+    ((request, _),) = served.daemon.requests
+    assert request["dryRun"] is True
+    (row,) = json.loads(served.run("wave", "list", "-o", "json").stdout)["waves"]
+    assert row["dryRun"] is True
+    assert "dry run, running" in served.run("wave", "list").stdout
+    assert "dry run, running" in served.run("wave", "show", row["wave"]).stdout
+
+
+def test_a_dry_run_is_in_no_metric_and_not_among_the_waves_of_a_cluster(
+    served: Any, file: Path
+) -> None:
+    served.run("wave", "start", "--plan", str(file), *STARTING, "--dry-run")
+    page = httpx2.get(f"{served.address}/metrics").text
+    assert "rolling-restart-payments-1" not in page
+    clusters = httpx2.get(f"{served.address}/api/v1/clusters").json()["clusters"]
+    assert [row["waves"] for row in clusters] == [[]]
