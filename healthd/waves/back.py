@@ -1,8 +1,8 @@
 """When a restarted node is back in its cluster, and when one that was back has left it again."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from healthd.model.snapshot import Broker, ClusterSnapshot
+from healthd.model.snapshot import Broker, ClusterSnapshot, Topic, remembered
 from healthd.model.words import BrokerState, EvidenceGroup, Excluded, QuorumMode
 from healthd.safety.quorum import voters_behind
 
@@ -96,9 +96,17 @@ def partitions_missing(snapshot: ClusterSnapshot, nodes: Collection[int]) -> Mis
 
     All nodes are asked for in one pass: a wave may have hundreds of them in flight.
     """
-    wanted = frozenset(nodes)
+    wanted, topics = frozenset(nodes), snapshot.topics
+    if not wanted:
+        return {}
+    return remembered(
+        topics, "partitions missing", wanted, lambda: _partitions_missing(topics, wanted)
+    )
+
+
+def _partitions_missing(topics: Iterable[Topic], wanted: frozenset[int]) -> Missing:
     found: dict[int, tuple[str, int]] = {}
-    for topic in snapshot.topics:
+    for topic in topics:
         if topic.excluded is Excluded.DELETING or topic.isrs == topic.replicas:
             continue
         for at, (replicas, isr) in enumerate(zip(topic.replicas, topic.isrs, strict=True)):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
-from healthd.model.snapshot import ClusterSnapshot, Topic
+from healthd.model.snapshot import ClusterSnapshot, Topic, remembered
 from healthd.model.words import Excluded
 from healthd.safety.replication import assigned, in_sync, is_whole, serving_brokers
 
@@ -104,7 +104,7 @@ class Tally:
         )
         if not own and not self.under_min_isr:
             return replace(since, looked_at=None, under_replicated=0)
-        lacking = list(_lacking(snapshot, own))
+        lacking = _lacking(snapshot, own)
         ours = sum(not own.isdisjoint(each.missing) for each in lacking)
         known = frozenset(self.under_min_isr)
         before = _Before(previous)
@@ -151,10 +151,18 @@ class _Lacking:
         return 0 if least is None else min(least, len(assigned(self.topic, self.at)))
 
 
-def _lacking(snapshot: ClusterSnapshot, own: frozenset[int]) -> Iterator[_Lacking]:
+def _lacking(snapshot: ClusterSnapshot, own: frozenset[int]) -> tuple[_Lacking, ...]:
     """The partitions that lack a replica on one of these nodes, or are under min ISR."""
-    serving = serving_brokers(snapshot)
-    for topic in snapshot.topics:
+    serving, topics = serving_brokers(snapshot), snapshot.topics
+    return remembered(
+        topics, "lacking partitions", (serving, own), lambda: tuple(_among(topics, serving, own))
+    )
+
+
+def _among(
+    topics: Iterable[Topic], serving: frozenset[int], own: frozenset[int]
+) -> Iterator[_Lacking]:
+    for topic in topics:
         if topic.excluded is Excluded.DELETING or is_whole(topic, serving):
             continue
         for at, (replicas, named) in enumerate(zip(topic.replicas, topic.isrs, strict=True)):
