@@ -79,6 +79,9 @@ def pick(
     if room(state) == 0 or any(run.repair for run in state.having(BEFORE_SOAK)):
         return Choice()  # Repairs come before everybody else, until they are back.
     controllers = [node for rank, node in ordered if rank in _CONTROLLERS]
+    if state.in_flight and len(controllers) > 1:
+        # Whoever is blocked by those in flight is not passed over for the active one.
+        controllers = [node for rank, node in ordered if rank is Rank.CONTROLLER]
     plain = [node for rank, node in ordered if rank is Rank.BROKER]
     if controllers or state.concurrency == 1:
         chosen = _one(state, snapshot, controllers or plain)

@@ -199,6 +199,15 @@ def test_a_controller_that_is_tried_again_waits_for_no_plain_broker_but_for_room
         assert clean(state, **PAIRS).state.candidates == expected
 
 
+def test_the_active_controller_does_not_go_before_one_that_waits_for_those_in_flight() -> None:
+    shared = plain((11, 2, 15), (12, 14, 16))
+    policy = replace(QUICK, soak_seconds=300)
+    state = a_wave(a_run(11, NodeStatus.SOAKING), 1, 2, 12, concurrency=None, policy=policy)
+    assert not clean(state, **shared).effects
+    alone = a_wave(a_run(11, NodeStatus.SOAKING), 1, 12, concurrency=None, policy=policy)
+    assert clean(alone, **shared).state.candidates == (1,)
+
+
 def fenced(*nodes: int) -> dict[str, Any]:
     changed = dict(PAIRS)
     changed["brokers"] = tuple(
