@@ -30,6 +30,8 @@ class ChangeKind(StrEnum):
     FORCED = "forced"
     MUTED = "muted"
     UNMUTED = "unmuted"
+    FROZEN = "frozen"
+    UNFROZEN = "unfrozen"
     CHECK_ENDED = "checkEnded"
 
 
@@ -42,7 +44,7 @@ class Happened:
 
     at: float
     kind: str
-    """``verdict``, ``force``, ``mute`` or ``unmute``; others are passed over."""
+    """``verdict``, ``force``, ``mute``, ``freeze``, ...; what is not known is passed over."""
     body: Mapping[str, Any]
 
 
@@ -297,6 +299,8 @@ def _of_events(events: Iterable[Happened]) -> Iterator[Change]:
         "force": ChangeKind.FORCED,
         "mute": ChangeKind.MUTED,
         "unmute": ChangeKind.UNMUTED,
+        "freeze": ChangeKind.FROZEN,
+        "unfreeze": ChangeKind.UNFROZEN,
     }
     for event in events:
         if event.kind in kinds:

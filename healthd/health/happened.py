@@ -10,13 +10,15 @@ def words(kind: str, body: Mapping[str, Any]) -> str:
     """What an event tells a person.
 
     Args:
-        kind: ``verdict``, ``force``, ``mute`` or ``unmute``.
+        kind: ``verdict``, ``force``, ``mute``, ``unmute``, ``freeze`` or ``unfreeze``.
         body: As the ledger keeps it.
     """
     if kind == "verdict":
         return _verdict(body)
     if kind == "force":
         return _force(body)
+    if kind in {"freeze", "unfreeze"}:
+        return _freeze(kind, body)
     return _mute(kind, body)
 
 
@@ -55,6 +57,14 @@ def _force(body: Mapping[str, Any]) -> str:
     seconds = body.get("seconds")
     limit = f" for {duration(seconds)}" if isinstance(seconds, int | float) else ""
     return f"{who} forced it {forced}{limit}: {why}"
+
+
+def _freeze(kind: str, body: Mapping[str, Any]) -> str:
+    who, why, name = (body.get(key, "?") for key in ("by", "reason", "name"))
+    if kind == "unfreeze":
+        return f"{who} removed the freeze {name}: {why}"
+    when = "".join(f" {word} {moment}" for word in ("from", "until") if (moment := body.get(word)))
+    return f"{who} made the freeze {name}{when}: {why}"
 
 
 def _mute(kind: str, body: Mapping[str, Any]) -> str:

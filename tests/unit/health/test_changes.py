@@ -110,6 +110,9 @@ def test_who_did_what_is_told_where_it_happened() -> None:
                                               "bindingCap": "BROKER_DOWN", "dryRun": True}),
         Happened(at=500, kind="force", body={"forced": "IN"}),
         Happened(at=16, kind="something newer", body={}),
+        Happened(at=80, kind="freeze", body={"name": "audit", "by": "ann", "reason": "audit week",
+                                             "from": None, "until": "2026-01-02T00:00:00Z"}),
+        Happened(at=90, kind="unfreeze", body={"name": "audit", "by": "bob", "reason": "over"}),
     ]  # fmt: skip
     assert lines(told(row(0, 100), events=events)) == [
         (15, "verdict IN -> OUT at index 40, held down by BROKER_DOWN (dry run: nobody was moved)"),
@@ -117,6 +120,8 @@ def test_who_did_what_is_told_where_it_happened() -> None:
         (30, "ann muted BROKER_DOWN for broker:4: CHG-1"),
         (50, "bob took back what was forced: done"),
         (70, "healthd ended the mute of BROKER_DOWN: its time is over"),
+        (80, "ann made the freeze audit until 2026-01-02T00:00:00Z: audit week"),
+        (90, "bob removed the freeze audit: over"),
     ]
 
 
