@@ -58,8 +58,9 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.app import create_app
 from healthd.serve.auth import Auth, TokenAuth, TokenFileError, make_token_file
 from healthd.serve.people import NamedTokensAuth
+from healthd.serve.rehearsing import in_a_process
 from healthd.serve.server import HttpServer, ListenError
-from healthd.store.errors import StateHeld, StoreError
+from healthd.store.errors import StateHeld, StoreError, StoreFull
 from healthd.store.files import instance_id, prepare_folder
 from healthd.store.lock import DaemonLock
 from healthd.store.sqlite import RESERVE_BYTES, SqliteStore
@@ -113,7 +114,7 @@ def _run(settings: Settings, fleet: Fleet) -> Exit:
         holder = lock.acquire(now=time.time())
         with lock:
             store = SqliteStore.open(settings.state_dir)
-            store.reserve_space(RESERVE_BYTES)
+            _reserve(store)
             outlook = Outlook()
             parts = _parts(
                 settings, store, outlook, instance=instance_id(files), holder=str(holder)
@@ -126,6 +127,18 @@ def _run(settings: Settings, fleet: Fleet) -> Exit:
     except (StoreError, TokenFileError, ListenError) as error:
         click.echo(str(error), err=True)
         return Exit.FAILED
+
+
+def _reserve(store: SqliteStore) -> None:
+    """Keep space for the writes that must not fail; a full disk keeps nobody from starting.
+
+    The daemon before may have stopped a broker, which has to be started again. Until there is
+    space nothing is stopped: that is asked before each stop.
+    """
+    try:
+        store.reserve_space(RESERVE_BYTES)
+    except StoreFull as error:
+        log.error("space_not_reserved", detail=str(error))
 
 
 def _parts(
@@ -227,7 +240,9 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
     """The daemon and its HTTP server, until a signal or the end of one of them."""
     daemon = HealthDaemon(fleet, parts)
     outlook.canaries = lambda: daemon.fleet.canary
-    app = create_app(daemon, _auth(settings), settings.open_reads)
+    folder = settings.playbook_dir
+    own = () if folder is None else ("--playbook-dir", str(folder))
+    app = create_app(daemon, _auth(settings), settings.open_reads, rehearse=in_a_process(own))
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
     port = server.listen()
     if settings.port_file is not None:

@@ -135,6 +135,8 @@ def refusal(problem: Mapping[str, Any]) -> DaemonError:
         # The differences are in the sentence as well, for those who read only that.
         message = detail.partition(": ")[0] if rows else detail
         return DaemonError("\n  ".join([message, *rows]), Exit.PLAN_STALE)
+    if kind == "rehearsal-failed":
+        return DaemonError(detail, Exit.PROBLEMS)
     if kind == "unknown" or kind.startswith(("invalid-", "unknown-")):
         rows = [_problem_line(row) for row in problem.get("problems", ())]
         rows = [row for row in rows if row != detail]

@@ -10,12 +10,17 @@ from rich.markdown import Markdown
 
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.files import output_option
+from healthd.cli.fleet_text import place_of
 from healthd.cli.plan_file import from_plan
 from healthd.cli.terminal import console
 from healthd.cli.watching import INTERVAL_SECONDS, watch_wave
+from healthd.cli.wave_approve import approve
 from healthd.cli.wave_override import override
 from healthd.cli.wave_request import from_file, from_options
-from healthd.cli.wave_text import print_waves, wave_view
+from healthd.cli.wave_text import print_waves, rehearsal_line, wave_view
+
+REHEARSAL_SECONDS: Final = 620.0
+"""The daemon gives up after 600."""
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
@@ -51,28 +56,41 @@ def wave() -> None:
     is_flag=True,
     help="The whole wave through the real gate; no command reaches a host.",
 )
+@click.option(
+    "--rehearse",
+    is_flag=True,
+    help="Rehearse it on the live snapshots first: exit 3 when that does not end well.",
+)
+@click.option("--even-so", is_flag=True, help="With --rehearse: start it whatever comes of that.")
 @click.option("--watch", is_flag=True, help="Follow it until it ends.")
 @output_option
 @daemon_options
 @click.pass_context
-def start(context: click.Context, /, *, file: str | None, dry_run: bool, watch: bool, output: str,
-          server: str, token_file: Path | None, **given: Any) -> None:  # fmt: skip
+def start(context: click.Context, /, *, file: str | None, dry_run: bool, rehearse: bool,
+          even_so: bool, watch: bool, output: str, server: str, token_file: Path | None,
+          **given: Any) -> None:  # fmt: skip
     """Start a wave: from FILE (kind: Wave, - for stdin), from a PLAN, or from the options alone.
 
     Exits 6 when another wave holds the cluster: the message says who, since when and for which
-    wave. Exits 7 when the plan does not fit the cluster any more, and says how. With --watch it
-    exits 5 when the wave fails or is aborted.
+    wave. Exits 3 when its rehearsal does not end well: nothing was started. Exits 7 when the plan
+    does not fit the cluster any more, and says how. With --watch it exits 5 when the wave fails or
+    is aborted.
     """
     request = _request(file, **given)
     if dry_run:
         request["dryRun"] = True
     client = DaemonClient(server, token_file)
+    if rehearse or even_so:
+        request |= {"rehearse": rehearse, "evenSo": even_so}
+        client = DaemonClient(server, token_file, read_seconds=REHEARSAL_SECONDS)
     found = client.post(path_of("waves"), request)
     if output == "json":
         click.echo(json.dumps(found))
     else:
         what = "a dry run" if found.get("dryRun") else "wave"
-        click.echo(f"Started {what} {found['wave']} on {found['cluster']}.")
+        for row in found.get("rehearsal", {}).get("clusters", ()):
+            click.echo(f"Rehearsed {rehearsal_line(row)}")
+        click.echo(f"Started {what} {found['wave']} on {place_of(found)}.")
         if not watch:
             click.echo(f"Follow it:  healthd wave watch {found['wave']}")
     if watch:
@@ -202,7 +220,7 @@ def pause(*, name: str | None, is_all: bool, reason: str, output: str, server: s
         click.echo(json.dumps(found))
         return
     for each in found["waves"]:
-        click.echo(f"Paused {each['wave']} on {each['cluster']}.")
+        click.echo(f"Paused {each['wave']} on {place_of(each)}.")
     if not found["waves"]:
         click.echo("No wave runs: there was nothing to pause.")
 
@@ -230,32 +248,37 @@ def abort(*, name: str, reason: str, output: str, server: str, token_file: Path 
 def _of_one_broker(verb: str, text: str) -> None:
     @wave.command(verb, help=text)
     @click.argument("name", metavar="WAVE")
-    @click.option("--broker", "node", type=click.IntRange(min=0), required=True, metavar="ID",
+    @click.option("--broker", "node", type=click.IntRange(min=0), metavar="ID",
                   help="The node that it is about.")  # fmt: skip
+    @click.option("--cluster", metavar="NAME",
+                  help="Its cluster, in a wave over several that have such a node.")  # fmt: skip
     @reason_option
     @output_option
     @daemon_options
-    def command(*, name: str, node: int, reason: str, output: str, server: str,
-                token_file: Path | None) -> None:  # fmt: skip
+    def command(*, name: str, node: int | None, cluster: str | None, reason: str, output: str,
+                server: str, token_file: Path | None) -> None:  # fmt: skip
+        if node is None and (verb == "retry" or cluster is None):
+            raise click.MissingParameter(param_hint="--broker", param_type="option")
         client = DaemonClient(server, token_file)
-        _print_wave(_order(client, name, verb, reason, node), output)
+        of = {"node": node, "cluster": cluster}
+        _print_wave(_order(client, name, verb, reason, **of), output)
 
 
 _of_one_broker("retry", "Do a failed node's stop or start again, whichever is missing.")
-_of_one_broker("skip", "Leave a node out; lifts the pause that its failure caused.")
+_of_one_broker(
+    "skip", "Leave a node out, or a cluster that waits; lifts the pause that a failure caused."
+)
 
 
+wave.add_command(approve)
 wave.add_command(override)
 
 
-def _order(
-    client: DaemonClient, name: str, verb: str, reason: str, node: int | None = None
-) -> dict[str, Any]:
+def _order(client: DaemonClient, name: str, verb: str, reason: str, **of: Any) -> dict[str, Any]:
     if not reason.strip():
         raise click.BadParameter("say why", param_hint="--reason")
     body: dict[str, Any] = {"reason": reason}
-    if node is not None:
-        body["node"] = node
+    body |= {key: value for key, value in of.items() if value is not None}
     found: dict[str, Any] = client.post(path_of("waves", name, verb), body)
     return found
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from rich.console import Console, Group
 from rich.text import Text
 
+from healthd.cli.fleet_text import fleet_changes, fleet_view, is_fleet, place_of
 from healthd.cli.terminal import LINES_SHOWN, duration, plain, rows_of, table, word
 
 LEAST_OF_A_CODE: Final = 3
@@ -22,7 +23,7 @@ def print_waves(out: Console, waves: list[dict[str, Any]]) -> None:
         (
             wave["wave"],
             _status(wave),
-            wave["cluster"],
+            place_of(wave),
             wave["playbook"],
             _progress(wave),
             wave["requestedBy"],
@@ -43,6 +44,8 @@ def _status(wave: dict[str, Any]) -> Text:
 
 def wave_view(found: dict[str, Any]) -> Group:
     """One wave: where it stands, every node since when, and what it waits for."""
+    if is_fleet(found):
+        return fleet_view(found)
     nodes = [
         (
             node["node"],
@@ -101,6 +104,9 @@ def waiting(found: dict[str, Any]) -> Iterator[str]:
 
 def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]:
     """What is different between two looks at a wave, a line each; all of it when there is one."""
+    if is_fleet(now):
+        yield from fleet_changes(before, now)
+        return
     at = now["updatedAt"]
     if before is None or before["status"] != now["status"]:
         yield f"{at} wave {now['wave']} {now['status']}"
@@ -214,3 +220,11 @@ def _way_out(wave: str, pause: dict[str, Any]) -> str:
     if pause["node"] is None:
         return f"healthd wave resume {wave} --reason ..."
     return f"healthd wave retry|skip {wave} --broker {pause['node']} --reason ..."
+
+
+def rehearsal_line(row: dict[str, Any]) -> str:
+    """What came of one cluster's rehearsal, in a line."""
+    minutes = row["makespanSeconds"] / 60
+    words = f"{row['cluster']}: {row['outcome']} after {minutes:.0f} min"
+    named = [f"{found['code']} {found['object']}" for found in row["reasons"][:3]]
+    return plain(words + (f" ({', '.join(named)})" if named else "")).plain

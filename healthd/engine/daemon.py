@@ -27,6 +27,7 @@ from healthd.engine.late import LateSource
 from healthd.engine.measured import measured_on
 from healthd.engine.muting import Muter
 from healthd.engine.pace import Pace
+from healthd.engine.rehearsals import Rehearsals
 from healthd.engine.routing import Router
 from healthd.engine.saving import SnapshotSaver
 from healthd.engine.schedule import Schedule
@@ -106,6 +107,7 @@ class HealthDaemon:
         self._thinner = Thinner(parts.store, parts.clock, parts.history)
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
         self.freezer = Freezer(parts.store, parts.clock, lambda: self.fleet)
+        self.rehearsals = Rehearsals(parts.store)
         self._guards = Guards(
             outside=parts.outside,
             freezer=self.freezer,

@@ -114,6 +114,16 @@ class OrderRefused(Exception):  # noqa: N818  # It says what happened; it is no 
         super().__init__(message)
 
 
+class RehearsalsView(Protocol):
+    """Rehearsals that are kept with their waves."""
+
+    async def keep(self, wave: str, found: Mapping[str, Any]) -> None:
+        """Attach what came of a rehearsal to a wave."""
+
+    async def of(self, wave: str) -> Mapping[str, Any] | None:
+        """What was attached to a wave; None without a rehearsal."""
+
+
 class Counters(Protocol):
     """Totals since the daemon started."""
 
@@ -290,6 +300,10 @@ class Daemon(Protocol):
     @property
     def freezer(self) -> FreezesView:
         """What is frozen."""
+
+    @property
+    def rehearsals(self) -> RehearsalsView:
+        """What waves were rehearsed before they were started."""
 
     async def examine(self, config: ClusterConfig) -> Mapping[str, Any]:
         """What `healthd doctor` prints of it, looked at now: this one waits for Kafka."""

@@ -9,6 +9,7 @@ from healthd.serve import problems
 from healthd.serve.auth import Auth
 from healthd.serve.guard import Guard
 from healthd.serve.metrics import Exposition
+from healthd.serve.rehearsing import Rehearse, in_a_process
 from healthd.serve.route_answers import RouteAnswers
 from healthd.serve.routes import (
     audit,
@@ -25,13 +26,21 @@ from healthd.serve.routes import (
 )
 
 
-def create_app(daemon: Daemon, auth: Auth, open_reads: bool) -> FastAPI:  # noqa: FBT001 - named at its one call.
+def create_app(
+    daemon: Daemon,
+    auth: Auth,
+    open_reads: bool,  # noqa: FBT001 - named at its one call.
+    *,
+    rehearse: Rehearse | None = None,
+) -> FastAPI:
     """The application: it reads what the daemon has published, and hands orders in.
 
     Args:
         daemon: The running daemon.
         auth: Knows the tokens; every write needs one.
         open_reads: Whether reads go without the token.
+        rehearse: Rehearses a wave; in a process of its own, with the playbooks that healthd ships,
+            unless it is said.
     """
     app = FastAPI(
         title="healthd",
@@ -45,6 +54,7 @@ def create_app(daemon: Daemon, auth: Auth, open_reads: bool) -> FastAPI:  # noqa
     )
     app.state.daemon = daemon
     app.state.exposition = Exposition()
+    app.state.rehearse = rehearse or in_a_process()
     for router in (
         operations.router,
         clusters.router,

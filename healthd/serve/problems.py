@@ -28,6 +28,7 @@ PROBLEM_TYPES: Final[Mapping[str, str]] = {
     "not-observed": "The daemon has not seen this cluster yet.",
     "leased": "Another wave holds the cluster: `holder`, `since` and `wave` say which.",
     "plan-stale": "The plan does not fit the cluster any more: `differences` says why.",
+    "rehearsal-failed": "The rehearsal of the wave did not end well: `rehearsal` says how.",
     "conflict": "It is not in a state in which that can be done.",
     "store": "The daemon cannot write its state; nothing was done.",
     "internal": "A defect of healthd; the daemon's log has more.",

@@ -14,6 +14,7 @@ from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
 from healthd.engine.muting import Muter
 from healthd.engine.plans import taken_out
+from healthd.engine.rehearsals import Rehearsals
 from healthd.engine.routing import Router
 from healthd.engine.view import (
     ClusterView,
@@ -31,12 +32,11 @@ from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.clean_run import CleanRun
 from healthd.store.memory import MemoryStore
+from healthd.waves.dora import Deployment
 from healthd.waves.events import Ordered, OverrideAsked, Verb
-from healthd.waves.orders import refusal_of
+from healthd.waves.freezes import Freeze
 from healthd.waves.orders import refusal_of
 from healthd.waves.planner_duration import MeasuredRestarts
-from healthd.waves.freezes import Freeze
-from healthd.waves.dora import Deployment
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec import WaveSpec, parse_wave
@@ -218,6 +218,7 @@ class InMemoryDaemon:
         self.router = a_router(tuple(view.config for view in self.views.values()))
         self.store = MemoryStore()
         self.muter = Muter(StoreThread(self.store), Clock())
+        self.rehearsals = Rehearsals(StoreThread(self.store))
         self.fleet_freezes: tuple[Freeze, ...] = ()
         self.freezer = Freezer(
             StoreThread(self.store),

@@ -12,6 +12,7 @@ from healthd.model.json_reader import InputError, load_json
 from healthd.model.render import render_time
 from healthd.serve.context import TheDaemon, TheWave, User
 from healthd.serve.problems import ProblemError
+from healthd.serve.rehearsing import Rehearse, rehearsed, taken_out
 from healthd.serve.wave_json import journal_entries, wave_document, wave_summary
 from healthd.waves.dora import wave_figures
 from healthd.waves.report import report_markdown, wave_report
@@ -81,9 +82,18 @@ async def start_wave(request: Request, daemon: TheDaemon, user: User) -> Respons
         raise _invalid(error.path, error.problem) from None
     if not isinstance(document, dict):
         raise _invalid("", "the body must be a wave file (kind: Wave) as a JSON object")
+    document, wanted = taken_out(document)
+    found = None
+    if wanted is not None:
+        rehearse: Rehearse = request.app.state.rehearse
+        found = await rehearsed(document, wanted, daemon, rehearse=rehearse)
     view = await daemon.start_wave(document, by=user)
+    answer = wave_document(view)
+    if found is not None:
+        await daemon.rehearsals.keep(view.state.wave, found)
+        answer["rehearsal"] = found
     return JSONResponse(
-        wave_document(view),
+        answer,
         status_code=201,
         headers={"Location": f"/api/v1/waves/{view.state.wave}"},
     )
@@ -100,6 +110,15 @@ async def pause_all(body: Why, daemon: TheDaemon, user: User) -> dict[str, Any]:
 async def show_wave(wave: TheWave) -> dict[str, Any]:
     """Every node's state since when, and what the gate waits for."""
     return wave_document(wave)
+
+
+@router.get("/{wave}/rehearsal", summary="What was rehearsed before a wave was started")
+async def rehearsal(wave: str, daemon: TheDaemon) -> dict[str, Any]:
+    """What came of it on every cluster; the last reasons to hold where it did not end well."""
+    found = await daemon.rehearsals.of(wave)
+    if found is None:
+        raise ProblemError(404, "unknown", f"{wave} was not rehearsed before it was started")
+    return dict(found)
 
 
 @router.get("/{wave}/journal", summary="The story of a wave")
