@@ -258,7 +258,8 @@ class Guards:
     def _asked(self, question: Callable[[], Any], seconds: float) -> Asked[Any]:
         return Asked(
             question,
-            limit_seconds=seconds,
+            # A stop rests on a last look that is younger than two intervals.
+            limit_seconds=min(seconds, 1.5 * self.interval_seconds),
             every_seconds=self.interval_seconds,
             too_old_seconds=2 * self.interval_seconds,
             clock=self.clock,

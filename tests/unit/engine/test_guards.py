@@ -95,6 +95,18 @@ async def test_a_server_that_cannot_be_asked_closes_the_gate_at_once() -> None:
 
 
 @in_virtual_time
+async def test_a_last_look_waits_for_nobody_longer_than_what_it_saw_stays_new() -> None:
+    patient = replace(CONFIG, alerts=AlertsConfig(alertmanager=replace(SERVER, timeout_seconds=90)))
+    outside, state = world(patient), a_wave(policy=LISTENS)
+    async with guarded(outside, state, patient) as guards:
+        outside.alertmanager.hangs = True
+        began = asyncio.get_running_loop().time()
+        await guards.ask_anew()
+        assert asyncio.get_running_loop().time() - began < 2 * outside.interval_seconds
+        assert await held(guards, state) == [("ALERT_QUERY_FAILED", "source:alertmanager")]
+
+
+@in_virtual_time
 async def test_both_servers_are_asked_where_both_are_configured() -> None:
     config = replace(
         CONFIG,
