@@ -5,16 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import (
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from healthd.demo.nodes import Shape
+from healthd.demo.service import wait_until
 
 DEMO_TOPICS = {"orders": 12, "payments": 8, "audit": 6}
 """Topic and number of partitions."""
 MESSAGES_PER_PARTITION = 20
 REQUEST_SECONDS = 15.0
+LOADING = frozenset(
+    {
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +114,19 @@ def _commit_offsets(bootstrap: str, topic: str) -> None:
     consumer = Consumer(quiet_client(bootstrap, **{"group.id": "demo-reader"}))
     try:
         offsets = [TopicPartition(topic, 0, MESSAGES_PER_PARTITION)]
-        consumer.commit(offsets=offsets, asynchronous=False)
+        wait_until(
+            lambda: _could_commit(consumer, offsets), "offsets are committed", REQUEST_SECONDS
+        )
     finally:
         consumer.close()
+
+
+def _could_commit(consumer: Consumer, offsets: list[TopicPartition]) -> bool:
+    """Whether it was taken; a coordinator that has only just been chosen loads its log first."""
+    try:
+        consumer.commit(offsets=offsets, asynchronous=False)
+    except KafkaException as error:
+        if error.args[0].code() in LOADING:
+            return False
+        raise
+    return True
