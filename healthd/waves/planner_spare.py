@@ -240,6 +240,8 @@ def _spare(topic: Topic, factor: int, in_isr: int, acknowledged: Acknowledgement
 
 def _pairs(groups: _Groups, position: Mapping[int, int], many: int) -> tuple[int, ...]:
     """For each broker the bitset of those with which it shares a partition that can spare one."""
+    if not any(spare == 1 for spare, _ in groups):
+        return (0,) * many
     # One row and column more than there are brokers: everybody else is collected there.
     matrix = [bytearray(many + 1) for _ in range(many + 1)]
     for (spare, factor), rows in groups.items():

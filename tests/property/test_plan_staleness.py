@@ -21,7 +21,7 @@ from healthd.waves.sequence import is_controller, needs_repair
 
 limits = st.sampled_from([None, None, 1, 2, 3])
 any_cluster = clusters() | snapshots()
-often = settings(max_examples=150)
+often = settings(max_examples=80)
 
 
 def filed(snapshot: ClusterSnapshot, limit: int | None, accepted: Acknowledgements) -> FiledPlan:
@@ -52,7 +52,7 @@ def test_a_plan_of_now_is_never_stale(
     assert differences(filed(snapshot, limit, accepted), snapshot, accepted) == ()
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(two_moments(), limits, acknowledgements)
 def test_a_plan_is_accepted_exactly_when_all_of_it_is_still_true(
     moments: tuple[ClusterSnapshot, ClusterSnapshot], limit: int | None, accepted: Acknowledgements
