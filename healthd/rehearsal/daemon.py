@@ -65,6 +65,11 @@ class Daemon:
         return self._is_driving
 
     @property
+    def again_seconds(self) -> float:
+        """How often it tries to get the lease that somebody else has."""
+        return self._pace.again_seconds
+
+    @property
     def wave_clock(self) -> float:
         """Seconds of the wave, without those in which nobody drove it."""
         return self._base + self.agenda.now - self._driven_since

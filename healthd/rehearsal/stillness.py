@@ -5,7 +5,7 @@ nothing (it holds, is paused, or nobody drives it), and it ends before anything 
 end of a command, a deadline of a node, the edge of a window, the end of the rehearsal.
 """
 
-from math import floor, inf
+from math import floor, inf, lcm
 from typing import TYPE_CHECKING, Final
 
 from healthd.model.snapshot import ClusterSnapshot, Topic
@@ -49,8 +49,18 @@ class Stillness:
         now = daemon.agenda.now
         due = min(daemon.agenda.next_event(), daemon.agenda.until, now + _until_wave(daemon))
         interval = daemon.world.collector.interval_seconds
+        beat = _common_beat(interval, 1.0 if daemon.is_driving else daemon.again_seconds)
         # Two snapshots before anything is due all is as it would be without a leap.
-        return max(0.0, (floor((due - now) / interval) - 2) * interval)
+        left = due - now - 2 * interval
+        return max(0.0, floor(left / beat) * beat) if beat else 0.0
+
+
+def _common_beat(*seconds: float) -> float:
+    """After so long everything that comes back is where it was; 0 when that is not known."""
+    thousandths = [each * 1000 for each in seconds]
+    if any(each != int(each) for each in thousandths):
+        return 0.0
+    return lcm(*map(int, thousandths)) / 1000
 
 
 def _takes_nothing(state: WaveState, clock: float, *, is_driven: bool) -> bool:
