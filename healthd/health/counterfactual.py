@@ -4,7 +4,7 @@ A wave's own effect is no reason to stop, everybody else's is: the gate's index 
 snapshot in which the brokers that the wave has in flight count as alive and in sync.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -88,9 +88,11 @@ def _topic(topic: Topic, nodes: AbstractSet[int], baseline: frozenset[str]) -> T
         list(topic.isrs),
         dict(topic.leaderless_seconds),
     )
-    for at, (leader, isr, replicas) in enumerate(
-        zip(topic.leaders, topic.isrs, topic.replicas, strict=True)
-    ):
+    positions: Iterable[int] = topic.unsynced
+    if min(topic.leaders, default=0) < 0:
+        positions = range(len(topic))
+    for at in positions:
+        leader, isr, replicas = topic.leaders[at], topic.isrs[at], topic.replicas[at]
         if isr is replicas and leader >= 0:
             continue
         adding = topic.adding.get(at, frozenset())

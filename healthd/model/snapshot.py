@@ -138,6 +138,7 @@ class Topic:
     elr: Mapping[int, frozenset[int]] = field(default_factory=_nothing)
     leaderless_seconds: Mapping[int, float] = field(default_factory=_nothing)
     _holders: frozenset[int] | None = field(default=None, init=False, compare=False, repr=False)
+    _unsynced: tuple[int, ...] | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def holders(self) -> frozenset[int]:
@@ -146,6 +147,16 @@ class Topic:
         if found is None:
             found = frozenset(chain.from_iterable(self.replicas))
             object.__setattr__(self, "_holders", found)
+        return found
+
+    @property
+    def unsynced(self) -> tuple[int, ...]:
+        """The positions whose ISR is not the very tuple of the replicas; looked for once."""
+        found = self._unsynced
+        if found is None:
+            rows = zip(self.replicas, self.isrs, strict=True)
+            found = tuple([at for at, (replicas, isr) in enumerate(rows) if isr is not replicas])
+            object.__setattr__(self, "_unsynced", found)
         return found
 
     @classmethod

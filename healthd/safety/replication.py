@@ -5,8 +5,6 @@ The ISR leaves out what is being added and every broker that is down or about to
 metadata may name one that is dead for a while.
 """
 
-from collections.abc import Iterator
-
 from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
 from healthd.model.words import LEAVING_STATES, BrokerState
 
@@ -48,18 +46,17 @@ def is_whole(topic: Topic, serving: frozenset[int]) -> bool:
     )
 
 
-def troubled_positions(topic: Topic, serving: frozenset[int]) -> Iterator[int]:
+def troubled_positions(topic: Topic, serving: frozenset[int]) -> list[int]:
     """The positions of partitions that are not plainly whole; most of a topic's are.
 
     When one broker of sixty is away a twentieth of the partitions of every topic lacks it, and
     nineteen twentieths have the very tuple of their replicas as ISR.
     """
-    rows = zip(topic.leaders, topic.replicas, topic.isrs, strict=True)
-    for at, (leader, replicas, isr) in enumerate(rows):
-        if (
-            isr is not replicas
-            or leader == NO_LEADER
-            or at in topic.adding
-            or not serving.issuperset(replicas)
-        ):
-            yield at
+    found = set(topic.unsynced).union(topic.adding)
+    if NO_LEADER in topic.leaders:
+        found.update(at for at, leader in enumerate(topic.leaders) if leader == NO_LEADER)
+    absent = topic.holders - serving
+    if absent:
+        is_apart = absent.isdisjoint
+        found.update([at for at, ids in enumerate(topic.replicas) if not is_apart(ids)])
+    return sorted(found)

@@ -109,8 +109,9 @@ def _partitions_missing(topics: Iterable[Topic], wanted: frozenset[int]) -> Miss
     for topic in topics:
         if topic.excluded is Excluded.DELETING or topic.isrs == topic.replicas:
             continue
-        for at, (replicas, isr) in enumerate(zip(topic.replicas, topic.isrs, strict=True)):
-            if isr is replicas or wanted.isdisjoint(replicas):
+        for at in topic.unsynced:
+            replicas, isr = topic.replicas[at], topic.isrs[at]
+            if wanted.isdisjoint(replicas):
                 continue
             for node in wanted.intersection(replicas).difference(isr, topic.adding.get(at, ())):
                 first, many = found.get(node, (topic.label(at), 0))

@@ -10,7 +10,13 @@ from typing import Final
 
 from healthd.model.snapshot import ClusterSnapshot, Topic, remembered
 from healthd.model.words import Excluded
-from healthd.safety.replication import assigned, in_sync, is_whole, serving_brokers
+from healthd.safety.replication import (
+    assigned,
+    in_sync,
+    is_whole,
+    serving_brokers,
+    troubled_positions,
+)
 
 _NAMED: Final = 100
 """So many partitions that went under min ISR are kept by name; all of them are counted."""
@@ -165,9 +171,7 @@ def _among(
     for topic in topics:
         if topic.excluded is Excluded.DELETING or is_whole(topic, serving):
             continue
-        for at, (replicas, named) in enumerate(zip(topic.replicas, topic.isrs, strict=True)):
-            if named is replicas and serving.issuperset(replicas):
-                continue
+        for at in troubled_positions(topic, serving):
             isr = in_sync(topic, at, serving)
             missing = frozenset(assigned(topic, at)) - isr
             found = _Lacking(topic, at, isr, missing)
