@@ -141,6 +141,18 @@ def _reserve(store: SqliteStore) -> None:
         log.error("space_not_reserved", detail=str(error))
 
 
+def _reserve(store: SqliteStore) -> None:
+    """Keep space for the writes that must not fail; a full disk keeps nobody from starting.
+
+    The daemon before may have stopped a broker, which has to be started again. Until there is
+    space nothing is stopped: that is asked before each stop.
+    """
+    try:
+        store.reserve_space(RESERVE_BYTES)
+    except StoreFull as error:
+        log.error("space_not_reserved", detail=str(error))
+
+
 def _parts(
     settings: Settings, store: SqliteStore, outlook: Outlook, *, instance: str, holder: str
 ) -> Parts:

@@ -75,12 +75,13 @@ class SqliteStore:
                 where=str(files.database),
                 todo="let healthd's user write to the state folder",
             ) from error
-        engine = open_engine(files.database, busy_timeout_seconds=busy_timeout_seconds)
         try:
-            migrate(engine, files.database)
-        except BaseException:
-            engine.dispose()
-            raise
+            engine = _opened(files.database, busy_timeout_seconds)
+        except StoreFull:
+            # SQLite needs some room beside the file before it can even be read.
+            if not Reserve(files.reserve).give_up():
+                raise
+            engine = _opened(files.database, busy_timeout_seconds)
         return cls(engine, files, busy_timeout_seconds=busy_timeout_seconds)
 
     def create_wave(self, record: WaveRecord, *, audit: tuple[AuditRecord, ...] = ()) -> None:
@@ -335,3 +336,14 @@ class SqliteStore:
     def _transact(self, work: Callable[[Connection], T]) -> T:
         with transaction(self._engine, self._database, writes=True) as connection:
             return work(connection)
+
+
+def _opened(database: Path, busy_timeout_seconds: float) -> Engine:
+    """An engine on the file, which is checked and brought to today's schema."""
+    engine = open_engine(database, busy_timeout_seconds=busy_timeout_seconds)
+    try:
+        migrate(engine, database)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine

@@ -398,6 +398,26 @@ def test_on_a_full_disk_what_was_intended_is_still_written_from_the_reserve(
     again.close()
 
 
+def test_on_a_full_disk_a_state_is_opened_with_what_the_reserve_gives_up(small_disk: Path) -> None:
+    store = SqliteStore.open(small_disk / "state")
+    store.create_wave(WAVE)
+    store.reserve_space(2 << 20)
+    store.close()
+    fill(small_disk)
+    again = SqliteStore.open(small_disk / "state")
+    assert again.wave("w1") == WAVE
+    again.close()
+
+
+def test_on_a_full_disk_without_a_reserve_a_state_that_cannot_be_opened_says_why(
+    small_disk: Path,
+) -> None:
+    SqliteStore.open(small_disk / "state").close()
+    fill(small_disk)
+    with pytest.raises(StoreFull, match="free space on that file system"):
+        SqliteStore.open(small_disk / "state")
+
+
 def test_on_a_full_disk_new_waves_and_snapshots_leave_the_reserve_alone(
     small_disk: Path,
 ) -> None:
