@@ -12,6 +12,7 @@ from healthd.serve.metrics import Exposition
 from healthd.serve.rehearsing import Rehearse, in_a_process
 from healthd.serve.route_answers import RouteAnswers
 from healthd.serve.routes import (
+    approvals,
     audit,
     clusters,
     discovery,
@@ -64,6 +65,7 @@ def create_app(
         freezes.router,
         history.router,
         wave_overrides.router,
+        approvals.router,
         waves.router,
         audit.router,
         discovery.router,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Request
 
-from healthd.engine.view import ClusterView, Daemon, WaveView
+from healthd.engine.view import ClusterView, Daemon, FleetView, WaveView
 from healthd.serve.auth import USER_HEADER, Person, claimed_user
 from healthd.serve.guard import PERSON
 from healthd.serve.problems import ProblemError
@@ -35,7 +35,8 @@ User = Annotated[str, Depends(_user)]
 """Who gives the order: the name that their token proves, else the one that the client claims."""
 
 
-def _proven(request: Request) -> str:
+def proven_name(request: Request) -> str:
+    """The name that the sender's own token proves; 403 with the shared one."""
     person: Person | None = request.scope.get(PERSON)
     if person is None or person.name is None:
         raise ProblemError(
@@ -47,7 +48,7 @@ def _proven(request: Request) -> str:
     return person.name
 
 
-ProvenUser = Annotated[str, Depends(_proven)]
+ProvenUser = Annotated[str, Depends(proven_name)]
 """Who gives the order, proven by a token of their own; 403 with the shared token."""
 
 
@@ -76,3 +77,12 @@ def _wave(wave: str, daemon: TheDaemon) -> WaveView:
 
 TheWave = Annotated[WaveView, Depends(_wave)]
 """The wave that the path names; 404 when there is none."""
+
+
+def _any_wave(wave: str, daemon: TheDaemon) -> WaveView | FleetView:
+    view = daemon.fleet_waves.view(wave)
+    return _wave(wave, daemon) if view is None else view
+
+
+AnyWave = Annotated[WaveView | FleetView, Depends(_any_wave)]
+"""As `TheWave`, and waves over several stages or clusters as well."""

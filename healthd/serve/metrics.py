@@ -12,9 +12,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import Metric
 
 from healthd import __version__
-from healthd.engine.view import ClusterView, Daemon, RoutingView, WaveView
+from healthd.engine.view import ClusterView, Daemon, FleetView, RoutingView, WaveView
 from healthd.routing.verdict import RoutingState, Verdict
 from healthd.serve.cluster_metrics import add_cluster, add_profile
+from healthd.serve.fleet_json import fleet_summary
 from healthd.serve.metric_names import Families
 from healthd.serve.metric_text import ClusterTexts, Lines, page_of
 from healthd.serve.wave_json import is_gate_open, node_counts
@@ -46,7 +47,9 @@ class Observed:
     """What one scrape shows, copied from the daemon at one moment."""
 
     clusters: Mapping[str, ClusterView]
-    waves: tuple[WaveView, ...]
+    waves: tuple[tuple[WaveView, str | None], ...]
+    """Each with the wave over several clusters that it belongs to."""
+    fleet_waves: tuple[FleetView, ...]
     collections: Mapping[tuple[str, str], int]
     failures: Mapping[tuple[str, str, str, str], int]
     gate_closed_seconds: Mapping[str, float]
@@ -75,7 +78,12 @@ def observe(daemon: Daemon) -> Observed:
     return Observed(
         clusters=clusters,
         # A dry run is no planned work: no rule may take it for that.
-        waves=tuple(view for view in daemon.waves() if not view.state.is_dry_run),
+        waves=tuple(
+            (view, daemon.fleet_waves.parent_of(view.state.wave))
+            for view in daemon.waves()
+            if not view.state.is_dry_run
+        ),
+        fleet_waves=tuple(daemon.fleet_waves.views()),
         collections={
             (cluster, source): count
             for cluster, by_source in counters.collections.items()
@@ -163,8 +171,14 @@ def _add_others(families: Families, observed: Observed) -> None:
     families.add("healthd_build_info", 1, __version__, platform.python_version())
     add_profile(families, observed.clusters.values())
     _add_routing(families, observed)
-    for wave in observed.waves:
-        _add_wave(families, wave)
+    for wave, parent in observed.waves:
+        if parent is None:
+            _add_status(families, wave)
+            _add_brokers(families, wave.state.wave, node_counts(wave.state))
+        _add_on_cluster(families, wave, parent or wave.state.wave)
+    for fleet in observed.fleet_waves:
+        _add_status(families, fleet)
+        _add_brokers(families, fleet.state.wave, fleet_summary(fleet)["nodeCounts"])
     _add_totals(families, observed)
 
 
@@ -183,16 +197,26 @@ def _add_routing(families: Families, observed: Observed) -> None:
     families.add("healthd_history_lost_total", observed.lost_rows)
 
 
-def _add_wave(families: Families, view: WaveView) -> None:
+def _add_status(families: Families, view: WaveView | FleetView) -> None:
     state = view.state
     for status in WaveStatus:
         families.add("healthd_wave_state", status is state.status, state.wave, status.value)
-    for status_name, count in node_counts(state).items():
-        families.add("healthd_wave_brokers", count, state.wave, status_name)
-    families.add("healthd_wave_in_flight", len(state.in_flight), state.wave, state.cluster)
+
+
+def _add_brokers(families: Families, wave: str, counts: Mapping[str, int]) -> None:
+    for status_name, count in counts.items():
+        families.add("healthd_wave_brokers", count, wave, status_name)
+
+
+def _add_on_cluster(families: Families, view: WaveView, name: str) -> None:
+    """What is said of a wave by cluster: under the name of the whole wave, so nothing is twice."""
+    state = view.state
+    if name != state.wave and state.status.has_ended:
+        return  # A later stage may be on the same cluster; nothing of this one is in flight.
+    families.add("healthd_wave_in_flight", len(state.in_flight), name, state.cluster)
     # A wave that has ended has no gate: 0 would look like one that is held.
     if not state.status.has_ended:
-        families.add("healthd_gate_open", is_gate_open(state), state.wave, state.cluster)
+        families.add("healthd_gate_open", is_gate_open(state), name, state.cluster)
 
 
 def _add_totals(families: Families, observed: Observed) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from support.fleet_views import InMemoryFleetWaves
+
 from healthd.config.fleet import ClusterConfig, Fleet, HostConfig, TenantConfig
 from healthd.config.profiles import ProfileConfig
 from healthd.engine import dry_running
@@ -39,6 +41,7 @@ from healthd.waves.orders import refusal_of
 from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.policy import WavePolicy
+from healthd.waves.reducer import reduce
 from healthd.waves.spec import WaveSpec, parse_wave
 from healthd.waves.state import Hold, NodeRun, NodeStatus, Pause, WaveState, WaveStatus
 
@@ -211,6 +214,7 @@ class InMemoryDaemon:
         self.last_reload: tuple[bool, float, str] = (True, 1767268000.0, "")
         self.views: dict[str, ClusterView] = {"payments": cluster_view()}
         self.wave_views: dict[str, WaveView] = {}
+        self.fleet_waves = InMemoryFleetWaves()
         self.stories: dict[str, list[JournalEntry]] = {}
         self.records: list[dict[str, Any]] = []
         self.examinations: dict[str, dict[str, Any]] = {}

@@ -8,14 +8,18 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from healthd.engine.view import FleetView, WaveView
 from healthd.model.json_reader import InputError, load_json
 from healthd.model.render import render_time
-from healthd.serve.context import TheDaemon, TheWave, User
+from healthd.serve.context import AnyWave, TheDaemon, User
+from healthd.serve.fleet_json import clusters_of, document_of, summary_of
 from healthd.serve.problems import ProblemError
 from healthd.serve.rehearsing import Rehearse, rehearsed, taken_out
-from healthd.serve.wave_json import journal_entries, wave_document, wave_summary
+from healthd.serve.wave_json import journal_entries
 from healthd.waves.dora import wave_figures
+from healthd.waves.fleet_report import fleet_markdown, fleet_report
 from healthd.waves.report import report_markdown, wave_report
+from healthd.waves.report_fleet import fleet_sums, fleet_sums_markdown
 
 router = APIRouter(prefix="/api/v1/waves", tags=["waves"])
 
@@ -51,15 +55,24 @@ class Why(BaseModel):
 
 
 class OrderBody(Why):
-    """An order's reason, and the node that retry and skip are about."""
+    """An order's reason, and the node that retry and skip are about.
+
+    A wave over several clusters asks for the node's cluster, too, unless only one has such a node;
+    and `skip` with a cluster and no node leaves a cluster out that has not begun.
+    """
 
     node: int | None = Field(default=None, ge=0)
+    cluster: str | None = Field(default=None, max_length=_MAX_REASON)
 
 
 @router.get("", summary="Waves that run, and those that ended in the last 24 hours")
 async def list_waves(daemon: TheDaemon) -> dict[str, Any]:
-    """The newest first."""
-    return {"waves": [wave_summary(view) for view in daemon.waves()]}
+    """The newest first; waves that belong to one over several clusters are shown inside of it."""
+    parent_of = daemon.fleet_waves.parent_of
+    views: list[WaveView | FleetView] = list(daemon.fleet_waves.views())
+    views += [view for view in daemon.waves() if parent_of(view.state.wave) is None]
+    views.sort(key=lambda view: view.created_at, reverse=True)
+    return {"waves": [summary_of(view) for view in views]}
 
 
 @router.post(
@@ -88,7 +101,7 @@ async def start_wave(request: Request, daemon: TheDaemon, user: User) -> Respons
         rehearse: Rehearse = request.app.state.rehearse
         found = await rehearsed(document, wanted, daemon, rehearse=rehearse)
     view = await daemon.start_wave(document, by=user)
-    answer = wave_document(view)
+    answer = document_of(view)
     if found is not None:
         await daemon.rehearsals.keep(view.state.wave, found)
         answer["rehearsal"] = found
@@ -103,13 +116,13 @@ async def start_wave(request: Request, daemon: TheDaemon, user: User) -> Respons
 async def pause_all(body: Why, daemon: TheDaemon, user: User) -> dict[str, Any]:
     """What is in flight finishes its start and its checks; then nothing starts."""
     views = await daemon.pause_all(by=user, reason=body.reason)
-    return {"waves": [wave_summary(view) for view in views]}
+    return {"waves": [summary_of(view) for view in views]}
 
 
 @router.get("/{wave}", summary="One wave as it stands")
-async def show_wave(wave: TheWave) -> dict[str, Any]:
+async def show_wave(wave: AnyWave) -> dict[str, Any]:
     """Every node's state since when, and what the gate waits for."""
-    return wave_document(wave)
+    return document_of(wave)
 
 
 @router.get("/{wave}/rehearsal", summary="What was rehearsed before a wave was started")
@@ -122,7 +135,7 @@ async def rehearsal(wave: str, daemon: TheDaemon) -> dict[str, Any]:
 
 
 @router.get("/{wave}/journal", summary="The story of a wave")
-async def journal(wave: TheWave, daemon: TheDaemon) -> dict[str, Any]:
+async def journal(wave: AnyWave, daemon: TheDaemon) -> dict[str, Any]:
     """Oldest first."""
     name = wave.state.wave
     return {"wave": name, "entries": journal_entries(await daemon.journal(name))}
@@ -130,12 +143,23 @@ async def journal(wave: TheWave, daemon: TheDaemon) -> dict[str, Any]:
 
 @router.get("/{wave}/report", summary="The report of a wave", response_model=None)
 async def report(
-    wave: TheWave,
+    wave: AnyWave,
     daemon: TheDaemon,
     output: Annotated[Literal["json", "markdown"], Query(alias="format")] = "json",
 ) -> Response:
     """What, who, why, and the timeline of every node; also while the wave still runs."""
     entries = await daemon.journal(wave.state.wave)
+    if isinstance(wave, FleetView):
+        reports = [
+            wave_report(child.state, journal_entries(await daemon.journal(child.state.wave)))
+            for child in wave.children.values()
+        ]
+        whole = fleet_report(wave.state, journal_entries(entries), clusters_of(wave))
+        whole |= fleet_sums(reports)
+        if output == "markdown":
+            page = fleet_markdown(whole) + fleet_sums_markdown(whole)
+            return PlainTextResponse(page, media_type="text/markdown; charset=utf-8")
+        return JSONResponse(whole)
     deployed = daemon.counters.deployed
     found = wave_report(
         wave.state,
@@ -150,21 +174,35 @@ async def report(
 
 @router.post("/{wave}/{verb}", summary="Give a wave an order")
 async def order(
-    wave: TheWave,
+    wave: AnyWave,
     verb: Annotated[Order, Path()],
     body: OrderBody,
     daemon: TheDaemon,
     user: User,
 ) -> dict[str, Any]:
     """It is on disk when this answers."""
-    if verb in _OF_ONE_NODE and body.node is None:
+    is_fleet = isinstance(wave, FleetView)
+    if body.cluster is not None and not is_fleet:
+        raise _invalid("cluster", "the wave is on one cluster; leave cluster out")
+    leaves_cluster_out = verb is Order.SKIP and body.cluster is not None
+    if verb in _OF_ONE_NODE and body.node is None and not leaves_cluster_out:
         raise _invalid("node", f"{verb.value} needs the id of the node that it is about")
-    if verb not in _OF_ONE_NODE and body.node is not None:
+    if verb not in _OF_ONE_NODE and (body.node is not None or body.cluster is not None):
         raise _invalid("node", f"{verb.value} is about the whole wave; leave node out")
-    changed = await daemon.order(
-        wave.state.wave, verb.value, by=user, reason=body.reason, node=body.node
-    )
-    return wave_document(changed)
+    name = wave.state.wave
+    if is_fleet:
+        return document_of(
+            await daemon.fleet_waves.order(
+                name,
+                verb.value,
+                by=user,
+                reason=body.reason,
+                cluster=body.cluster,
+                node=body.node,
+            )
+        )
+    changed = await daemon.order(name, verb.value, by=user, reason=body.reason, node=body.node)
+    return document_of(changed)
 
 
 def _invalid(path: str, message: str) -> ProblemError:
