@@ -48,8 +48,6 @@ class Conflicts:
     nodes: tuple[int, ...]
     pairs: tuple[int, ...]
     """For each broker the bitset of those that may not be down with it."""
-    counted: tuple[tuple[int, ...], ...]
-    """For each broker the partitions with several to spare in whose ISR it is."""
     members: tuple[tuple[int, ...], ...]
     """For each partition with several to spare its brokers; others than `nodes` are left out."""
     spares: tuple[int, ...]
@@ -98,14 +96,9 @@ class Conflicts:
         position = dict.fromkeys(snapshot.brokers_by_id, len(nodes))
         position.update({node: at for at, node in enumerate(nodes)})
         members, spares = _counted_partitions(groups, position, len(nodes))
-        counted: list[list[int]] = [[] for _ in nodes]
-        for number, those in enumerate(members):
-            for at in those:
-                counted[at].append(number)
         return cls(
             nodes=tuple(nodes),
             pairs=_pairs(groups, position, len(nodes)),
-            counted=tuple(map(tuple, counted)),
             members=tuple(members),
             spares=tuple(spares),
         )
