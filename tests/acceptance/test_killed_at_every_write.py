@@ -28,8 +28,8 @@ from healthd.demo.fleet import DemoFleet
 
 PLAIN_BROKER, CONTROLLER = 2, 5
 POLICY: Final = {"soakSeconds": 1, "cleanSnapshots": 2, "cleanSeconds": 1}
-WRITES_OF_ONE: Final = 12
-"""So many writes a wave over one broker has at least; the sample is taken from them."""
+WRITES_OF_ONE: Final = 10
+"""So many writes a wave over one broker has: two, and eight for each broker."""
 SHARES: Final = 4
 """The steps through a wave are shared out, so that `make prove PART=i/n` can divide them."""
 SAMPLE: Final = random.Random(6).sample(  # Which of them is no secret.
