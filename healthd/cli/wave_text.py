@@ -1,5 +1,6 @@
 """A wave as lines and tables for a person; `wave_text` reads the API's JSON and nothing else."""
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -9,8 +10,9 @@ from rich.text import Text
 from healthd.cli.fleet_text import fleet_changes, fleet_view, is_fleet, place_of
 from healthd.cli.terminal import LINES_SHOWN, duration, plain, rows_of, table, word
 
-LEAST_OF_A_CODE: Final = 3
-"""Of the holds of each code at least so many are named, whatever else there is."""
+MOST_BESIDE_OTHERS: Final = 3
+"""Of the holds of one code so many are named when there are other codes: the cause must be seen."""
+_QUIET: Final = frozenset({"pending", "done", "skipped"})
 ENDED: Final = frozenset({"succeeded", "failed", "aborted"})
 
 
@@ -46,6 +48,7 @@ def wave_view(found: dict[str, Any]) -> Group:
     """One wave: where it stands, every node since when, and what it waits for."""
     if is_fleet(found):
         return fleet_view(found)
+    shown, rest = _nodes_to_show(found["nodes"])
     nodes = [
         (
             node["node"],
@@ -53,7 +56,7 @@ def wave_view(found: dict[str, Any]) -> Group:
             "-" if node["status"] == "pending" else duration(node["seconds"]),
             _remarks(node),
         )
-        for node in found["nodes"]
+        for node in shown
     ]
     return Group(
         Text.assemble(
@@ -65,9 +68,22 @@ def wave_view(found: dict[str, Any]) -> Group:
         plain(f"{found['requestedBy']}: {found['reason']}"),
         Text(),
         rows_of(table("NODE", "STATUS", "FOR", ""), nodes),
+        *([plain(rest)] if rest else []),
         Text(),
         *(plain(line) for line in waiting(found)),
     )
+
+
+def _nodes_to_show(nodes: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
+    """All nodes of a small wave; of a large one those that are on their way or in trouble."""
+    if len(nodes) <= LINES_SHOWN:
+        return nodes, ""
+    loud = [each for each in nodes if each["status"] not in _QUIET or each["overdue"]]
+    shown = loud[:LINES_SHOWN]
+    hidden = Counter(each["status"] for each in nodes)
+    hidden.subtract(each["status"] for each in shown)
+    counts = ", ".join(f"{number} {status}" for status, number in hidden.items() if number)
+    return shown, f"and {counts}; -o json has all"
 
 
 def waiting(found: dict[str, Any]) -> Iterator[str]:
@@ -154,12 +170,9 @@ def shown_holds(
     by_code: dict[str, list[dict[str, Any]]] = {}
     for hold in holds:
         by_code.setdefault(hold["code"], []).append(hold)
-    room = LINES_SHOWN - sum(min(len(same), LEAST_OF_A_CODE) for same in by_code.values())
+    most = LINES_SHOWN if len(by_code) == 1 else MOST_BESIDE_OTHERS
     for code, same in by_code.items():
-        more = max(0, min(room, len(same) - LEAST_OF_A_CODE))
-        room -= more
-        shown = same[: LEAST_OF_A_CODE + more]
-        yield code, shown, len(same) - len(shown)
+        yield code, same[:most], len(same[most:])
 
 
 def hold_lines(holds: list[dict[str, Any]]) -> Iterator[str]:
@@ -194,12 +207,15 @@ def _gate_lines(at: str, found: dict[str, Any]) -> Iterator[str]:
         yield f"{at} gate open"
     for code, holds, rest in shown_holds(found["gate"]["holds"]):
         for hold in holds:
-            # What the clock alone says is in the detail already.
-            outlook = _outlook(hold) if (hold.get("outlook") or {}).get("perSecond") else ""
-            after = f" ({outlook})" if outlook else ""
-            yield f"{at} gate closed: {code} {hold['object']}: {hold['detail']}{after}"
+            yield f"{at} gate closed: {code} {hold['object']}: {hold['detail']}"
         if rest:
             yield f"{at} gate closed: and {rest} more {code}"
+        # What the clock alone says is in the detail already.
+        measured = [hold for hold in holds if (hold.get("outlook") or {}).get("perSecond")]
+        is_shared = len(set(map(_outlook, measured))) == 1 < len(measured)
+        for hold in measured[:1] if is_shared else measured:
+            subject = "" if is_shared else f" {hold['object']}"
+            yield f"{at} gate closed: {code}{subject}: {_outlook(hold)}"
 
 
 def _progress(found: dict[str, Any]) -> str:

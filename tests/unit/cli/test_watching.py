@@ -2,19 +2,30 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
+from rich.console import Console
 from support.daemon import NOW, InMemoryDaemon, wave_state
 
 from healthd.cli.client import DaemonError
 from healthd.cli.exits import Exit
 from healthd.cli.watching import PATIENCE_SECONDS, follow
-from healthd.cli.wave_text import changes, waiting
+from healthd.cli.wave_text import changes, waiting, wave_view
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.serve.wave_json import wave_document
-from healthd.waves.state import Hold, NodeStatus, Override, Pause, Track, WaveState, WaveStatus
+from healthd.waves.state import (
+    Hold,
+    NodeRun,
+    NodeStatus,
+    Override,
+    Pause,
+    Track,
+    WaveState,
+    WaveStatus,
+)
 
 AT = "2026-01-01T12:00:00Z"
 AWAY = DaemonError("cannot be reached", Exit.UNREACHABLE)
@@ -183,7 +194,7 @@ def test_of_many_holds_of_one_code_no_other_is_left_out() -> None:
     lines = list(waiting(document(wave_state(holds=holds))))
     assert any("WINDOW_CLOSED cluster:payments: opens Thu 21:00" in line for line in lines)
     assert any("ALERT_FIRING alert:DiskFull" in line for line in lines)
-    assert any("and 103 more PARTITION_UNDER_REPLICATED" in line for line in lines)
+    assert any("and 118 more PARTITION_UNDER_REPLICATED" in line for line in lines)
 
 
 def test_a_hold_says_how_far_it_is_from_opening() -> None:
@@ -215,3 +226,17 @@ def test_who_overrides_what_until_when_and_why_is_shown_and_told() -> None:
     assert list(changes(document(overridden), document(plain))) == [
         f"{AT} FREEZE cluster:payments no longer overridden by ben"
     ]
+
+
+def test_of_a_large_wave_the_nodes_on_their_way_and_in_trouble_are_shown() -> None:
+    runs = [NodeRun(node=node) for node in range(100, 1600)]
+    runs[7] = NodeRun(node=107, status=NodeStatus.FAILED, detail="the stop timed out")
+    runs[8] = NodeRun(node=108, status=NodeStatus.RECOVERING)
+    runs[9] = NodeRun(node=109, status=NodeStatus.DONE)
+    out = Console(width=120, record=True, file=StringIO())
+    out.print(wave_view(document(wave_state(nodes=tuple(runs)))))
+    text = out.export_text()
+    assert "107" in text
+    assert "the stop timed out" in text
+    assert "and 1497 pending, 1 done; -o json has all" in text
+    assert len(text.splitlines()) < 30
