@@ -65,10 +65,18 @@ def rehearse(rehearsal: Rehearsal) -> Result:
     daemon.begin()
     world.agenda.run_until(rehearsal.until, is_over=is_over)
     is_cut_off = not is_over()
-    return _result(rehearsal, world, daemon, is_cut_off=is_cut_off)
+    return result_of(rehearsal, world, daemon, is_cut_off=is_cut_off)
 
 
-def _result(rehearsal: Rehearsal, world: World, daemon: Daemon, *, is_cut_off: bool) -> Result:
+def result_of(rehearsal: Rehearsal, world: World, daemon: Daemon, *, is_cut_off: bool) -> Result:
+    """What has come of a rehearsal until now.
+
+    Args:
+        rehearsal: what was to be run.
+        world: what it was run on.
+        daemon: who drove it.
+        is_cut_off: neither the wave nor a pause has ended it.
+    """
     story, cluster = world.story, world.cluster
     restarts = world.hosts.restarts
     return Result(

@@ -15,7 +15,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.rehearsal.daemon import Daemon
 from healthd.rehearsal.document import parse_rehearsal
 from healthd.rehearsal.rehearsal import Rehearsal
-from healthd.rehearsal.running import _result as result_of
+from healthd.rehearsal.running import result_of
 from healthd.rehearsal.striking import Schedule
 from healthd.rehearsal.world import World
 from healthd.waves.playbook import Playbook
