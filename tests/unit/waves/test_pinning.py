@@ -12,7 +12,6 @@ from support.waves import (
     a_wave,
     clean,
     confirmed,
-    kinds,
     notes,
     ordered,
     seen,
@@ -21,7 +20,7 @@ from support.waves import (
 )
 
 from healthd.model.words import Role
-from healthd.waves.effects import Step
+from healthd.waves.effects import Confirm, Step
 from healthd.waves.events import HostState, Observed, PinsSeen, Verb
 from healthd.waves.pins import Pins, places_of, playbook_digest
 from healthd.waves.playbook import Playbook
@@ -61,7 +60,7 @@ def reason(step: Step) -> str:
 
 
 def test_a_wave_goes_on_as_long_as_nothing_has_changed() -> None:
-    assert kinds(clean(pinned()).effects) == ["Confirm 1"]
+    assert [type(effect) for effect in clean(pinned()).effects] == [Confirm]
     step = looked(pinned())
     assert step.state.pauses == ()
     assert not step.notes
@@ -112,13 +111,13 @@ def test_topics_that_come_and_go_and_move_pause_nothing() -> None:
     rows = [a_partition(replicas=(4, 2, 3), isr=(4, 2, 3), leader=4)]
     step = clean(pinned(), topics=(a_topic("new", rows), a_topic("orders", rows)))
     assert step.state.pauses == ()
-    assert kinds(step.effects) == ["Confirm 1"]
+    assert [type(effect) for effect in step.effects] == [Confirm]
 
 
 def test_a_change_between_the_choice_and_the_last_look_takes_nothing() -> None:
     chosen = clean(pinned()).state
-    assert chosen.candidates == (1,)
-    step = confirmed(chosen, 1, 201.0, brokers=(*snapshot_at(0.0).brokers, a_broker(9)))
+    (candidate,) = chosen.candidates
+    step = confirmed(chosen, candidate, 201.0, brokers=(*snapshot_at(0.0).brokers, a_broker(9)))
     assert not step.commands
     assert step.state.status is WaveStatus.PAUSED
     assert step.state.candidates == ()
