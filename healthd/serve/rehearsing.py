@@ -16,7 +16,7 @@ from healthd.engine.view import ClusterView, Daemon
 from healthd.model.render import render_snapshot
 from healthd.serve.problems import ProblemError
 from healthd.waves.policy import policy_document
-from healthd.waves.spec import StageSpec, WaveSpec, parse_wave
+from healthd.waves.spec import WAVE_KEYS, StageSpec, WaveSpec, parse_wave
 
 REHEARSE: Final = "rehearse"
 EVEN_SO: Final = "evenSo"
@@ -70,8 +70,9 @@ async def rehearsed(
         ProblemError: it would not succeed, or could not be rehearsed in time; nothing is started.
         OrderRefused: the wave could not be started at all.
     """
-    plan = await daemon.plan_wave(document)
-    spec = parse_wave({"reason": "-", **document})
+    wave = {key: value for key, value in document.items() if key in WAVE_KEYS}
+    plan = await daemon.plan_wave(wave)
+    spec = parse_wave({"reason": "-", **wave})
     assert isinstance(spec, WaveSpec), "plan_wave refuses what is no wave"
     parts: list[dict[str, Any]] = []
     try:
@@ -141,6 +142,27 @@ def _sentence(part: Mapping[str, Any]) -> str:
     if part["violations"]:
         words += f", with {len(part['violations'])} violations"
     return words
+
+
+def rehearsal_markdown(found: Mapping[str, Any] | None) -> str:
+    """What was rehearsed before a wave was started, as a section of its report; empty without."""
+    if found is None:
+        return ""
+    lines = ["", "## Rehearsed before the start", ""]
+    for part in found["clusters"]:
+        minutes = part["makespanSeconds"] / 60
+        words = (
+            f"{_sentence(part)} after {minutes:.0f} min"
+            if not part["isGood"]
+            else (
+                f"{part['cluster']} would be done after {minutes:.0f} min,"
+                f" {part['maxInFlight']} in flight at most"
+            )
+        )
+        lines.append(f"- {words}")
+    if found["evenSo"]:
+        lines.append("- It was started whatever came of that.")
+    return "\n".join(lines) + "\n"
 
 
 def in_a_process(arguments: Sequence[str] = ()) -> Rehearse:

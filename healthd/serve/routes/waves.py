@@ -14,7 +14,7 @@ from healthd.model.render import render_time
 from healthd.serve.context import AnyWave, TheDaemon, User
 from healthd.serve.fleet_json import clusters_of, document_of, summary_of
 from healthd.serve.problems import ProblemError
-from healthd.serve.rehearsing import Rehearse, rehearsed, taken_out
+from healthd.serve.rehearsing import Rehearse, rehearsal_markdown, rehearsed, taken_out
 from healthd.serve.wave_json import journal_entries
 from healthd.waves.dora import wave_figures
 from healthd.waves.fleet_report import fleet_markdown, fleet_report
@@ -66,13 +66,16 @@ class OrderBody(Why):
 
 
 @router.get("", summary="Waves that run, and those that ended in the last 24 hours")
-async def list_waves(daemon: TheDaemon) -> dict[str, Any]:
+async def list_waves(request: Request, daemon: TheDaemon) -> dict[str, Any]:
     """The newest first; waves that belong to one over several clusters are shown inside of it."""
     parent_of = daemon.fleet_waves.parent_of
     views: list[WaveView | FleetView] = list(daemon.fleet_waves.views())
     views += [view for view in daemon.waves() if parent_of(view.state.wave) is None]
     views.sort(key=lambda view: view.created_at, reverse=True)
-    return {"waves": [summary_of(view) for view in views]}
+    return {
+        "waves": [summary_of(view) for view in views],
+        "scheduled": request.app.state.scheduled(),
+    }
 
 
 @router.post(
@@ -149,6 +152,8 @@ async def report(
 ) -> Response:
     """What, who, why, and the timeline of every node; also while the wave still runs."""
     entries = await daemon.journal(wave.state.wave)
+    tried = await daemon.rehearsals.of(wave.state.wave)
+    more = {} if tried is None else {"rehearsal": tried}
     if isinstance(wave, FleetView):
         reports = [
             wave_report(child.state, journal_entries(await daemon.journal(child.state.wave)))
@@ -157,9 +162,9 @@ async def report(
         whole = fleet_report(wave.state, journal_entries(entries), clusters_of(wave))
         whole |= fleet_sums(reports)
         if output == "markdown":
-            page = fleet_markdown(whole) + fleet_sums_markdown(whole)
+            page = fleet_markdown(whole) + fleet_sums_markdown(whole) + rehearsal_markdown(tried)
             return PlainTextResponse(page, media_type="text/markdown; charset=utf-8")
-        return JSONResponse(whole)
+        return JSONResponse(whole | more)
     deployed = daemon.counters.deployed
     found = wave_report(
         wave.state,
@@ -168,8 +173,9 @@ async def report(
         dora=wave_figures(deployed.get(wave.state.wave), deployed.values(), time.time()),
     )
     if output == "markdown":
-        return PlainTextResponse(report_markdown(found), media_type="text/markdown; charset=utf-8")
-    return JSONResponse(found)
+        page = report_markdown(found) + rehearsal_markdown(tried)
+        return PlainTextResponse(page, media_type="text/markdown; charset=utf-8")
+    return JSONResponse(found | more)
 
 
 @router.post("/{wave}/{verb}", summary="Give a wave an order")

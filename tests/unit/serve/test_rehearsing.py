@@ -95,6 +95,22 @@ async def test_even_so_it_is_started_and_what_came_of_it_is_kept(
     assert response.status_code == 201
     found = response.json()["rehearsal"]
     assert (found["evenSo"], found["clusters"][0]["outcome"]) == (True, "holding")
+    wave = response.json()["wave"]
+    report = await app_of.get(f"/api/v1/waves/{wave}/report")
+    assert report.json()["rehearsal"] == found
+    page = await app_of.get(f"/api/v1/waves/{wave}/report?format=markdown")
+    assert "- payments would be holding (RF_ONE lonely-0) after" in page.text
+    assert "started whatever came of that" in page.text
+
+
+async def test_a_wave_by_a_plan_and_a_dry_run_are_rehearsed_as_the_wave_that_they_are(
+    daemon: InMemoryDaemon,
+) -> None:
+    seeing(daemon, cluster_document())
+    found = await rehearsed(
+        {**WAVE, "plan": {"cluster": "payments"}, "dryRun": True}, Wanted(), daemon, rehearse=here
+    )
+    assert found["clusters"][0]["outcome"] == "succeeded"
 
 
 async def test_without_a_rehearsal_there_is_none_to_see(
