@@ -79,7 +79,7 @@ async def test_a_dry_run_is_counted_nowhere_and_takes_no_broker_away() -> None:
     plant = Plant()
     life = await Life(plant).begin()
     away: list[frozenset[int]] = []
-    life.loop.set_away = away.append  # type: ignore[method-assign]
+    life.loop.set_away = away.append  # type: ignore[method-assign,assignment]
     await life.until_ended(await dry_run(life))
     assert away == []
     assert not life.totals.restart_seconds

@@ -8,7 +8,7 @@ from support.engine import Life, Plant, request
 from support.virtual_time import in_virtual_time
 
 from healthd.engine.plans import live_plan
-from healthd.engine.view import OrderRefused, Refusal
+from healthd.engine.view import OrderRefused, Refusal, WaveView
 from healthd.waves.plan_file import in_short, read_plan
 from healthd.waves.policy import WavePolicy
 
@@ -39,6 +39,7 @@ async def test_a_wave_by_a_plan_that_is_true_does_what_it_says() -> None:
     made = plan_of(life)
     assert [step["brokers"] for step in made["steps"]] == [[2], [3], [1]]
     view = await life.waves.start(by_plan(made), by="ada")
+    assert isinstance(view, WaveView)
     assert [run.node for run in view.state.nodes] == [1, 2, 3]
     assert await life.until_ended(view.state.wave) == "succeeded"
     assert [host for host, verb in life.executor.changes() if verb == "stop"] == ["b2", "b3", "b1"]

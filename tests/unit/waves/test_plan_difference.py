@@ -9,7 +9,7 @@ from support.snapshots import a_broker, a_partition, a_snapshot, a_topic
 
 from healthd.model.json_reader import InputError
 from healthd.model.snapshot import ClusterSnapshot
-from healthd.model.words import Role
+from healthd.model.words import EvidenceGroup, Role
 from healthd.safety.acknowledgements import NONE
 from healthd.waves.plan_difference import Change, differences
 from healthd.waves.plan_file import FiledPlan, in_short, read_plan
@@ -65,7 +65,7 @@ def test_a_plan_of_the_same_cluster_is_not_stale() -> None:
 
 def test_what_changes_by_itself_makes_no_plan_stale() -> None:
     now = with_partition(0, leader=2, replicas=(2, 1, 3), isr=(3, 2, 1))
-    assert told(replace(now, ages={"metadata": 9.0}, interval_seconds=5.0)) == []
+    assert told(replace(now, ages={EvidenceGroup.METADATA: 9.0}, interval_seconds=5.0)) == []
 
 
 EIGHT = (a_partition(1), a_partition(2, replicas=(4, 5, 6), isr=(4, 5, 6), leader=4))
