@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.daemon import InMemoryDaemon, wave_state
+from support.fleet_views import waiting_fleet
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
@@ -85,3 +86,19 @@ async def test_the_one_shared_token_is_no_second_person(
     answer = await client.post(PATH, json=BODY, headers={"X-Healthd-User": "ben"})
     assert answer.status_code == 403
     assert "tokensFile" in answer.json()["detail"]
+
+
+async def test_a_wave_over_several_clusters_says_whose_holds_can_be_overridden(
+    people: httpx2.AsyncClient, daemon: InMemoryDaemon
+) -> None:
+    fleet = waiting_fleet(approval=None)
+    daemon.fleet_waves.put(fleet)
+    answer = await people.post(
+        f"/api/v1/waves/{fleet.wave}/override",
+        json=BODY,
+        headers={"Authorization": f"Bearer {TOKENS['ben']}"},
+    )
+    assert answer.status_code == 409, answer.text
+    active = [each.child for each in fleet.members if each.status.is_active]
+    assert active
+    assert f"name the wave of one, {active[0]}" in answer.json()["detail"]
