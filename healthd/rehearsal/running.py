@@ -61,8 +61,8 @@ def rehearse(rehearsal: Rehearsal) -> Result:
         is_idle = state.is_paused and not state.in_flight
         return is_idle and not schedule.is_anything_to_come
 
-    schedule.begin()
     daemon.begin()
+    schedule.begin()
     world.agenda.run_until(rehearsal.until, is_over=is_over)
     is_cut_off = not is_over()
     return result_of(rehearsal, world, daemon, is_cut_off=is_cut_off)
