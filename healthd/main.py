@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -44,11 +45,13 @@ from healthd.config.settings import (
     load_settings,
     unknown_variables,
 )
+from healthd.config.wave_files import read_wave_files
 from healthd.engine.clock import Clock
 from healthd.engine.daemon import HealthDaemon, Parts
 from healthd.engine.guards import Outside
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs, logs_of_a_command
+from healthd.engine.recurring import WHO, Recurring, running_waves
 from healthd.engine.thinning import HistoryLimits
 from healthd.engine.tidying import Tidier
 from healthd.engine.view import OrderRefused, Refusal
@@ -250,11 +253,18 @@ def _auth(settings: Settings) -> Auth:
 
 async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outlook) -> Exit:
     """The daemon and its HTTP server, until a signal or the end of one of them."""
-    daemon = HealthDaemon(fleet, parts)
+    recurring = Recurring(
+        partial(read_wave_files, settings.wave_dir),
+        start=lambda document: daemon.start_wave(document, by=WHO),
+        running=lambda: running_waves(daemon),
+        store=parts.store,
+        wall=parts.clock.wall,
+    )
+    daemon = HealthDaemon(fleet, replace(parts, reloaded=recurring.load))
     outlook.canaries = lambda: daemon.fleet.canary
     folder = settings.playbook_dir
     own = () if folder is None else ("--playbook-dir", str(folder))
-    app = create_app(daemon, _auth(settings), settings.open_reads, rehearse=in_a_process(own))
+    app = create_app(daemon, _auth(settings), settings.open_reads, rehearse=in_a_process(own), scheduled=recurring.planned)
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
     port = server.listen()
     if settings.port_file is not None:
@@ -275,6 +285,7 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
     await daemon.start()
     # Not before: until its state is read, the daemon would deny waves that it has under way.
     await server.start()
+    await recurring.begin()
     tidier = Tidier(lambda: daemon.is_ready)
     tidier.start()
     http_ended = asyncio.create_task(server.wait())
@@ -282,6 +293,7 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
     await asyncio.wait({http_ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
     failed = http_ended.done() and not stop.is_set()
     stopped.cancel()
+    recurring.close()
     await tidier.close()
     # HTTP goes on while brokers are brought back: an operator wants to watch.
     is_clean = await daemon.stop()

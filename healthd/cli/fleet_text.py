@@ -153,3 +153,14 @@ def _remark(cluster: dict[str, Any]) -> str:
 def _progress(found: dict[str, Any]) -> str:
     counts = found["nodeCounts"]
     return f"{counts['done'] + counts['skipped']}/{sum(counts.values())}"
+
+
+def scheduled_lines(scheduled: list[dict[str, Any]]) -> Iterator[str]:
+    """When each recurring wave is due next, and why it was not started the last time."""
+    for wave in scheduled:
+        due = wave["nextRun"] or "never"
+        line = f"{wave['name']} recurs: next {due} ({wave['cron']}, {wave['timezone']})"
+        last = wave["last"]
+        if last is not None and last["refused"]:
+            line += f"; not started at {last['at']}: {last['refused']}"
+        yield plain(line).plain

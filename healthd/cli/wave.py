@@ -10,7 +10,7 @@ from rich.markdown import Markdown
 
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.files import output_option
-from healthd.cli.fleet_text import place_of
+from healthd.cli.fleet_text import place_of, scheduled_lines
 from healthd.cli.plan_file import from_plan
 from healthd.cli.terminal import console
 from healthd.cli.watching import INTERVAL_SECONDS, watch_wave
@@ -143,6 +143,8 @@ def list_waves(output: str, server: str, token_file: Path | None) -> None:
         click.echo(json.dumps(found))
     else:
         print_waves(console(), found["waves"])
+        for line in scheduled_lines(found.get("scheduled", [])):
+            click.echo(line)
 
 
 @wave.command("show")

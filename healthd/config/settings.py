@@ -115,6 +115,9 @@ class SettingsFields(BaseModel):
     playbook_dir: FilePath | None = None
     """Folder of your own playbooks, looked in before those that healthd ships; none by default."""
 
+    wave_dir: FilePath | None = None
+    """Folder of wave files that are started by their `schedule`; none by default."""
+
     interval_seconds: Seconds = 15.0
     """Seconds between two collections of a cluster. 15 is what Prometheus setups mostly use;
     freshness limits are multiples of it."""

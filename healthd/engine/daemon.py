@@ -16,7 +16,7 @@ from healthd.engine.accepting import Playbooks
 from healthd.engine.aging import aged
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
-from healthd.engine.examining import Examine, Examiner, not_offered
+from healthd.engine.examining import Examine, Examiner, not_offered, nothing_more
 from healthd.engine.fleet_waves import FleetWaves
 from healthd.engine.freezing import Freezer
 from healthd.engine.guards import NOBODY, Guards, Outside
@@ -76,6 +76,7 @@ class Parts:
     shutdown_timeout_seconds: float
     instance: str
     holder: str
+    reloaded: Callable[[], Awaitable[None]] = nothing_more
     examine: Examine = not_offered
     outside: Outside = NOBODY
     clock: Clock = field(default_factory=Clock)
@@ -360,6 +361,7 @@ class HealthDaemon:
             await self._record_reload(by)
             # Playbooks are files beside it, and read again with it.
             await self._waves.look_again()
+            await self._parts.reloaded()
             return True, f"{len(result.fleet.clusters)} clusters"
 
     def _broken(self, result: ReloadResult) -> str:

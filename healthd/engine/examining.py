@@ -74,3 +74,7 @@ class Examiner:
 async def not_offered(config: ClusterConfig) -> Mapping[str, Any]:
     """What a daemon without examinations says; never returns."""
     raise OrderRefused(Refusal.CONFLICT, f"{config.name} cannot be examined here")
+
+
+async def nothing_more() -> None:
+    """What a reload does beyond the fleet file and its waves: nothing."""

@@ -53,6 +53,20 @@ def parts_of(
     return tuple(parts)
 
 
+def require_unscheduled(spec: WaveSpec) -> None:
+    """Refuse a wave that wants to recur: started by hand it would run once and never again.
+
+    Raises:
+        OrderRefused: it has a schedule.
+    """
+    if spec.schedule is not None:
+        message = (
+            "schedule: counts only in files of the folder waveDir; remove it to run the wave once"
+        )
+        problem = {"path": "schedule", "message": message}
+        raise OrderRefused(Refusal.INVALID, message, problems=[problem])
+
+
 def only_loop(spec: WaveSpec, clusters: Mapping[str, ClusterLoop]) -> ClusterLoop | None:
     """The cluster of a wave on one cluster; None when it is over several stages or clusters.
 

@@ -29,7 +29,7 @@ from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
 from healthd.engine.plans import taken_out
 from healthd.engine.reading import held_by, read_waves, story_of
-from healthd.engine.selecting import Part, only_loop, parts_of
+from healthd.engine.selecting import Part, only_loop, parts_of, require_unscheduled
 from healthd.engine.tasks import Background
 from healthd.engine.view import FleetView, JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.store.errors import StoreError, VersionConflict
@@ -185,6 +185,7 @@ class Waves:
         request, is_dry_run = dry_running.taken_out(request)
         request, filed = taken_out(request)
         spec = spec_of(request)
+        require_unscheduled(spec)
         loop = only_loop(spec, self._tools.clusters)
         if loop is None and is_dry_run:
             message = "a dry run is of one stage on one cluster: run the stages one by one"

@@ -1,5 +1,8 @@
 """The HTTP application over a running daemon."""
 
+from collections.abc import Callable
+from typing import Any
+
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
@@ -33,6 +36,7 @@ def create_app(
     open_reads: bool,  # noqa: FBT001 - named at its one call.
     *,
     rehearse: Rehearse | None = None,
+    scheduled: Callable[[], list[dict[str, Any]]] = list,
 ) -> FastAPI:
     """The application: it reads what the daemon has published, and hands orders in.
 
@@ -42,6 +46,7 @@ def create_app(
         open_reads: Whether reads go without the token.
         rehearse: Rehearses a wave; in a process of its own, with the playbooks that healthd ships,
             unless it is said.
+        scheduled: The waves that are started by their schedule, and when.
     """
     app = FastAPI(
         title="healthd",
@@ -55,6 +60,7 @@ def create_app(
     )
     app.state.daemon = daemon
     app.state.exposition = Exposition()
+    app.state.scheduled = scheduled
     app.state.rehearse = rehearse or in_a_process()
     for router in (
         operations.router,

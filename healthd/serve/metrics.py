@@ -236,11 +236,11 @@ def _add_totals(families: Families, observed: Observed) -> None:
     outcomes = {status.value: 0 for status in WaveStatus if status.has_ended}
     for outcome, count in (outcomes | dict(observed.deployments)).items():
         families.add("healthd_deployments_total", count, outcome)
-    for name, seconds, bounds in (
+    for name, lasted, bounds in (
         ("healthd_deployment_lead_time_seconds", observed.lead_seconds, LEAD_BUCKETS),
         ("healthd_time_to_restore_seconds", observed.restore_seconds, RESTORE_BUCKETS),
     ):
-        families.add_histogram(name, _buckets(seconds, bounds), sum(seconds))
+        families.add_histogram(name, _buckets(lasted, bounds), sum(lasted))
     for loop, at in observed.loop_ticks.items():
         families.add("healthd_loop_last_tick_timestamp_seconds", at, loop)
     families.add("healthd_config_last_reload_successful", observed.is_config_good)
