@@ -144,18 +144,6 @@ def _reserve(store: SqliteStore) -> None:
         log.error("space_not_reserved", detail=str(error))
 
 
-def _reserve(store: SqliteStore) -> None:
-    """Keep space for the writes that must not fail; a full disk keeps nobody from starting.
-
-    The daemon before may have stopped a broker, which has to be started again. Until there is
-    space nothing is stopped: that is asked before each stop.
-    """
-    try:
-        store.reserve_space(RESERVE_BYTES)
-    except StoreFull as error:
-        log.error("space_not_reserved", detail=str(error))
-
-
 def _parts(
     settings: Settings, store: SqliteStore, outlook: Outlook, *, instance: str, holder: str
 ) -> Parts:
@@ -264,7 +252,13 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
     outlook.canaries = lambda: daemon.fleet.canary
     folder = settings.playbook_dir
     own = () if folder is None else ("--playbook-dir", str(folder))
-    app = create_app(daemon, _auth(settings), settings.open_reads, rehearse=in_a_process(own), scheduled=recurring.planned)
+    app = create_app(
+        daemon,
+        _auth(settings),
+        settings.open_reads,
+        rehearse=in_a_process(own),
+        scheduled=recurring.planned,
+    )
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
     port = server.listen()
     if settings.port_file is not None:
