@@ -45,11 +45,18 @@ class Actor:
     is_dry_run: bool = False
     """The executor and the elector reach nobody: what they would have done is told."""
 
-    async def command(self, command: effects.Command) -> tuple[CommandOutcome, str]:
-        """Carry one command out, once, and say how it ended as far as that is known."""
+    async def command(
+        self, command: effects.Command, *, wait_seconds: float | None = None
+    ) -> tuple[CommandOutcome, str]:
+        """Carry one command out, once, and say how it ended as far as that is known.
+
+        Args:
+            command: what is to be done.
+            wait_seconds: a stop that had to wait longer for its turn is not sent any more.
+        """
         match command:
             case effects.StopService():
-                return await self._service("stop", command)
+                return await self._service("stop", command, wait_seconds)
             case effects.StartService():
                 return await self._service("start", command)
             case effects.ElectLeaders():
@@ -57,10 +64,16 @@ class Actor:
             case _:
                 raise TypeError(f"no command of a wave: {command!r}")
 
-    async def _service(self, verb: str, command: effects.Command) -> tuple[CommandOutcome, str]:
+    async def _service(
+        self, verb: str, command: effects.Command, wait_seconds: float | None = None
+    ) -> tuple[CommandOutcome, str]:
         try:
             outcome = await self._run(
-                command.node, verb, seconds=command.timeout_seconds, effect_id=command.effect_id
+                command.node,
+                verb,
+                seconds=command.timeout_seconds,
+                effect_id=command.effect_id,
+                wait_seconds=wait_seconds,
             )
         except NoHost as error:
             return CommandOutcome.NOT_SENT, f"{verb}: {error}"
@@ -121,7 +134,15 @@ class Actor:
             return str(error)
         return outcome.stdout[-LOG_BYTES:] if outcome.is_success else _words(outcome)
 
-    async def _run(self, node: int, verb: str, *, seconds: float, effect_id: str = "") -> Outcome:
+    async def _run(
+        self,
+        node: int,
+        verb: str,
+        *,
+        seconds: float,
+        effect_id: str = "",
+        wait_seconds: float | None = None,
+    ) -> Outcome:
         config = self.loop.config
         target = target_of(config, node)
         host, service = config.host(node), config.service
@@ -130,7 +151,9 @@ class Actor:
         argv = service.render(verb, broker_id=node, host=host.address)
         if not argv:
             raise NoHost(f"cluster {config.name} has no service command '{verb}'")
-        command = Command(argv=argv, timeout_seconds=seconds, effect_id=effect_id)
+        command = Command(
+            argv=argv, timeout_seconds=seconds, effect_id=effect_id, wait_seconds=wait_seconds
+        )
         limit = target.connect_timeout_seconds + seconds + GRACE_SECONDS
         try:
             async with asyncio.timeout(limit):

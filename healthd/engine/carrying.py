@@ -101,10 +101,13 @@ class Carrier:
         is_stop = isinstance(command, effects.StopService)
         if is_stop:
             await self._prepared(command.node, look)
-        old = look.too_old(Moment.of(self._clock)) if is_stop and look is not None else None
+        old, wait_seconds = None, None
+        if is_stop and look is not None:
+            now = Moment.of(self._clock)
+            old, wait_seconds = look.too_old(now), look.seconds_left(now)
         try:
             if old is None:
-                outcome, detail = await self._actor.command(command)
+                outcome, detail = await self._actor.command(command, wait_seconds=wait_seconds)
             else:
                 outcome, detail = events.Outcome.NOT_SENT, f"DAEMON_STALLED: {old}"
         except Exception as error:  # noqa: BLE001  # Whatever broke, its end must be observed.

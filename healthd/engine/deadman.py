@@ -51,6 +51,11 @@ class LastLook:
         interval = 0.0 if snapshot is None else snapshot.fresh_limit_seconds / 2
         return cls(began=began, told=told, interval_seconds=interval)
 
+    def seconds_left(self, now: Moment) -> float:
+        """How long something may still be stopped on it."""
+        waited, age = self.told.seconds_to(now), self.began.seconds_to(now)
+        return min(self.interval_seconds - waited, 2 * self.interval_seconds - age)
+
     def too_old(self, now: Moment) -> str | None:
         """Why nothing may be stopped on it any more, in words; None while it may."""
         waited, age = self.told.seconds_to(now), self.began.seconds_to(now)

@@ -37,6 +37,8 @@ class Command:
             front is part of the configuration, not of the code.
         timeout_seconds: From the moment the command is sent.
         effect_id: The journal's id of what this command is part of, or empty for a question.
+        wait_seconds: After so long without its turn, or without a connection, it is not sent any
+            more; None: after as long as it may take.
         max_output_bytes: Of each stream this much is kept from its beginning; what follows is
             read and dropped, so that the command never blocks on a full pipe.
     """
@@ -44,6 +46,7 @@ class Command:
     argv: tuple[str, ...]
     timeout_seconds: float
     effect_id: str = ""
+    wait_seconds: float | None = None
     max_output_bytes: int = 65_536
 
     def __post_init__(self) -> None:

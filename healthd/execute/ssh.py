@@ -29,6 +29,19 @@ class _Job:
     has_begun: asyncio.Event = field(default_factory=asyncio.Event)
     is_cancelled: threading.Event = field(default_factory=threading.Event)
     may_be_sent: bool = False
+    asked_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def wait_seconds(self) -> float:
+        """How long it may wait for its turn."""
+        wanted = self.command.wait_seconds
+        return self.command.timeout_seconds if wanted is None else wanted
+
+    @property
+    def is_too_late(self) -> bool:
+        """Whether it must not be sent any more."""
+        wanted = self.command.wait_seconds
+        return wanted is not None and time.monotonic() - self.asked_at > wanted
 
     @property
     def limit_seconds(self) -> float:
@@ -99,7 +112,7 @@ class SshExecutor:
         try:
             await asyncio.wait(
                 either,
-                timeout=job.command.timeout_seconds,
+                timeout=job.wait_seconds,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if not job.has_begun.is_set() and future.cancel():
@@ -121,8 +134,7 @@ class SshExecutor:
             return Outcome(kind=ExecKind.NOT_SENT, detail="the executor was closed")
         return Outcome(
             kind=ExecKind.NOT_SENT,
-            detail=f"no connection was free within {job.command.timeout_seconds:g} s; see "
-            "sshPoolSize",
+            detail=f"no connection was free within {job.wait_seconds:g} s; see sshPoolSize",
         )
 
     def _carry_out(self, job: _Job) -> Outcome:
@@ -132,6 +144,9 @@ class SshExecutor:
             with self._pool.channel(job.target) as channel:
                 if job.is_cancelled.is_set():
                     return Outcome(kind=ExecKind.NOT_SENT, detail="healthd stopped waiting")
+                if job.is_too_late:
+                    detail = f"it could not be sent within {job.wait_seconds:g} s"
+                    return Outcome(kind=ExecKind.NOT_SENT, detail=detail)
                 job.may_be_sent = True
                 session = Session(
                     channel=channel, command=job.command, is_cancelled=job.is_cancelled

@@ -10,6 +10,7 @@ from support.virtual_time import VirtualLoop, in_virtual_time
 
 from healthd.engine.clock import Clock
 from healthd.engine.deadman import DeadMan, LastLook, Moment
+from healthd.execute.protocol import Command
 from healthd.model.codes import ReasonCode
 from healthd.store.records import JournalStep
 
@@ -163,3 +164,23 @@ def test_snapshots_that_come_in_time_are_no_reason_to_hold() -> None:
     (reason,) = deadman.snapshot_came(snapshot)
     assert (reason.code, reason.object) == (ReasonCode.DAEMON_STALLED, "wave:w")
     assert not deadman.is_overdue()
+
+
+@in_virtual_time
+async def test_a_stop_that_waits_too_long_for_a_connection_is_not_sent() -> None:
+    plant = Plant()
+    life = await Life(plant).begin()
+    waits: dict[str, float | None] = {}
+
+    def look(command: Command) -> None:
+        if command.effect_id:
+            waits[command.effect_id] = command.wait_seconds
+
+    life.executor.before_run = look
+    wave = await life.start_wave([2])
+    assert await life.until_ended(wave) == "succeeded"
+    stop = waits["2.1.stop"]
+    assert stop is not None
+    assert 0 < stop <= INTERVAL
+    assert waits["2.1.start"] is None  # A start is sent however late it is.
+    await life.die()
