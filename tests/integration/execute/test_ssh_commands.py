@@ -237,8 +237,24 @@ async def test_a_command_that_finds_no_free_connection_is_not_sent(
     outcome = await executor.run(host.target, shell("true", timeout_seconds=0.2))
     assert outcome.kind is ExecKind.NOT_SENT
     assert "sshPoolSize" in outcome.detail
+    # It may take long, and is not to wait long: a stop that rests on what was seen just now.
+    outcome = await executor.run(host.target, replace(shell("true"), wait_seconds=0.2))
+    assert outcome.kind is ExecKind.NOT_SENT
+    assert "within 0.2 s" in outcome.detail
     await executor.aclose()
     assert (await first).kind is ExecKind.CONNECTION_LOST
+
+
+async def test_a_command_whose_connection_came_too_late_is_not_sent(
+    sshd_of_its_own: Callable[[], SshdHost], tmp_path: Path
+) -> None:
+    executor = SshExecutor(pool_size=1)
+    done = tmp_path / "done"
+    late = replace(shell(f"touch {done}"), wait_seconds=1e-6)
+    outcome = await executor.run(sshd_of_its_own().target, late)
+    assert outcome.kind is ExecKind.NOT_SENT
+    assert not done.exists()
+    await executor.aclose()
 
 
 async def test_closing_cuts_what_is_under_way_and_leaves_no_thread(
