@@ -239,12 +239,20 @@ def resume(*, name: str, reason: str, output: str, server: str, token_file: Path
 
 @wave.command("abort")
 @click.argument("name", metavar="WAVE")
+@click.option("--discard", is_flag=True,
+              help="Give up a wave whose state no healthd here can read.")  # fmt: skip
 @reason_option
 @output_option
 @daemon_options
-def abort(*, name: str, reason: str, output: str, server: str, token_file: Path | None) -> None:
+def abort(*, name: str, discard: bool, reason: str, output: str, server: str,
+          token_file: Path | None) -> None:  # fmt: skip
     """End a wave: what is in flight is started and checked first, no broker stays stopped."""
-    _print_wave(_order(DaemonClient(server, token_file), name, "abort", reason), output)
+    client = DaemonClient(server, token_file)
+    if not discard:
+        _print_wave(_order(client, name, "abort", reason), output)
+        return
+    found = _order(client, name, "discard", reason)
+    click.echo(json.dumps(found) if output == "json" else f"Discarded wave {found['wave']}.")
 
 
 def _of_one_broker(verb: str, text: str) -> None:

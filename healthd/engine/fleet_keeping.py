@@ -6,7 +6,7 @@ is seen at the next look, and a child has the same id whenever it is asked for.
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -52,6 +52,12 @@ class Children(Protocol):
 
     def busy_with(self, cluster: str) -> str | None:
         """The wave that a cluster is busy with."""
+
+    def unended(self) -> Sequence[str]:
+        """The ids of those that have not ended, readable or not."""
+
+    async def discard(self, wave: str, *, by: str, reason: str) -> None:
+        """Give up one whose state cannot be read."""
 
     async def make(self, member: Member, parent: FleetState, stage: StageRun) -> None:
         """Make a child and let it begin; nothing happens when it is there already.

@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 
 import structlog
 
+from healthd.engine.discarding import discard
+from healthd.engine.fleet_accepting import all_leased, child_with, planned_fleet, require_reason
 from healthd.engine.fleet_keeping import Children, FleetKeeper, dumped
 from healthd.engine.fleet_looking import Onlooker
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS
@@ -19,15 +21,14 @@ from healthd.engine.view import FleetView, OrderRefused, Refusal, WaveView
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.store.errors import StoreError
-from healthd.store.records import AuditRecord, Lease, WaveRecord
+from healthd.store.records import AuditRecord, WaveRecord
 from healthd.waves.codec import StateUnreadable
 from healthd.waves.events import Verb
 from healthd.waves.fleet_codec import decode_fleet
 from healthd.waves.fleet_events import ApprovalGiven, Began, FleetOrdered, Resumed
 from healthd.waves.fleet_orders import approval_refusal, awaited, fleet_refusal
-from healthd.waves.fleet_state import FleetState, Member, StageRun, child_id
+from healthd.waves.fleet_state import FleetState
 from healthd.waves.playbook import Playbook
-from healthd.waves.policy import WavePolicy
 from healthd.waves.spec import WaveSpec
 from healthd.waves.state import WaveStatus
 
@@ -199,7 +200,7 @@ class FleetWaves:
         Raises:
             OrderRefused: every cluster of it is leased, or it could not be written.
         """
-        state = _planned(wave, spec, parts, playbook, by=by)
+        state = planned_fleet(wave, spec, parts, playbook, by=by)
         await self._require_one_free(state)
         now = self._tools.clock.wall()
         record = WaveRecord(
@@ -232,7 +233,7 @@ class FleetWaves:
         leased = {lease.cluster: lease for lease in leases if lease.expires_at > now}
         clusters = dict.fromkeys(member.cluster for member in state.members)
         if all(name in leased for name in clusters):
-            raise _all_leased([leased[name] for name in clusters])
+            raise all_leased([leased[name] for name in clusters])
 
     # What people say.
 
@@ -247,7 +248,7 @@ class FleetWaves:
         if name is None:
             message = f"wave {wave}: no stage waits for an approval"
             raise OrderRefused(Refusal.CONFLICT, message)
-        _require_reason("an approval", reason)
+        require_reason("an approval", reason)
         refused = approval_refusal(keeper.state, name, by)
         if refused is not None:
             raise OrderRefused(Refusal.CONFLICT, f"wave {wave}: {refused}")
@@ -256,6 +257,24 @@ class FleetWaves:
         event = ApprovalGiven(at=keeper.now, stage=name, by=by, reason=reason)
         await self._tell(keeper, event, audit, "the approval")
         return self._view(keeper)
+
+    async def discard(self, wave: str, *, by: str, reason: str) -> None:
+        """Give up a wave whose state cannot be read; nothing of it may be under way.
+
+        Raises:
+            OrderRefused: it can be read, a wave of it has not ended, or see `discarding`.
+        """
+        if wave not in self._unreadable:
+            await self._children.discard(wave, by=by, reason=reason)
+            return
+        left = [name for name in self._children.unended() if name.startswith(f"{wave}.")]
+        if left:
+            message = f"wave {wave}: abort its waves on single clusters first: {', '.join(left)}"
+            raise OrderRefused(Refusal.CONFLICT, message)
+        record = await self._tools.store.call(lambda store: store.wave(wave))
+        if record is not None:
+            await discard(record, self._tools, by=by, reason=reason)
+        self._unreadable.pop(wave, None)
 
     async def order(
         self,
@@ -277,9 +296,9 @@ class FleetWaves:
             known = Verb(verb)
         except ValueError:
             raise OrderRefused(Refusal.INVALID, f"there is no order {verb}") from None
-        _require_reason(verb, reason)
+        require_reason(verb, reason)
         if node is not None:
-            child = _child_with(keeper.state, cluster, node)
+            child = child_with(keeper.state, cluster, node)
             await keeper.order_node(child, known, by=by, reason=reason, node=node)
             return self._view(keeper)
         event = FleetOrdered(at=keeper.now, verb=known, by=by, reason=reason, cluster=cluster)
@@ -317,95 +336,3 @@ class FleetWaves:
         if wave in self._old:
             raise OrderRefused(Refusal.CONFLICT, f"wave {wave}: the wave has ended")
         raise OrderRefused(Refusal.UNKNOWN, f"there is no wave {wave}")
-
-
-def _planned(
-    wave: str, spec: WaveSpec, parts: Sequence[Part], playbook: Playbook, *, by: str
-) -> FleetState:
-    policies: dict[WavePolicy, int] = {}
-    members: list[Member] = []
-    own = spec.policy
-    for part in parts:
-        labels = part.loop.config.labels
-        domains = tuple(
-            f"{label}={labels[label]}" for label, _ in own.clusters_at_once_per if label in labels
-        )
-        members.append(
-            Member(
-                cluster=part.cluster,
-                stage=part.stage,
-                child=child_id(wave, part.stage, part.cluster),
-                nodes=part.nodes,
-                policy=policies.setdefault(part.policy, len(policies)),
-                domains=domains,
-            )
-        )
-    return FleetState(
-        wave=wave,
-        reason=spec.reason or "",
-        requested_by=by,
-        playbook=playbook,
-        policies=tuple(policies),
-        stages=tuple(
-            StageRun(
-                name=stage.name,
-                concurrency=stage.concurrency,
-                clusters_at_once=stage.clusters_at_once,
-                approval=stage.approval,
-                soak_seconds=stage.soak_seconds,
-            )
-            for stage in spec.stages
-        ),
-        members=tuple(members),
-        limits=own.clusters_at_once_per,
-        max_failed_clusters=own.max_failed_clusters,
-    )
-
-
-def _all_leased(leases: Sequence[Lease]) -> OrderRefused:
-    def since(lease: Lease) -> str:
-        moment = datetime.fromtimestamp(lease.since, UTC)
-        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-    words = "; ".join(
-        f"cluster {lease.cluster} is leased: {lease.holder} has it since {since(lease)}"
-        f" for wave {lease.wave_id}"
-        for lease in leases[:5]
-    )
-    first = leases[0]
-    return OrderRefused(
-        Refusal.LEASED, words, holder=first.holder, since=since(first), wave=first.wave_id
-    )
-
-
-def _child_with(state: FleetState, cluster: str | None, node: int) -> str:
-    """The child that an order about a broker is for.
-
-    Raises:
-        OrderRefused: there is none, or it is not clear which.
-    """
-    found = [
-        member
-        for member in state.members
-        if node in member.nodes and cluster in {None, member.cluster}
-    ]
-    active = [member for member in found if member.status.is_active]
-    if len(active) == 1:
-        return active[0].child
-    if active:
-        names = ", ".join(member.cluster for member in active)
-        message = f"wave {state.wave}: several clusters have a broker {node}, say which: {names}"
-        raise OrderRefused(Refusal.INVALID, message)
-    if not found:
-        where = "" if cluster is None else f" of cluster {cluster}"
-        raise OrderRefused(Refusal.CONFLICT, f"wave {state.wave}: it has no broker {node}{where}")
-    first = found[0]
-    raise OrderRefused(
-        Refusal.CONFLICT,
-        f"wave {state.wave}: cluster {first.cluster} is {first.status.value}, not at work",
-    )
-
-
-def _require_reason(what: str, reason: str) -> None:
-    if not reason.strip():
-        raise OrderRefused(Refusal.INVALID, f"{what} needs a reason: say why")

@@ -233,6 +233,9 @@ class FleetWavesView(Protocol):
     async def approve(self, wave: str, *, stage: str | None, by: str, reason: str) -> FleetView:
         """Approve a stage; the one that waits when none is named."""
 
+    async def discard(self, wave: str, *, by: str, reason: str) -> None:
+        """Give up a wave, on one cluster or several, whose state cannot be read."""
+
     async def order(
         self,
         wave: str,

@@ -12,14 +12,14 @@ from healthd.config.fleet import ClusterConfig
 from healthd.engine import dry_running
 from healthd.engine.accepting import (
     Playbooks,
-    new_wave,
     planned,
-    require_hosts,
     spec_of,
     wave_id,
 )
 from healthd.engine.collecting import Published
+from healthd.engine.discarding import discard
 from healthd.engine.driver import NotTaken
+from healthd.engine.fleet_accepting import child_of
 from healthd.engine.fleet_plans import plan_of_wave, require_plan
 from healthd.engine.fleet_waves import FleetWaves
 from healthd.engine.foreseeing import foreseen
@@ -29,7 +29,7 @@ from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
 from healthd.engine.plans import taken_out
 from healthd.engine.reading import held_by, read_waves, story_of
-from healthd.engine.selecting import Part, only_loop, parts_of, require_unscheduled
+from healthd.engine.selecting import only_loop, parts_of, require_unscheduled
 from healthd.engine.tasks import Background
 from healthd.engine.view import FleetView, JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.store.errors import StoreError, VersionConflict
@@ -130,25 +130,7 @@ class Waves:
             return
         if self.is_draining:
             raise OrderRefused(Refusal.CONFLICT, "the daemon is stopping; nothing new is started")
-        loop = self._tools.clusters.get(member.cluster)
-        if loop is None:
-            message = f"the fleet file has no cluster {member.cluster} any more"
-            raise OrderRefused(Refusal.INVALID, message)
-        require_hosts(loop.config, member.nodes)
-        part = Part(
-            stage=member.stage,
-            loop=loop,
-            nodes=member.nodes,
-            policy=parent.policies[member.policy],
-        )
-        state = new_wave(
-            member.child,
-            part,
-            parent.playbook,
-            by=parent.requested_by,
-            reason=parent.reason,
-            concurrency=stage.concurrency,
-        )
+        state = child_of(parent, member, stage, self._tools.clusters.get(member.cluster))
         await self._begin(state, self._tools.clock.wall())
 
     def _keep(self, keeper: WaveKeeper, begun: Held | None = None) -> None:
@@ -333,6 +315,24 @@ class Waves:
             await keeper.pause(by=order.by, reason=order.reason)
         else:
             raise NotTaken("this daemon does not drive it now, see what it waits for; only a pause")
+
+    def unended(self) -> Sequence[str]:
+        """The ids of those that have not ended, readable or not."""
+        lost = [wave for wave, _ in self._unreadable.values()]
+        return [*(view.state.wave for view in self.active()), *lost]
+
+    async def discard(self, wave: str, *, by: str, reason: str) -> None:
+        """Give up a wave whose state cannot be read, once no broker of it can be stopped."""
+        lease = next((at for at, (name, _) in self._unreadable.items() if name == wave), None)
+        if lease is None:
+            if self._gallery.view(wave) is None:
+                raise self._unknown(wave)
+            message = f"the state of wave {wave} can be read: abort it instead"
+            raise OrderRefused(Refusal.CONFLICT, message)
+        record = await self._tools.store.call(lambda store: store.wave(wave))
+        if record is not None:
+            await discard(record, self._tools, by=by, reason=reason)
+        self._unreadable.pop(lease, None)
 
     def _unknown(self, wave: str) -> OrderRefused:
         for found, detail in self._unreadable.values():

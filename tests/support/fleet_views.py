@@ -36,6 +36,7 @@ class InMemoryFleetWaves:
     def __init__(self) -> None:
         self.states: dict[str, FleetState] = {}
         self.children: Mapping[str, WaveView] = {}
+        self.discarded: list[tuple[str, str, str]] = []
         self.node_orders: list[tuple[str, str | None, int]] = []
 
     def put(self, state: FleetState) -> FleetView:
@@ -71,6 +72,9 @@ class InMemoryFleetWaves:
         if refused is not None:
             raise OrderRefused(Refusal.CONFLICT, f"wave {wave}: {refused}")
         return self.put(_told(state, ApprovalGiven(at=2.0, stage=name, by=by, reason=reason)))
+
+    async def discard(self, wave: str, *, by: str, reason: str) -> None:
+        self.discarded.append((wave, by, reason))
 
     async def order(
         self,

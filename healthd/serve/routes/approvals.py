@@ -47,6 +47,13 @@ async def approve(
     return fleet_document(view)
 
 
+@router.post("/waves/{wave}/discard", summary="Give up a wave whose state cannot be read")
+async def discard(wave: str, body: Why, daemon: TheDaemon, user: User) -> dict[str, Any]:
+    """Refused while a broker that it has commanded may be stopped."""
+    await daemon.fleet_waves.discard(wave, by=user, reason=body.reason)
+    return {"wave": wave, "discarded": True}
+
+
 def _wants_two(view: FleetView, stage: str | None) -> bool:
     waiting = approvals_of(view)
     name = stage or (None if waiting is None else waiting["stage"])

@@ -146,6 +146,7 @@ async def test_an_order_that_the_daemon_refuses_says_why(
 
 OVERRIDES = [
     "/api/v1/waves/w1/approve",
+    "/api/v1/waves/w1/discard",
     "/api/v1/overrides",
     "/api/v1/overrides/payments/lift",
     "/api/v1/mutes",

@@ -1,0 +1,139 @@
+"""A wave over a fleet as it is accepted, and what is said when it, or an order to it, is not."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from healthd.engine.accepting import new_wave, require_hosts
+from healthd.engine.collecting import ClusterLoop
+from healthd.engine.selecting import Part
+from healthd.engine.view import OrderRefused, Refusal
+from healthd.store.records import Lease
+from healthd.waves.fleet_state import FleetState, Member, StageRun, child_id
+from healthd.waves.playbook import Playbook
+from healthd.waves.policy import WavePolicy
+from healthd.waves.spec import WaveSpec
+from healthd.waves.state import WaveState
+
+
+def planned_fleet(
+    wave: str, spec: WaveSpec, parts: Sequence[Part], playbook: Playbook, *, by: str
+) -> FleetState:
+    """The wave as it stands before anything is done."""
+    policies: dict[WavePolicy, int] = {}
+    members: list[Member] = []
+    own = spec.policy
+    for part in parts:
+        labels = part.loop.config.labels
+        domains = tuple(
+            f"{label}={labels[label]}" for label, _ in own.clusters_at_once_per if label in labels
+        )
+        members.append(
+            Member(
+                cluster=part.cluster,
+                stage=part.stage,
+                child=child_id(wave, part.stage, part.cluster),
+                nodes=part.nodes,
+                policy=policies.setdefault(part.policy, len(policies)),
+                domains=domains,
+            )
+        )
+    return FleetState(
+        wave=wave,
+        reason=spec.reason or "",
+        requested_by=by,
+        playbook=playbook,
+        policies=tuple(policies),
+        stages=tuple(
+            StageRun(
+                name=stage.name,
+                concurrency=stage.concurrency,
+                clusters_at_once=stage.clusters_at_once,
+                approval=stage.approval,
+                soak_seconds=stage.soak_seconds,
+            )
+            for stage in spec.stages
+        ),
+        members=tuple(members),
+        limits=own.clusters_at_once_per,
+        max_failed_clusters=own.max_failed_clusters,
+    )
+
+
+def all_leased(leases: Sequence[Lease]) -> OrderRefused:
+    """The refusal of a wave of which every cluster is somebody's."""
+
+    def since(lease: Lease) -> str:
+        moment = datetime.fromtimestamp(lease.since, UTC)
+        return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+    words = "; ".join(
+        f"cluster {lease.cluster} is leased: {lease.holder} has it since {since(lease)}"
+        f" for wave {lease.wave_id}"
+        for lease in leases[:5]
+    )
+    first = leases[0]
+    return OrderRefused(
+        Refusal.LEASED, words, holder=first.holder, since=since(first), wave=first.wave_id
+    )
+
+
+def child_with(state: FleetState, cluster: str | None, node: int) -> str:
+    """The child that an order about a broker is for.
+
+    Raises:
+        OrderRefused: there is none, or it is not clear which.
+    """
+    found = [
+        member
+        for member in state.members
+        if node in member.nodes and cluster in {None, member.cluster}
+    ]
+    active = [member for member in found if member.status.is_active]
+    if len(active) == 1:
+        return active[0].child
+    if active:
+        names = ", ".join(member.cluster for member in active)
+        message = f"wave {state.wave}: several clusters have a broker {node}, say which: {names}"
+        raise OrderRefused(Refusal.INVALID, message)
+    if not found:
+        where = "" if cluster is None else f" of cluster {cluster}"
+        raise OrderRefused(Refusal.CONFLICT, f"wave {state.wave}: it has no broker {node}{where}")
+    first = found[0]
+    raise OrderRefused(
+        Refusal.CONFLICT,
+        f"wave {state.wave}: cluster {first.cluster} is {first.status.value}, not at work",
+    )
+
+
+def require_reason(what: str, reason: str) -> None:
+    """Refuse what nobody says why of.
+
+    Raises:
+        OrderRefused: the reason is empty.
+    """
+    if not reason.strip():
+        raise OrderRefused(Refusal.INVALID, f"{what} needs a reason: say why")
+
+
+def child_of(
+    parent: FleetState, member: Member, stage: StageRun, loop: ClusterLoop | None
+) -> WaveState:
+    """The wave on one cluster as its parent wants it.
+
+    Raises:
+        OrderRefused: the cluster, or a host of it, has left the fleet file.
+    """
+    if loop is None:
+        message = f"the fleet file has no cluster {member.cluster} any more"
+        raise OrderRefused(Refusal.INVALID, message)
+    require_hosts(loop.config, member.nodes)
+    policy = parent.policies[member.policy]
+    part = Part(stage=member.stage, loop=loop, nodes=member.nodes, policy=policy)
+    return new_wave(
+        member.child,
+        part,
+        parent.playbook,
+        by=parent.requested_by,
+        reason=parent.reason,
+        concurrency=stage.concurrency,
+    )
