@@ -13,6 +13,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.rehearsal.document import parse_rehearsal
 from healthd.rehearsal.rehearsal import Rehearsal
 from healthd.waves.playbook import Playbook
+from healthd.waves.problems import SpecProblem
 
 _MAX_NODES: Final = 20_000_000
 """A snapshot of 400,000 partitions may stand in the file itself."""
@@ -42,8 +43,22 @@ def read_rehearsal(content: bytes, name: str, *, playbooks: Path | None = None) 
     )
     if isinstance(parsed, Rehearsal):
         return parsed
-    document = document or _document(content, name)
-    raise ConfigError(document.located(problem) for problem in parsed)
+    raise ConfigError(_located(parsed, document, content, name))
+
+
+def _located(
+    found: list[SpecProblem], document: Document | None, content: bytes, name: str
+) -> list[Problem]:
+    """The problems at their lines and columns, where YAML's reader can tell them."""
+    try:
+        document = document or _document(content, name)
+    except ConfigError:
+        # JSON that is no YAML, such as one that is indented with tabs.
+        return [
+            Problem(file=name, path=each.path, message=each.message, action=each.action)
+            for each in found
+        ]
+    return [document.located(each) for each in found]
 
 
 def _as_json(content: bytes) -> object | None:

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from healthd.model.snapshot import ClusterSnapshot, Topic
-from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode
+from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode, Role
 from healthd.rehearsal.story import seconds
 from healthd.waves import effects
 from healthd.waves.state import BETWEEN_STOP_AND_START, IN_FLIGHT, NodeStatus, WaveState
@@ -88,7 +88,7 @@ class Oracle:
         taken = [run.node for run in state.having(BETWEEN_STOP_AND_START) if not run.repair]
         if state.concurrency is not None and len(taken) > state.concurrency:
             self._violated("concurrency", None, f"{taken} are between stop and start at one time")
-        voters = [node for node in taken if self._is_voter(node)]
+        voters = [node for node in taken if self._is_controller(node)]
         if len(voters) > 1:
             self._violated("controllers", None, f"controllers {voters} are taken at one time")
         for hold in state.holds:
@@ -159,18 +159,19 @@ class Oracle:
     def _check_quorum(self, node: int, seen: ClusterSnapshot) -> None:
         """What votes and follows closely without the nodes in flight stays a majority."""
         quorum = seen.quorum
-        if quorum is None or quorum.mode is not QuorumMode.KRAFT or not self._is_voter(node):
+        voters = [] if quorum is None else [voter.id for voter in quorum.voters]
+        if quorum is None or quorum.mode is not QuorumMode.KRAFT or node not in voters:
             return
         times = {voter.id: voter.last_caught_up_ms for voter in quorum.voters}
         leads = times.get(-1 if quorum.leader_id is None else quorum.leader_id)
         if leads is None or quorum.fetch_timeout_ms is None:
             self._violated("quorum", node, "it is stopped, and nobody knows who follows")
             return
-        gone = self._daemon.state.in_flight | {node}
+        gone, fetch_timeout = self._daemon.state.in_flight | {node}, quorum.fetch_timeout_ms
         left = [
             voter
             for voter, at in times.items()
-            if voter not in gone and at is not None and 0 <= leads - at < quorum.fetch_timeout_ms
+            if voter not in gone and at is not None and at >= 0 and leads - at < fetch_timeout
         ]
         is_small = len(times) < _SPARE_FROM
         needed = len(times) - 1 if is_small else len(times) // 2 + 1
@@ -195,10 +196,10 @@ class Oracle:
         waiting = [
             run.node
             for run in self._daemon.state.having({NodeStatus.PENDING})
-            if self._is_voter(run.node) and not brokers[run.node].is_down
+            if self._is_controller(run.node) and not brokers[run.node].is_down
         ]
         is_last = seen.quorum is not None and seen.quorum.leader_id == node
-        if waiting and (is_last or not self._is_voter(node)):
+        if waiting and (is_last or not self._is_controller(node)):
             self._violated("order", node, f"it is stopped before the controllers {waiting}")
 
     def _check_partitions(self, node: int, seen: ClusterSnapshot) -> None:
@@ -270,9 +271,11 @@ class Oracle:
         }
         return self._daemon.state.in_flight | repairs
 
-    def _is_voter(self, node: int) -> bool:
+    def _is_controller(self, node: int) -> bool:
+        """Whether a node votes, or is configured to."""
         it = self._daemon.world.cluster.nodes.get(node)
-        return it is not None and it.is_voter
+        roles = None if it is None or it.given is None else it.given.roles
+        return it is not None and (it.is_voter or Role.CONTROLLER in (roles or ()))
 
     def _violated(self, rule: str, broker: int | None, detail: str) -> None:
         self.violations.append(

@@ -143,6 +143,11 @@ def test_every_mistake_is_found_at_once_with_line_and_column() -> None:
     assert "r.yaml:6:21: faults[0].fault: there is no fault broker_crush" in found
 
 
+def test_json_that_is_indented_with_tabs_names_the_real_mistake() -> None:
+    found = error_of(json.dumps(with_fault(at=1, fault="oops"), indent="\t"))
+    assert "faults[0].fault: there is no fault oops" in found
+
+
 def test_a_key_that_stands_twice_is_refused_in_json_as_well() -> None:
     text = json.dumps(GOOD)[:-1] + ', "seed": 1, "seed": 2}'
     assert "key seed is here twice" in error_of(text)
