@@ -21,6 +21,7 @@ from healthd.waves.holding import (
 )
 from healthd.waves.nodes import then
 from healthd.waves.outlook import watched
+from healthd.waves.permission import of_health
 from healthd.waves.repairs import ask_repairs
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
@@ -42,11 +43,24 @@ def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
         step = then(step, replace(step.state, candidates=(), last_look=()))
         asked = ask_repairs(step.state, reading, event.at)
         step = then(step, asked.state, effects=asked.effects)
-        return with_gate(step, (*bad, *waiting(step.state, event.at)), event.at)
+        reasons = (*bad, *waiting(step.state, event.at), *_blocked(step.state, event, reading, bad))
+        return with_gate(step, reasons, event.at)
     ordinary = waiting(step.state, event.at)
     chosen, found = _choose(step.state, event, reading, ordinary)
     step = then(step, chosen.state, effects=chosen.effects, notes=chosen.notes)
     return with_gate(step, (*ordinary, *found), event.at)
+
+
+def _blocked(
+    state: WaveState, event: SnapshotSeen, reading: Reading, bad: tuple[Reason, ...]
+) -> tuple[Reason, ...]:
+    """What will be in the way besides, when the wave only waits for leave to work.
+
+    Whoever waits for a window wants to hear now, and not when it opens, that no broker can go.
+    """
+    if of_health(bad) or state.in_flight or not may_take(state):
+        return ()
+    return pick(state, event.snapshot, reading).blockers
 
 
 def _remembered(state: WaveState, event: SnapshotSeen) -> WaveState:

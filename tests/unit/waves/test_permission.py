@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from support.snapshots import NOON
+from support.snapshots import NOON, a_partition, a_topic
 from support.waves import QUICK, a_run, a_wave, clean, confirmed, run_of, seen, snapshot_at
 
 from healthd.model.codes import ReasonCode
@@ -155,3 +155,11 @@ def test_a_window_that_never_opens_can_never_be_met(
     assert isinstance(parsed, WavePolicy)
     problems: list[SpecProblem] = unmeetable(parsed)
     assert [problem.path for problem in problems] == paths
+
+
+def test_who_waits_for_a_window_hears_now_that_no_broker_can_go() -> None:
+    alone = a_topic("alone", [a_partition(0, replicas=(2,), isr=(2,), leader=2)])
+    after = seen(a_wave(2, policy=until(1)), 200.0, topics=(alone,)).state
+    assert codes(after) >= {ReasonCode.WINDOW_CLOSED, ReasonCode.RF_ONE}
+    ill = seen(a_wave(2, policy=until(1)), 200.0, topics=(alone,), holds=(ALERT,)).state
+    assert ReasonCode.RF_ONE not in codes(ill)
