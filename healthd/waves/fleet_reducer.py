@@ -178,6 +178,8 @@ def _with_stages(
 ) -> tuple[FleetState, tuple[Note, ...], tuple[FleetEffect, ...]]:
     """The state with its stages brought on as far as they go, and the children that begin."""
     notes: tuple[Note, ...] = ()
+    if state.abort is not None:
+        return state, notes, ()  # It ends where it is, as soon as its children have.
     while (at := state.stage) is not None:
         state, more, is_over = _with_stage(state, at, event)
         notes += more
@@ -197,7 +199,7 @@ def _with_stage(
         return *_moved(state, at, wanted), False
     state, notes = _moved(state, at, StageStatus.SOAKING)
     state = _soaked(state, at, event)
-    if state.is_paused or state.abort is not None or not _is_soaked(state, at):
+    if state.is_paused or not _is_soaked(state, at):
         return state, notes, False
     state, more = _moved(replace(state, soak_since=None), at, StageStatus.DONE)
     return state, notes + more, True

@@ -297,6 +297,7 @@ def test_an_abort_reaches_every_child_and_ends_when_they_have() -> None:
     assert not wave.state.status.has_ended
     wave.becomes("a", WaveStatus.ABORTED)
     assert wave.status() is WaveStatus.ABORTED
+    assert wave.state.stages[0].status is StageStatus.RUNNING
     assert wave.started == ["a", "b"]
     assert wave.state.members[2].status is MemberStatus.PENDING
 
