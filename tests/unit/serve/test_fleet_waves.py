@@ -1,11 +1,16 @@
 """Waves over several clusters over HTTP: lists, approvals, orders, reports and metrics."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from support.daemon import wave_state
 from support.fleet_views import waiting_fleet
 
+from healthd.serve.app import create_app
+from healthd.serve.people import NamedTokensAuth
 from healthd.waves.spec_stage import Approval
 
 WHO = {"X-Healthd-User": "ben"}
@@ -139,3 +144,43 @@ async def test_nothing_is_counted_twice(daemon: Any, client: Any, fleet: str) ->
     assert f'healthd_wave_brokers{{state="done",wave="{fleet}"}} 1.0' in page
     assert f'healthd_wave_in_flight{{kafka_cluster="payments",wave="{fleet}"}} 1.0' in page
     assert f'healthd_gate_open{{kafka_cluster="payments",wave="{fleet}"}} 0.0' in page
+
+
+ROLES = {"ann": "operator, approver", "ben": "operator, approver", "eve": "operator"}
+
+
+@pytest.fixture
+async def people(daemon: Any, tmp_path: Path) -> AsyncIterator[httpx2.AsyncClient]:
+    """Ann, who starts waves, and ben may approve; eve may not."""
+    listed = ""
+    for name, roles in ROLES.items():
+        (tmp_path / name).write_text(f"{name}-token-of-some-length")
+        (tmp_path / name).chmod(0o600)
+        listed += f"  - {{name: {name}, roles: [{roles}], tokenFile: {name}}}\n"
+    path = tmp_path / "tokens.yaml"
+    path.write_text(f"apiVersion: healthd/v1\nkind: Tokens\ntokens:\n{listed}")
+    app = create_app(daemon, NamedTokensAuth(path), open_reads=True)
+    transport = httpx2.ASGITransport(app=app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://healthd") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "words"),
+    [
+        ("ann", 409, "wants two people"),
+        ("eve", 403, "needs the role approver"),
+        ("ben", 200, '"by":"ben"'),
+    ],
+)
+async def test_the_second_person_is_who_their_own_token_says(
+    daemon: Any, people: httpx2.AsyncClient, name: str, status: int, words: str
+) -> None:
+    daemon.fleet_waves.put(waiting_fleet(approval=Approval.TWO_PERSON))
+    # What a client claims beside its token proves nothing.
+    headers = {"Authorization": f"Bearer {name}-token-of-some-length", **WHO}
+    found = await people.post(
+        "/api/v1/waves/june/approve", json={"reason": "seen"}, headers=headers
+    )
+    assert found.status_code == status, found.text
+    assert words in found.text
