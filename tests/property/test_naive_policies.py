@@ -52,6 +52,13 @@ def test_without_faults_only_what_asks_for_replicas_does_no_harm() -> None:
     )
 
 
+def test_the_page_has_a_row_for_each_and_none_of_healthds_harms() -> None:
+    rows = {row[0]: row for row in table_in(PAGE.read_text("utf-8"))}
+    assert set(rows) == set(ORCHESTRATORS)
+    for name in (OURS, OURS_SAFE):
+        assert rows[name][1:4] == ["0 of 1000", "0", "0"]
+
+
 def test_two_processes_find_what_one_finds() -> None:
     assert compared(range(2), processes=2) == compared(range(2))
 
