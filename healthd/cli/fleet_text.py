@@ -1,16 +1,16 @@
 """A wave over several stages or clusters as lines and tables; it reads the API's JSON only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from rich.console import Group
 from rich.text import Text
 
+from healthd.cli.shown_holds import new_holds, shown_holds
 from healthd.cli.terminal import duration, plain, rows_of, table, word
 
 KIND: Final = "fleet"
 ENDED: Final = frozenset({"succeeded", "failed", "aborted"})
-_HOLDS_SHOWN: Final = 20
 
 
 def is_fleet(found: dict[str, Any]) -> bool:
@@ -84,11 +84,11 @@ def fleet_waiting(found: dict[str, Any]) -> Iterator[str]:
             f"APPROVAL of stage {found['awaits']} is missing"
             f" -> healthd wave approve {name} --stage {found['awaits']} --reason ..."
         )
-    holds = found["gate"]["holds"]
-    for hold in holds[:_HOLDS_SHOWN]:
-        yield f"  {duration(hold['seconds']):>6}  {hold['code']} {hold['object']}: {hold['detail']}"
-    if len(holds) > _HOLDS_SHOWN:
-        yield f"          and {len(holds) - _HOLDS_SHOWN} more; -o json has all"
+    for code, holds, rest in shown_holds(found["gate"]["holds"]):
+        for hold in holds:
+            yield f"  {duration(hold['seconds']):>6}  {code} {hold['object']}: {hold['detail']}"
+        if rest:
+            yield f"          and {rest} more {code}; -o json has all"
 
 
 def fleet_changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]:
@@ -111,11 +111,7 @@ def fleet_changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterato
     for pause in now["pauses"]:
         if pause["reason"] not in known:
             yield f"{at} paused by {pause['by']}: {pause['reason']}"
-    held = {(hold["code"], hold["object"]) for hold in (before or {"gate": {"holds": ()}})["gate"]
-            ["holds"]}  # fmt: skip
-    for hold in now["gate"]["holds"]:
-        if (hold["code"], hold["object"]) not in held:
-            yield f"{at} held: {hold['code']} {hold['object']}: {hold['detail']}"
+    yield from _new_holds(at, before["gate"]["holds"] if before else (), now["gate"]["holds"])
 
 
 def _clusters(found: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
@@ -133,10 +129,17 @@ def _cluster_changes(
         in_flight = ", ".join(map(str, now["inFlight"]))
         if in_flight:
             yield f"{what} in flight: {in_flight}, {_progress(now)} done"
-    held = {(hold["code"], hold["object"]) for hold in (before or {"holds": ()})["holds"]}
-    for hold in now["holds"][:_HOLDS_SHOWN]:
-        if (hold["code"], hold["object"]) not in held:
-            yield f"{what} held: {hold['code']} {hold['object']}: {hold['detail']}"
+    yield from _new_holds(what, before["holds"] if before else (), now["holds"])
+
+
+def _new_holds(
+    what: str, before: Iterable[dict[str, Any]], now: Iterable[dict[str, Any]]
+) -> Iterator[str]:
+    for code, holds, rest in new_holds(before, now):
+        for hold in holds:
+            yield f"{what} held: {code} {hold['object']}: {hold['detail']}"
+        if rest:
+            yield f"{what} held: and {rest} more {code}"
 
 
 def _remark(cluster: dict[str, Any]) -> str:

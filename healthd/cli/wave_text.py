@@ -8,10 +8,9 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from healthd.cli.fleet_text import fleet_changes, fleet_view, is_fleet, place_of
+from healthd.cli.shown_holds import shown_holds
 from healthd.cli.terminal import LINES_SHOWN, duration, plain, rows_of, table, word
 
-MOST_BESIDE_OTHERS: Final = 3
-"""Of the holds of one code so many are named when there are other codes: the cause must be seen."""
 _QUIET: Final = frozenset({"pending", "done", "skipped"})
 ENDED: Final = frozenset({"succeeded", "failed", "aborted"})
 
@@ -157,22 +156,6 @@ def _override_lines(at: str, before: dict[str, Any] | None, now: dict[str, Any])
     for key, each in former.items():
         if key not in current:
             yield f"{at} {each['code']} {each['object']} no longer overridden by {each['by']}"
-
-
-def shown_holds(
-    holds: list[dict[str, Any]],
-) -> Iterator[tuple[str, list[dict[str, Any]], int]]:
-    """Each code with those of its holds that a person is shown, and how many more there are.
-
-    No code is left out: a broker that dies holds for a thousand partitions, and the window that is
-    closed besides must be seen too.
-    """
-    by_code: dict[str, list[dict[str, Any]]] = {}
-    for hold in holds:
-        by_code.setdefault(hold["code"], []).append(hold)
-    most = LINES_SHOWN if len(by_code) == 1 else MOST_BESIDE_OTHERS
-    for code, same in by_code.items():
-        yield code, same[:most], len(same[most:])
 
 
 def hold_lines(holds: list[dict[str, Any]]) -> Iterator[str]:

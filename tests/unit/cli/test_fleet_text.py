@@ -1,5 +1,6 @@
 """A wave over a fleet as a person reads it: at once, and what changes between two looks."""
 
+import copy
 import io
 from typing import Any
 
@@ -72,3 +73,17 @@ def test_a_list_says_on_how_many_clusters() -> None:
     out = io.StringIO()
     print_waves(Console(file=out, width=200), [summary])
     assert "2 clusters" in out.getvalue()
+
+
+def test_a_thousand_partitions_do_not_hide_the_broker_that_is_down() -> None:
+    before: dict[str, Any] = fleet_document(view_of(approved()))
+    now: dict[str, Any] = copy.deepcopy(before)
+    now["stages"][0]["clusters"][0]["holds"] = [
+        {"code": "PARTITION_UNDER_REPLICATED", "object": f"orders-{number}", "detail": "behind"}
+        for number in range(1000)
+    ] + [{"code": "BROKER_DOWN", "object": "broker:3", "detail": "it is not alive"}]
+    lines = list(changes(before, now))
+    assert any("held: BROKER_DOWN broker:3: it is not alive" in line for line in lines)
+    assert any(line.endswith("held: and 997 more PARTITION_UNDER_REPLICATED") for line in lines)
+    assert len(lines) == 5
+    assert list(changes(now, now)) == []
