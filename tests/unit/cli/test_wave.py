@@ -69,7 +69,9 @@ def test_a_policy_value_is_read_as_in_a_file(
         pytest.param(
             [*OPTIONS, "--policy", "soakSecond=5"], "did you mean soakSeconds?", id="a typo"
         ),
-        pytest.param([*OPTIONS, "--policy", "windows=1"], "must be a list of windows", id="no window"),
+        pytest.param(
+            [*OPTIONS, "--policy", "windows=1"], "must be a list of windows", id="no window"
+        ),
         pytest.param([*OPTIONS, "--policy", "margin=many"], "whole number", id="no number"),
     ],
 )
