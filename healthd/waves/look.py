@@ -121,7 +121,8 @@ def _take_one(state: WaveState, run: NodeRun, event: Confirmed, reading: Reading
         # It was taken in an earlier try and runs a new process: it has been restarted.
         return nodes.restarted(state, run, event.at, host)
     if not is_repair:
-        return nodes.stop(state, run, event)
+        # It may have been taken as a repair before, and have come back by itself.
+        return nodes.stop(state, replace(run, repair=False), event)
     state, notes = repair_taken(state, run, event.at)
     if state.is_paused:
         return Step(state=state, notes=notes)

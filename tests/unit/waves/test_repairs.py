@@ -65,6 +65,13 @@ def test_a_repair_that_runs_is_stopped_only_through_the_gate() -> None:
     assert run_of(step, 4).repair
 
 
+def test_a_node_that_came_back_before_its_repair_reached_it_is_no_repair_any_more() -> None:
+    waits = a_run(4, NodeStatus.PENDING, attempt=1, repair=True)
+    step = confirmed(clean(a_wave(waits)).state, 4, 201.0)
+    assert kinds(step.effects) == ["StopService 4"]
+    assert not run_of(step, 4).repair
+
+
 def test_several_that_were_dead_from_the_start_are_started_together() -> None:
     step = seen(a_wave(), 10.0, **with_dead(3, 4))
     assert kinds(step.effects) == ["Observe 3", "Observe 4"]
