@@ -17,7 +17,7 @@ EXIT_PROBLEMS = 3
     "--kind",
     default="auto",
     metavar="KIND",
-    help="What the files are: auto (by their own kind), or one of Fleet, Wave, Playbook, Settings, ...",
+    help="What the files are: auto (their own kind), or Fleet, Wave, Playbook, Settings, Tokens.",
 )
 @click.option(
     "-o",

@@ -34,6 +34,7 @@ from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 
 log = structlog.get_logger(__name__)
 
+
 class NotTaken(Exception):  # noqa: N818  # It says what became of an order; it is no defect.
     """An order that came too late: the wave has changed, ended, or is not driven any more."""
 
