@@ -172,6 +172,9 @@ def _bitnami(of: Attribute) -> Iterable[Series]:
         return
     if of.domain == "controller":
         yield Series(f"kafka_controller_{of.type}_{of.name}_{of.attribute}")
+    elif of.type == "ReplicaFetcherManager":
+        # It has a client id, and with it a rule of its own.
+        yield Series(f"kafka_server_{of.type}_{of.name}_{of.attribute}")
     elif of.domain == "server":
         yield Series(f"kafka_server_{of.type}_total_{of.name}_{of.attribute}")
     # Its rules leave out the log manager.

@@ -207,7 +207,7 @@ def _confluent_collision(node: NodeState) -> Lines:
 def _bitnami(node: NodeState) -> Lines:
     yield "kafka_server_kafkaserver_total_brokerstate_value", node.state
     if node.max_lag is not None:
-        yield "kafka_server_replicafetchermanager_total_maxlag_value", node.max_lag
+        yield "kafka_server_replicafetchermanager_maxlag_value", node.max_lag
     for name, count, gauge, _ in _pools(node):
         base = f"kafka_server_kafkarequesthandlerpool_total_{name.lower()}"
         yield f"{base}_count", count
