@@ -8,6 +8,7 @@ from healthd.config.addresses import AddressError, parse_address
 from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_schema import ClusterModel
 from healthd.config.problems import Problem
+from healthd.config.repeated import repeated
 from healthd.config.secrets import file_problem
 from healthd.config.security_rules import security_problems
 from healthd.config.source_connect import connect_problems
@@ -39,24 +40,10 @@ def fleet_problems(document: Document) -> Iterator[Problem]:
         location: Location = ("clusters", at)
         name = cluster.get("name")
         if isinstance(name, str):
-            yield from _repeated(document, names, name, (*location, "name"), "cluster")
+            yield from repeated(document, names, name, (*location, "name"), "cluster")
         yield from _shared_servers(document, servers, cluster, at)
         yield from _repeated_brokers(document, cluster, location)
     yield from origin_problems(document)
-
-
-def _repeated(
-    document: Document, seen: dict[Any, Location], value: Any, location: Location, what: str
-) -> Iterator[Problem]:
-    if value not in seen:
-        seen[value] = location
-        return
-    first = document.position(seen[value])
-    yield document.problem(
-        location,
-        f"duplicate {what} {value}; first at line {first.line}, column {first.column}",
-        "rename or remove one of the two",
-    )
 
 
 def _shared_servers(
@@ -92,7 +79,7 @@ def _repeated_brokers(
         broker = host.get("broker") if isinstance(host, dict) else None
         if type(broker) is int:
             where: Location = (*location, "hosts", at, "broker")
-            yield from _repeated(document, seen, broker, where, "broker")
+            yield from repeated(document, seen, broker, where, "broker")
 
 
 def cluster_problems(
@@ -153,7 +140,7 @@ def _repeated_tenants(
     seen: dict[Any, Location] = {}
     for at, tenant in enumerate(model.tenants):
         where: Location = (*location, "tenants", at, "name")
-        yield from _repeated(document, seen, tenant.name, where, "tenant")
+        yield from repeated(document, seen, tenant.name, where, "tenant")
 
 
 def _one_file(

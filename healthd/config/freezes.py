@@ -8,6 +8,7 @@ from pydantic import Field
 
 from healthd.config.fields import Name, Text
 from healthd.config.problems import Problem
+from healthd.config.repeated import repeated
 from healthd.config.schema import FileModel
 from healthd.config.yaml_source import Document
 from healthd.model.moments import NoMoment
@@ -63,14 +64,7 @@ def freeze_problems(
     seen: dict[str, Location] = {}
     for index, model in enumerate(models):
         at: Location = ("freezes", index)
-        first = seen.setdefault(model.name, at)
-        if first != at:
-            line = document.position((*first, "name")).line
-            yield document.problem(
-                (*at, "name"),
-                f"duplicate freeze {model.name}; first at line {line}",
-                "rename or remove one of the two",
-            )
+        yield from repeated(document, seen, model.name, (*at, "name"), "freeze")
         for key, message, action in _time_problems(model):
             yield document.problem((*at, key), message, action)
         yield from _selection_problems(document, model, labels, at)

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from healthd.config.fields import Address, Name
 from healthd.config.problems import Problem
+from healthd.config.repeated import repeated
 from healthd.config.schema import FileModel
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location, unknown_key
@@ -94,14 +95,7 @@ def profile_problems(
     seen: dict[str, Location] = {}
     for at, model in enumerate(models):
         location: Location = ("profiles", at)
-        first = seen.setdefault(model.name, location)
-        if first != location:
-            line = document.position((*first, "name")).line
-            yield document.problem(
-                (*location, "name"),
-                f"duplicate profile {model.name}; first at line {line}",
-                "rename or remove one of the two",
-            )
+        yield from repeated(document, seen, model.name, (*location, "name"), "profile")
         if (model.members is None) == (model.match is None):
             yield document.problem(
                 location,

@@ -15,10 +15,9 @@ from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
 
 
-class RestModel(FileModel):
-    """The keys of every REST service."""
+class IdentityModel(FileModel):
+    """The keys that say who we are to an HTTP service, and whom we trust to be it."""
 
-    urls: Annotated[list[Url], Field(min_length=1, max_length=64)]
     username: Text | None = None
     password_file: Text | None = None
     password_env: Variable | None = None
@@ -27,6 +26,12 @@ class RestModel(FileModel):
     key_file: Text | None = None
     key_password_file: Text | None = None
     key_password_env: Variable | None = None
+
+
+class RestModel(IdentityModel):
+    """The keys of every REST service."""
+
+    urls: Annotated[list[Url], Field(min_length=1, max_length=64)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,8 @@ from pydantic import Field
 
 from healthd.config.fields import Text, Url, Variable
 from healthd.config.problems import Problem
-from healthd.config.schema import FileModel
 from healthd.config.secrets import SecretRef, file_problem
-from healthd.config.source_rest import RestConfig, rest_problems
+from healthd.config.source_rest import IdentityModel, RestConfig, rest_problems
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
 
@@ -19,20 +18,12 @@ DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 """Nobody waits so long: what depends on the answer goes on without it."""
 
 
-class ServerModel(FileModel):
+class ServerModel(IdentityModel):
     """The keys of every such service."""
 
     url: Url
     bearer_token_file: Text | None = None
     bearer_token_env: Variable | None = None
-    username: Text | None = None
-    password_file: Text | None = None
-    password_env: Variable | None = None
-    ca_file: Text | None = None
-    cert_file: Text | None = None
-    key_file: Text | None = None
-    key_password_file: Text | None = None
-    key_password_env: Variable | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = DEFAULT_TIMEOUT_SECONDS
 
 

@@ -13,6 +13,21 @@ from healthd.demo.fleet import DemoFleet
 
 StartDaemon = Callable[..., DaemonProcess]
 
+_NOBODY_LISTENS = """\
+apiVersion: healthd/v1
+kind: Fleet
+clusters:
+  - {name: payments, bootstrapServers: ["127.0.0.1:1"]}
+"""
+
+
+@pytest.fixture
+def lonely_fleet_file(tmp_path: Path) -> Path:
+    """A fleet file whose one cluster is away."""
+    path = tmp_path / "fleet.yaml"
+    path.write_text(_NOBODY_LISTENS, "utf-8")
+    return path
+
 
 @pytest.fixture
 def start_daemon(fleet: DemoFleet, tmp_path: Path) -> Iterator[StartDaemon]:

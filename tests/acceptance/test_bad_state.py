@@ -15,25 +15,11 @@ import pytest
 from healthd.demo.daemon import DaemonProcess
 from healthd.demo.service import DemoTimeoutError, wait_until
 
-NOBODY_LISTENS = """\
-apiVersion: healthd/v1
-kind: Fleet
-clusters:
-  - {name: payments, bootstrapServers: ["127.0.0.1:1"]}
-"""
-
 
 @pytest.fixture
-def fleet_file(tmp_path: Path) -> Path:
-    path = tmp_path / "fleet.yaml"
-    path.write_text(NOBODY_LISTENS, "utf-8")
-    return path
-
-
-@pytest.fixture
-def daemon(fleet_file: Path, tmp_path: Path) -> Iterator[DaemonProcess]:
+def daemon(lonely_fleet_file: Path, tmp_path: Path) -> Iterator[DaemonProcess]:
     """A daemon that has run once, and made its state file."""
-    with DaemonProcess(fleet_file, tmp_path, interval_seconds=1) as daemon:
+    with DaemonProcess(lonely_fleet_file, tmp_path, interval_seconds=1) as daemon:
         daemon.start()
         assert daemon.stop() == 0
         yield daemon
@@ -106,8 +92,10 @@ def full_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
-def test_a_daemon_starts_on_a_full_disk_and_says_so(fleet_file: Path, full_disk: Path) -> None:
-    with DaemonProcess(fleet_file, full_disk, interval_seconds=1) as daemon:
+def test_a_daemon_starts_on_a_full_disk_and_says_so(
+    lonely_fleet_file: Path, full_disk: Path
+) -> None:
+    with DaemonProcess(lonely_fleet_file, full_disk, interval_seconds=1) as daemon:
         daemon.start()
         assert daemon.stop() == 0
         (full_disk / "filler").write_bytes(bytes(1 << 10))

@@ -14,25 +14,11 @@ import pytest
 from healthd.demo.daemon import DaemonProcess
 from healthd.demo.service import wait_until
 
-NOBODY_LISTENS = """\
-apiVersion: healthd/v1
-kind: Fleet
-clusters:
-  - {name: payments, bootstrapServers: ["127.0.0.1:1"]}
-"""
-
 
 @pytest.fixture
-def fleet_file(tmp_path: Path) -> Path:
-    path = tmp_path / "fleet.yaml"
-    path.write_text(NOBODY_LISTENS, "utf-8")
-    return path
-
-
-@pytest.fixture
-def daemon(fleet_file: Path, tmp_path: Path) -> Iterator[DaemonProcess]:
+def daemon(lonely_fleet_file: Path, tmp_path: Path) -> Iterator[DaemonProcess]:
     """A daemon whose cluster is away; it runs all the same."""
-    with DaemonProcess(fleet_file, tmp_path, interval_seconds=1) as daemon:
+    with DaemonProcess(lonely_fleet_file, tmp_path, interval_seconds=1) as daemon:
         yield daemon.start()
 
 
@@ -53,24 +39,25 @@ def clusters(daemon: DaemonProcess) -> set[str]:
 
 
 def test_a_bad_file_at_sighup_leaves_the_old_fleet_and_is_told_in_log_and_metric(
-    daemon: DaemonProcess, fleet_file: Path
+    daemon: DaemonProcess, lonely_fleet_file: Path
 ) -> None:
     assert was_reloaded_well(daemon)
-    fleet_file.write_text(NOBODY_LISTENS.replace("bootstrapServers", "bootstrapServer"), "utf-8")
+    text = lonely_fleet_file.read_text("utf-8")
+    lonely_fleet_file.write_text(text.replace("bootstrapServers", "bootstrapServer"), "utf-8")
     daemon.signal(signal.SIGHUP)
     wait_until(lambda: not was_reloaded_well(daemon), "the metric tells it", 20)
     assert clusters(daemon) == {"payments"}
     assert "did you mean bootstrapServers" in daemon.log_file.read_text("utf-8")
-    fleet_file.write_text(NOBODY_LISTENS.replace("payments", "orders"), "utf-8")
+    lonely_fleet_file.write_text(text.replace("payments", "orders"), "utf-8")
     daemon.signal(signal.SIGHUP)
     wait_until(lambda: was_reloaded_well(daemon), "the metric tells that all is well", 20)
     assert clusters(daemon) == {"orders"}
 
 
 def test_a_second_daemon_on_the_same_state_is_told_who_has_it(
-    daemon: DaemonProcess, fleet_file: Path
+    daemon: DaemonProcess, lonely_fleet_file: Path
 ) -> None:
-    words = ["run", "--fleet-file", str(fleet_file), "--state-dir", str(daemon.state_dir)]
+    words = ["run", "--fleet-file", str(lonely_fleet_file), "--state-dir", str(daemon.state_dir)]
     second = subprocess.run(
         [sys.executable, "-m", "healthd", *words, "--listen-port", "0"],
         capture_output=True,
