@@ -12,7 +12,7 @@ from healthd.model.snapshot import ClusterSnapshot, Topic
 from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode, Role
 from healthd.rehearsal.story import seconds
 from healthd.waves import effects
-from healthd.waves.state import BETWEEN_STOP_AND_START, IN_FLIGHT, NodeStatus, WaveState
+from healthd.waves.state import BETWEEN_STOP_AND_START, IN_FLIGHT, NodeRun, NodeStatus, WaveState
 
 if TYPE_CHECKING:
     from healthd.rehearsal.daemon import Daemon
@@ -102,8 +102,8 @@ class Oracle:
         others = state.having({NodeStatus.STOPPING})
         self._check_intent(command.node, command.effect_id)
         is_first = run is not None and run.starting_since == state.clock
-        if run is not None and run.repair and is_first and others:
-            # One that is on its way already is started again whatever else goes on.
+        if run is not None and run.repair and is_first and others and _is_only_started(run):
+            # One that the wave has stopped is started whatever else goes on.
             detail = f"it is repaired while {others[0].node} is being stopped"
             self._violated("repair", command.node, detail)
 
@@ -290,3 +290,9 @@ class Oracle:
 
 def _matches(name: str, patterns: tuple[str, ...]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _is_only_started(run: NodeRun) -> bool:
+    """Whether it was down before it was taken, and not stopped by the wave."""
+    former = [status for status, _ in run.history[-2:-1]]
+    return former == [NodeStatus.PENDING.value]

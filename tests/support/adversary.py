@@ -53,6 +53,15 @@ def broken(document: Document, result: Result, kills: Mapping[int, float]) -> li
     return found
 
 
+def _crashed(result: Result) -> set[int]:
+    """Nodes that a crash which is not over has down when the wave ends: not by our doing."""
+    crashed: set[int] = set()
+    for row in result["events"]:
+        if row["event"] == "fault" and row["fault"] == "broker_crash":
+            (crashed.add if row["state"] == "began" else crashed.discard)(row["broker"])
+    return crashed
+
+
 def _end(document: Document, result: Result, kinds: set[str], *, is_killed: bool) -> list[str]:
     """When all is healthy the wave ends, and nobody is given up without a cause."""
     found = []
@@ -72,7 +81,7 @@ def _end(document: Document, result: Result, kinds: set[str], *, is_killed: bool
         found.append(f"all is healthy and the wave is {outcome}")
     excused = {row["broker"] for row in document["faults"] if row["fault"] in KEEPS_IT_DOWN}
     given_up = {node for node in excused if _last_state(result, node) == "failed"}
-    left = [node for node in result["down"] if node not in given_up]
+    left = [node for node in result["down"] if node not in given_up | _crashed(result)]
     if left:
         found.append(f"left stopped: {left}")
     if not may_fail:
