@@ -1,22 +1,35 @@
-"""OpenSSH's known-hosts format: which keys a host may show, compared byte for byte."""
+"""OpenSSH's known-hosts format: which keys, and which authorities, a file has for a host.
+
+What is not understood is refused with file and line, wherever passing over it could let in a key
+that the file's author meant to keep out: a marker that is none of ours, a broken hash (it could
+be about any host), and any broken line about the host itself. A broken line that is plainly
+about another host says nothing of this one.
+"""
 
 import base64
 import binascii
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
 _DEFAULT_PORT: Final = 22
-_HASHED: Final = "|1|"
+_HASHED: Final = "|"
+_HASHED_NAME: Final = re.compile(r"\|1\|([A-Za-z0-9+/]{27}=)\|([A-Za-z0-9+/]{27}=)")
+"""28 characters of base64 are 20 bytes, which is SHA-1's length."""
 _FIELDS: Final = 3
+_LENGTH_BYTES: Final = 4
+_AUTHORITY: Final = "@cert-authority"
+_REVOKED: Final = "@revoked"
+_MARKERS: Final = ("", _AUTHORITY, _REVOKED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostKey:
-    """A host's public key as it goes over the wire."""
+    """A host's public key, or its certificate, as it goes over the wire."""
 
     kind: str
     blob: bytes
@@ -33,10 +46,17 @@ class HostKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKeys:
-    """What a known-hosts file says of one host."""
+    """What a known-hosts file says of one host.
 
-    trusted: tuple[HostKey, ...]
-    revoked: tuple[HostKey, ...]
+    Attributes:
+        trusted: Keys that the host may show, without those that are revoked as well.
+        revoked: Keys that it may not show, nor may they have signed what it shows.
+        authorities: Keys that sign the host's certificates, without the revoked ones.
+    """
+
+    trusted: tuple[HostKey, ...] = ()
+    revoked: tuple[HostKey, ...] = ()
+    authorities: tuple[HostKey, ...] = ()
 
 
 class KnownHostsError(Exception):
@@ -49,35 +69,60 @@ def host_name(address: str, port: int) -> str:
 
 
 def read_known_keys(path: Path, address: str, port: int) -> KnownKeys:
-    """The keys that the file has for the host.
-
-    Certificate authorities (`@cert-authority`) are passed over: a host that has only one of
-    those is unknown.
+    """What the file says of the host.
 
     Raises:
-        KnownHostsError: The file cannot be read, or a line for this host is broken.
+        KnownHostsError: The file cannot be read, or a line that may be about this host is broken.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise KnownHostsError(f"the known-hosts file {path} cannot be read: {error}") from error
     name = host_name(address, port)
-    trusted: list[HostKey] = []
-    revoked: list[HostKey] = []
-    for number, line in enumerate(lines, start=1):
-        fields = line.split()
-        if not fields or fields[0].startswith("#"):
-            continue
-        marker = fields.pop(0) if fields[0].startswith("@") else ""
-        if not fields or not _names(fields[0], name):
-            continue
-        if marker == "@cert-authority":
-            continue
-        key = _key(fields)
-        if key is None:
-            raise KnownHostsError(f"line {number} of the known-hosts file {path} holds no key")
-        (revoked if marker else trusted).append(key)
-    return KnownKeys(trusted=tuple(trusted), revoked=tuple(revoked))
+    found: dict[str, list[HostKey]] = {marker: [] for marker in _MARKERS}
+    # Not splitlines(): it also splits at characters that OpenSSH takes for part of a comment.
+    for number, line in enumerate(text.split("\n"), start=1):
+        try:
+            about = _read_line(line, name)
+        except ValueError as error:
+            raise KnownHostsError(
+                f"{path}:{number}: {error}; nothing of the file is believed until the line is "
+                "corrected or removed"
+            ) from error
+        if about is not None:
+            marker, key = about
+            found[marker].append(key)
+    revoked = {key.blob for key in found[_REVOKED]}
+    return KnownKeys(
+        trusted=tuple(key for key in found[""] if key.blob not in revoked),
+        revoked=tuple(found[_REVOKED]),
+        authorities=tuple(key for key in found[_AUTHORITY] if key.blob not in revoked),
+    )
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Whether a name fits a pattern of OpenSSH's, which knows `*` and `?` and nothing else."""
+    # fnmatch would take the brackets of [host]:port for a set of characters.
+    return fnmatchcase(name, pattern.replace("[", "[[]"))
+
+
+def _read_line(line: str, name: str) -> tuple[str, HostKey] | None:
+    """The marker and the key of a line about the host; None for a line that is not.
+
+    Raises:
+        ValueError: The line is broken in a way that matters; the message says how.
+    """
+    fields = line.split()
+    if not fields or fields[0].startswith("#"):
+        return None
+    marker = fields.pop(0) if fields[0].startswith("@") else ""
+    if marker not in _MARKERS:
+        raise ValueError(f"the marker {marker!r} is not known")
+    if not fields:
+        raise ValueError("the line ends after its marker")
+    if not _names(fields[0], name):
+        return None
+    return marker, _key(fields)
 
 
 def _names(patterns: str, name: str) -> bool:
@@ -86,9 +131,9 @@ def _names(patterns: str, name: str) -> bool:
         return _names_hashed(patterns, name)
     is_named = False
     for pattern in patterns.lower().split(","):
-        # fnmatch would take the brackets of [host]:port for a set of characters.
-        escaped = pattern.lstrip("!").replace("[", "[[]")
-        if fnmatchcase(name.lower(), escaped):
+        if pattern in {"", "!"}:
+            raise ValueError("a pattern of its list of hosts is empty")
+        if matches(pattern.removeprefix("!"), name.lower()):
             if pattern.startswith("!"):
                 return False
             is_named = True
@@ -96,20 +141,28 @@ def _names(patterns: str, name: str) -> bool:
 
 
 def _names_hashed(field: str, name: str) -> bool:
-    parts = field.split("|")
-    try:
-        salt, digest = (base64.b64decode(part, validate=True) for part in parts[2:4])
-    except (ValueError, binascii.Error):
-        return False
+    hidden = _HASHED_NAME.fullmatch(field)
+    if hidden is None:
+        raise ValueError("its hashed name is not |1|, a salt and a hash of 20 bytes each")
+    salt, digest = (base64.b64decode(part, validate=True) for part in hidden.groups())
     # OpenSSH's format prescribes HMAC-SHA1 here; it hides names and guards nothing.
-    return hmac.compare_digest(hmac.digest(salt, name.encode(), "sha1"), digest)
+    return hmac.compare_digest(hmac.digest(salt, name.lower().encode(), "sha1"), digest)
 
 
-def _key(fields: list[str]) -> HostKey | None:
+def _key(fields: list[str]) -> HostKey:
     if len(fields) < _FIELDS:
-        return None
+        raise ValueError("it holds no key")
+    kind = fields[1]
+    if kind.isdigit():
+        raise ValueError("it holds a key of SSH protocol 1, which nothing uses any more")
     try:
         blob = base64.b64decode(fields[2], validate=True)
-    except (ValueError, binascii.Error):
-        return None
-    return HostKey(kind=fields[1], blob=blob) if blob else None
+    except (ValueError, binascii.Error) as error:
+        raise ValueError("it holds no key: what should be one is not base64") from error
+    length = int.from_bytes(blob[:_LENGTH_BYTES])
+    inner = blob[_LENGTH_BYTES : _LENGTH_BYTES + length]
+    if len(blob) <= _LENGTH_BYTES + length or inner != kind.encode():
+        raise ValueError(f"it holds no key: what should be one is not of the kind {kind}")
+    if "-cert-v0" in kind:
+        raise ValueError("it holds a certificate; list the authority's key, or the host's own")
+    return HostKey(kind=kind, blob=blob)

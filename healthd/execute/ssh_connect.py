@@ -5,12 +5,20 @@ import socket
 import stat
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import paramiko
 
-from healthd.execute.known_hosts import HostKey, KnownHostsError, host_name, read_known_keys
+from healthd.execute.host_keys import PLAIN_ALGORITHMS, Shown, asked_algorithms, why_refused
+from healthd.execute.known_hosts import (
+    HostKey,
+    KnownHostsError,
+    KnownKeys,
+    host_name,
+    read_known_keys,
+)
 from healthd.execute.protocol import ExecKind, Target
 
 _LOG_CHANNEL: Final = "healthd.execute.paramiko"
@@ -24,6 +32,20 @@ logging.getLogger(_LOG_CHANNEL).addHandler(logging.NullHandler())
 logging.getLogger(_LOG_CHANNEL).propagate = False
 
 
+class _Transport(paramiko.Transport):
+    """Asks the host for the kinds of keys that it is told, and for nothing else.
+
+    paramiko adds the certificate form of every kind by itself, at the end: what comes first, and
+    whether certificates are asked for at all, is for the known-hosts file to say.
+    """
+
+    asked: tuple[str, ...] = PLAIN_ALGORITHMS
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        return self.asked
+
+
 class ConnectError(Exception):
     """No connection, and nothing was sent; the kind and the sentence for the outcome."""
 
@@ -33,7 +55,13 @@ class ConnectError(Exception):
         self.detail = detail
 
 
-def connect(target: Target, *, deadline: float) -> paramiko.Transport:
+class _NoSuchKeyError(ConnectError):
+    """The host has no key of the kinds that it was asked for."""
+
+
+def connect(
+    target: Target, *, deadline: float, now: Callable[[], float] = time.time
+) -> paramiko.Transport:
     """A transport that is logged in, to a host that has shown its known key.
 
     Nothing of ours (no user name, no key) is sent before the host's key is known to be right.
@@ -41,6 +69,7 @@ def connect(target: Target, *, deadline: float) -> paramiko.Transport:
     Args:
         target: The host.
         deadline: On the monotonic clock, for everything together.
+        now: The wall clock, by which host certificates are valid or not.
 
     Raises:
         ConnectError: With the kind of outcome that this is.
@@ -49,8 +78,8 @@ def connect(target: Target, *, deadline: float) -> paramiko.Transport:
     known = _known_keys(target)
     transport = _reach(target, deadline)
     try:
-        _exchange_keys(transport, target, [one.kind for one in known], deadline)
-        _check_host_key(transport, target, known)
+        _exchange_keys(transport, target, asked_algorithms(known), deadline)
+        _check_host_key(transport, target, known, now())
         _log_in(transport, target, key, deadline)
     except BaseException:
         transport.close()
@@ -59,19 +88,32 @@ def connect(target: Target, *, deadline: float) -> paramiko.Transport:
     return transport
 
 
-def offered_host_key(target: Target) -> HostKey:
-    """The key that the host shows, unchecked; for a person to compare and trust.
+def offered_host_keys(target: Target) -> tuple[HostKey, ...]:
+    """Every key that the host shows and owns, unchecked; for a person to compare and trust.
+
+    A connection shows one key, so there is one for each kind (as ssh-keyscan has it), each
+    within the target's connect time-out.
 
     Raises:
-        ConnectError: The host cannot be reached.
+        ConnectError: The host cannot be reached, or shows no key that can be used.
     """
-    deadline = time.monotonic() + target.connect_timeout_seconds
-    transport = _reach(target, deadline)
-    try:
-        _exchange_keys(transport, target, [], deadline)
-        return _shown_key(transport)
-    finally:
-        transport.close()
+    found: list[HostKey] = []
+    for algorithm in PLAIN_ALGORITHMS:
+        deadline = time.monotonic() + target.connect_timeout_seconds
+        transport = _reach(target, deadline)
+        try:
+            _exchange_keys(transport, target, (algorithm,), deadline)
+            key = _shown(transport).key
+        except _NoSuchKeyError as error:
+            trouble = error
+        else:
+            if key not in found:
+                found.append(key)
+        finally:
+            transport.close()
+    if not found:
+        raise trouble
+    return tuple(found)
 
 
 def _load_key(path: Path) -> paramiko.PKey:
@@ -95,16 +137,14 @@ def _load_key(path: Path) -> paramiko.PKey:
         ) from error
 
 
-def _known_keys(target: Target) -> tuple[HostKey, ...]:
+def _known_keys(target: Target) -> KnownKeys:
     try:
-        known = read_known_keys(target.known_hosts_file, target.address, target.port)
+        return read_known_keys(target.known_hosts_file, target.address, target.port)
     except KnownHostsError as error:
         raise ConnectError(ExecKind.HOST_KEY_REFUSED, str(error)) from error
-    revoked = {key.blob for key in known.revoked}
-    return tuple(key for key in known.trusted if key.blob not in revoked)
 
 
-def _reach(target: Target, deadline: float) -> paramiko.Transport:
+def _reach(target: Target, deadline: float) -> _Transport:
     try:
         connection = socket.create_connection(
             (target.address, target.port), timeout=remaining(deadline)
@@ -117,7 +157,7 @@ def _reach(target: Target, deadline: float) -> paramiko.Transport:
         ) from error
     try:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_PEER_MILLISECONDS)
-        transport = paramiko.Transport(connection)
+        transport = _Transport(connection)
     except BaseException:
         connection.close()
         raise
@@ -127,13 +167,10 @@ def _reach(target: Target, deadline: float) -> paramiko.Transport:
 
 
 def _exchange_keys(
-    transport: paramiko.Transport, target: Target, kinds: list[str], deadline: float
+    transport: _Transport, target: Target, asked: tuple[str, ...], deadline: float
 ) -> None:
-    """Agree on keys; the host is asked for a key of a kind that is known, if there is one."""
-    options = transport.get_security_options()
-    offered = tuple(options.key_types)
-    preferred = [one for kind in kinds for one in _algorithms(kind) if one in offered]
-    options.key_types = tuple(dict.fromkeys((*preferred, *offered)))
+    """Agree on keys; the host shows the first of what it is asked for that it has."""
+    transport.asked = asked
     transport.banner_timeout = transport.handshake_timeout = remaining(deadline)
     is_done = threading.Event()
     try:
@@ -148,41 +185,48 @@ def _exchange_keys(
         raise _no_ssh(target, transport.get_exception())
 
 
-def _algorithms(kind: str) -> tuple[str, ...]:
-    return ("rsa-sha2-512", "rsa-sha2-256") if kind == "ssh-rsa" else (kind,)
-
-
 def _no_ssh(target: Target, error: BaseException | None) -> ConnectError:
     reason = str(error) or type(error).__name__ if error else "no answer in time"
-    return ConnectError(
+    # The library has one class for all that two sides cannot agree on.
+    is_about_key = isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and (
+        "host key" in str(error)
+    )
+    return (_NoSuchKeyError if is_about_key else ConnectError)(
         ExecKind.UNREACHABLE,
         f"{target.address}:{target.port} does not answer as an SSH server: {reason}",
     )
 
 
-def _shown_key(transport: paramiko.Transport) -> HostKey:
+def _shown(transport: paramiko.Transport) -> Shown:
     shown = transport.get_remote_server_key()
-    return HostKey(kind=shown.get_name(), blob=shown.asbytes())
+    key = HostKey(kind=shown.get_name(), blob=shown.asbytes())
+    # With a certificate, the library keeps the whole of it here and the key inside above.
+    whole = shown.public_blob
+    if whole is None:
+        return Shown(key=key)
+    return Shown(key=key, certificate=HostKey(kind=whole.key_type, blob=whole.key_blob))
 
 
 def _check_host_key(
-    transport: paramiko.Transport, target: Target, known: tuple[HostKey, ...]
+    transport: paramiko.Transport, target: Target, known: KnownKeys, now: float
 ) -> None:
-    shown = _shown_key(transport)
-    if any(key.blob == shown.blob for key in known):
+    reason = why_refused(_shown(transport), address=target.address, known=known, now=now)
+    if reason is None:
         return
-    name = host_name(target.address, target.port)
-    if not known:
+    name, file = host_name(target.address, target.port), target.known_hosts_file
+    if not known.trusted and not known.authorities and not known.revoked:
         raise ConnectError(
             ExecKind.HOST_KEY_REFUSED,
-            f"host {name} is not in {target.known_hosts_file}; it shows {shown}. Nothing was "
+            f"host {name} is not in {file}; it {reason}. Nothing was "
             "done. Compare the fingerprint on the host itself, then: healthd hosts trust",
         )
-    expected = " or ".join(str(key) for key in known)
+    expected = [str(key) for key in known.trusted]
+    expected += [f"a certificate of {key}" for key in known.authorities]
     raise ConnectError(
         ExecKind.HOST_KEY_REFUSED,
-        f"host {name} shows {shown}, but {target.known_hosts_file} says {expected}. Nothing was "
-        "done. Somebody may be in between; if the host was set up anew: healthd hosts trust",
+        f"host {name} {reason}, but {file} says {' or '.join(expected) or 'no other'}. Nothing "
+        "was done. Somebody may be in between; if the host was set up anew, take its old line "
+        "out of the file and then: healthd hosts trust",
     )
 
 

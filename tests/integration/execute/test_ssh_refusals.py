@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from plugins.sshd import SshdHost, make_key, public_key
+from plugins.sshd import SshdHost, make_key, public_key, running_host
 
 from healthd.execute.protocol import Command, ExecKind, Outcome, Target
 from healthd.execute.ssh import SshExecutor
-from healthd.execute.ssh_connect import offered_host_key
+from healthd.execute.ssh_connect import offered_host_keys
 
 
 @pytest.fixture
@@ -185,9 +185,25 @@ async def test_a_host_that_accepts_and_never_speaks_is_given_up_in_time(
     assert "no answer in time" in outcome.detail
 
 
-async def test_the_hosts_key_can_be_shown_to_a_person_before_it_is_trusted(
-    shared_sshd: SshdHost,
+async def test_the_hosts_keys_can_be_shown_to_a_person_before_they_are_trusted(
+    tmp_path: Path,
 ) -> None:
-    shown = offered_host_key(shared_sshd.target)
-    assert shown.kind == "ssh-ed25519"
-    assert shown.fingerprint == fingerprint(shared_sshd.folder / "host.pub")
+    make_key(tmp_path / "rsa", "rsa")
+    make_key(tmp_path / "ecdsa", "ecdsa")
+    settings = f"HostKey {tmp_path}/rsa\nHostKey {tmp_path}/ecdsa\n"
+    with running_host(tmp_path / "sshd", "127.0.46.1", settings=settings) as host:
+        shown = offered_host_keys(host.target)
+        files = [host.folder / "host.pub", tmp_path / "ecdsa.pub", tmp_path / "rsa.pub"]
+        assert [key.fingerprint for key in shown] == [fingerprint(file) for file in files]
+
+
+async def test_a_broken_line_of_the_known_hosts_file_is_refused_by_its_place(
+    executor: SshExecutor, shared_sshd: SshdHost, tmp_path: Path, marker: Path
+) -> None:
+    known_hosts = tmp_path / "known_hosts"
+    name = f"[{shared_sshd.address}]:{shared_sshd.port}"
+    known_hosts.write_text(f"{name} {shared_sshd.host_key}\n@revoke * {shared_sshd.host_key}\n")
+    target = replace(shared_sshd.target, known_hosts_file=known_hosts)
+    outcome = await executor.run(target, touch(marker))
+    assert_nothing_was_done(outcome, marker, ExecKind.HOST_KEY_REFUSED)
+    assert f"{known_hosts}:2: the marker '@revoke' is not known" in outcome.detail
