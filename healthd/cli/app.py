@@ -82,6 +82,9 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "wave": LazyCommand(
         target="healthd.cli.wave:wave", help="Start, follow and steer rolling work on brokers."
     ),
+    "hosts": LazyCommand(
+        target="healthd.cli.hosts:hosts", help="Trust the keys of a cluster's hosts."
+    ),
     "state": LazyCommand(
         target="healthd.cli.state:state", help="Back up, restore and check the daemon's state."
     ),

@@ -1,0 +1,249 @@
+"""`healthd hosts trust`: shows the keys of a cluster's hosts, asks, and writes those to trust."""
+
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import click
+from rich.text import Text
+
+from healthd.cli.direct import DEFAULT_FLEET_FILE, found_now
+from healthd.cli.exits import Exit
+from healthd.cli.terminal import console, plain, rows_of, table
+from healthd.config.fleet import ClusterConfig, Fleet
+from healthd.config.fleet_file import load_fleet
+from healthd.engine.acting import target_of
+from healthd.execute.known_hosts import HostKey, KnownHostsError, KnownKeys, host_name
+from healthd.execute.protocol import Target
+from healthd.execute.ssh_connect import ConnectError, offered_host_keys
+from healthd.execute.trusting import KeyState, OfferedKey, add_keys, compared, known_so_far
+from healthd.model.json_reader import printable
+
+_AT_ONCE: Final = 16
+_FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_STYLES: Final = {
+    KeyState.SAME: "green",
+    KeyState.NEW: "yellow",
+    KeyState.CHANGED: "bold red",
+    KeyState.REVOKED: "bold red",
+}
+_BAD: Final = frozenset({KeyState.CHANGED, KeyState.REVOKED})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Host:
+    """A host, what is known of it and what it offers."""
+
+    target: Target
+    known: KnownKeys
+    keys: tuple[OfferedKey, ...] = ()
+    trouble: str = ""
+
+    @property
+    def name(self) -> str:
+        return host_name(self.target.address, self.target.port)
+
+    def in_state(self, *states: KeyState) -> tuple[HostKey, ...]:
+        return tuple(one.key for one in self.keys if one.state in states)
+
+
+@click.group()
+def hosts() -> None:
+    """The hosts of a cluster's brokers."""
+
+
+@hosts.command()
+@click.option(
+    "--fleet-file",
+    "--fleet",
+    envvar="HEALTHD_FLEET_FILE",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FLEET_FILE,
+    show_default=True,
+    metavar="FILE",
+    help="The fleet file.  [env: HEALTHD_FLEET_FILE]",
+)
+@click.option(
+    "--fingerprint",
+    "fingerprints",
+    multiple=True,
+    metavar="SHA256:...",
+    help="Trust only keys with this fingerprint; may be repeated.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask; only together with --fingerprint.")
+@click.argument("cluster")
+@click.argument("names", metavar="[HOST...]", nargs=-1)
+@click.pass_context
+def trust(
+    context: click.Context,
+    cluster: str,
+    names: tuple[str, ...],
+    fleet_file: Path,
+    fingerprints: tuple[str, ...],
+    *,
+    yes: bool,
+) -> None:
+    """Show every key that the hosts of CLUSTER offer, and add those to trust to knownHostsFile.
+
+    HOST is an address or a broker id of the fleet file; without any, all hosts. A key that has
+    changed, or is revoked, is never replaced: take the old line out of the file yourself, once
+    you know why.
+
+    Needs no daemon. Exits 0 when every host is known by a key that it offers, 3 when one is not.
+    """
+    _check_options(fingerprints, yes=yes)
+    fleet = found_now(context, lambda: load_fleet(fleet_file))
+    targets = found_now(context, lambda: _targets(fleet, cluster, names))
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="trust") as pool:
+        found = list(pool.map(_look, targets))
+    _show(found)
+    is_done = [_settle(host, fingerprints, yes=yes) for host in found]
+    offered = {one.key.fingerprint for host in found for one in host.keys}
+    for one in fingerprints:
+        if one not in offered:
+            click.echo(f"No host offers a key with the fingerprint {one}.", err=True)
+            is_done.append(False)
+    if not all(is_done):
+        context.exit(Exit.PROBLEMS)
+
+
+def _check_options(fingerprints: Sequence[str], *, yes: bool) -> None:
+    for one in fingerprints:
+        if not _FINGERPRINT.fullmatch(one):
+            raise click.BadParameter(
+                f"{one!r} is not SHA256: and 43 characters, as ssh-keygen -lf prints it",
+                param_hint="--fingerprint",
+            )
+    if yes and not fingerprints:
+        raise click.UsageError(
+            "--yes needs --fingerprint: without a person who compares, say what it has to be"
+        )
+
+
+def _targets(fleet: Fleet, cluster: str, names: Sequence[str]) -> list[Target]:
+    """How each host is reached, each once, in the order of the fleet file.
+
+    Raises:
+        LookupError: The fleet file has no such cluster, host, or no way to reach it.
+    """
+    config = fleet.cluster(cluster)
+    if config is None:
+        known = ", ".join(one.name for one in fleet.clusters)
+        raise LookupError(f"the fleet file has no cluster {cluster}; it has {known}")
+    nodes = _nodes(config, names)
+    if not nodes:
+        raise LookupError(f"cluster {cluster} has no hosts in the fleet file")
+    targets = [target_of(config, node) for node in nodes]
+    return list({(one.address, one.port): one for one in targets}.values())
+
+
+def _nodes(config: ClusterConfig, names: Sequence[str]) -> list[int]:
+    wanted = {name.lower() for name in names}
+    found = []
+    for host in config.hosts:
+        ways = {host.address.lower(), str(host.broker)}
+        if not wanted or ways & wanted:
+            found.append(host.broker)
+    called = {str(node) for node in found}
+    called |= {host.address.lower() for host in config.hosts if host.broker in found}
+    missing = sorted(wanted - called)
+    if missing:
+        raise LookupError(
+            f"cluster {config.name} has no host {', '.join(missing)} in the fleet file: "
+            "give its address or its broker id"
+        )
+    return found
+
+
+def _look(target: Target) -> _Host:
+    try:
+        known = known_so_far(target.known_hosts_file, target.address, target.port)
+    except KnownHostsError as error:
+        return _Host(target=target, known=KnownKeys(), trouble=str(error))
+    try:
+        keys = compared(offered_host_keys(target), known)
+    except ConnectError as error:
+        return _Host(target=target, known=known, trouble=error.detail)
+    return _Host(target=target, known=known, keys=keys)
+
+
+def _show(found: Sequence[_Host]) -> None:
+    rows = [
+        (host.name, one.key.kind, one.key.fingerprint, Text(one.state, style=_STYLES[one.state]))
+        for host in found
+        for one in host.keys
+    ]
+    out = console()
+    if rows:
+        out.print(rows_of(table("HOST", "KEY", "FINGERPRINT", ""), rows))
+    for host in found:
+        file = host.target.known_hosts_file
+        if host.known.authorities:
+            out.print(
+                plain(
+                    f"{host.name}: {file} has a certificate authority for it; with a "
+                    "certificate that counts it needs no line of its own."
+                )
+            )
+        if host.in_state(*_BAD):
+            for key in host.known.trusted:
+                out.print(plain(f"{host.name}: {file} has {key}"))
+
+
+def _settle(host: _Host, fingerprints: Sequence[str], *, yes: bool) -> bool:
+    """Add what is to be trusted; whether the host is known afterwards.
+
+    One key is enough for that: a host is asked first for the kinds that are known. Who is asked
+    and says no has left it undone all the same.
+    """
+    if host.trouble:
+        _say(f"{host.name}: {host.trouble}")
+        return False
+    if host.in_state(*_BAD):
+        _say(
+            f"{host.name}: a key is CHANGED or REVOKED: nothing was added. Somebody may be in "
+            f"between. If the host was set up anew, take its old line out of "
+            f"{host.target.known_hosts_file} and run this again."
+        )
+        return False
+    new = host.in_state(KeyState.NEW)
+    chosen = [key for key in new if not fingerprints or key.fingerprint in fingerprints]
+    if chosen and (yes or _is_agreed(host, chosen)):
+        return _add(host, chosen)
+    if chosen or (new and not host.in_state(KeyState.SAME)):
+        _say(f"{host.name}: nothing was added.")
+        return False
+    return True
+
+
+def _is_agreed(host: _Host, chosen: Sequence[HostKey]) -> bool:
+    click.echo(
+        f"Compare on {printable(host.name)} itself (not over this network): "
+        "for key in /etc/ssh/ssh_host_*_key.pub; do ssh-keygen -lf $key; done",
+        err=True,
+    )
+    for key in chosen:
+        click.echo(f"  {key}", err=True)
+    return click.confirm(f"Trust {printable(host.name)} by these?", default=False, err=True)
+
+
+def _add(host: _Host, chosen: Sequence[HostKey]) -> bool:
+    target = host.target
+    try:
+        added = add_keys(target.known_hosts_file, target.address, target.port, chosen)
+    except KnownHostsError as error:
+        _say(f"{host.name}: {error}")
+        return False
+    except OSError as error:
+        _say(f"{host.name}: {target.known_hosts_file} cannot be written: {error.strerror}")
+        return False
+    many = "1 key" if added == 1 else f"{added} keys"
+    click.echo(f"{printable(host.name)}: added {many} to {target.known_hosts_file}")
+    return True
+
+
+def _say(text: str) -> None:
+    click.echo(printable(text), err=True)
