@@ -194,4 +194,5 @@ def parse_brokers(value: object, refuse: Callable[..., None]) -> tuple[int, ...]
             refuse(f"names {broker} twice", "remove one of the two", position)
         else:
             seen.add(broker)
-    return tuple(value)
+    # What is no number has its problem noted; it may be anything, even what no set can hold.
+    return tuple(broker for broker in value if type(broker) is int)

@@ -56,6 +56,7 @@ def test_what_is_required_is_named_when_it_is_missing(key: str) -> None:
         ({"wave": {"playbook": "no-such"}}, "there is no playbook no-such"),
         ({"wave": {"playbook": "rolling-restart", "brokers": [1, 9]}}, "node 9 is not in the"),
         ({"wave": {"playbook": "rolling-restart", "brokers": []}}, "wave.brokers: is empty"),
+        ({"wave": {"playbook": "rolling-restart", "brokers": [[1]]}}, "must be a node id"),
         ({"wave": {"playbook": "rolling-restart", "concurrency": 0}}, "wave.concurrency"),
         (
             {"wave": {"playbook": "rolling-restart", "policy": {"soakSecond": 1}}},
