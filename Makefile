@@ -77,6 +77,10 @@ lint-imports:
 	@echo "lint: lint-imports"; $(BIN)/lint-imports >.venv/lint-imports.log 2>&1 \
 	  || { cat .venv/lint-imports.log; exit 1; }
 
+.PHONY: schemas
+schemas: venv ## Write the JSON Schemas of configuration files (docs/schemas)
+	@$(BIN)/python -m healthd.schemas docs/schemas
+
 .PHONY: test
 test: setup test-parts lint ## Run lint and every test but the long proofs and the benchmarks
 	@$(PYTEST) -m "not prove and not bench" $(ARGS)

@@ -4,7 +4,7 @@ import re
 from typing import Annotated, Final
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from healthd.config.addresses import MAX_PORT, AddressError, parse_address, parse_host
 from healthd.config.schema import refusal
@@ -84,8 +84,18 @@ def _checked_url(text: str) -> str:
 
 Address = Annotated[str, AfterValidator(_checked_address)]
 Host = Annotated[str, AfterValidator(_checked_host)]
-Name = Annotated[str, AfterValidator(_checked_name)]
-Text = Annotated[str, AfterValidator(_checked_text)]
-Variable = Annotated[str, AfterValidator(_checked_variable)]
+Name = Annotated[
+    str,
+    AfterValidator(_checked_name),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:{NAME.pattern})$"}),
+]
+Text = Annotated[
+    str, AfterValidator(_checked_text), WithJsonSchema({"type": "string", "minLength": 1})
+]
+Variable = Annotated[
+    str,
+    AfterValidator(_checked_variable),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:{ENVIRONMENT_NAME.pattern})$"}),
+]
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 Url = Annotated[str, AfterValidator(_checked_url)]

@@ -39,17 +39,21 @@ class TokenHolder:
     file: Path
 
 
-class _HolderModel(FileModel):
+class HolderModel(FileModel):
+    """One item of `tokens`."""
+
     name: Name
     # Strict models take no text for an enum; the words themselves are as closed a set.
     roles: Annotated[list[Literal["reader", "operator", "approver"]], Field(min_length=1)]
     token_file: Text
 
 
-class _TokensModel(FileModel):
+class TokensModel(FileModel):
+    """The top of a tokens file."""
+
     api_version: Literal["healthd/v1"]
     kind: Literal["Tokens"]
-    tokens: Annotated[list[_HolderModel], Field(min_length=1)]
+    tokens: Annotated[list[HolderModel], Field(min_length=1)]
 
 
 def load_tokens(path: Path) -> tuple[TokenHolder, ...]:
@@ -87,7 +91,7 @@ def _parse(document: Document, folder: Path) -> tuple[tuple[TokenHolder, ...], l
     problems = [document.problem(*found, of_key=True) for found in secrets_in_clear(document.data)]
     if problems:
         return (), problems
-    model, problems = validate(_TokensModel, document.data, document)
+    model, problems = validate(TokensModel, document.data, document)
     if model is None:
         return (), list(in_order(problems))
     problems.extend(_twice(document, model, "name", "one person has one token"))
@@ -103,7 +107,7 @@ def _parse(document: Document, folder: Path) -> tuple[tuple[TokenHolder, ...], l
     return holders, list(in_order(problems))
 
 
-def _twice(document: Document, model: _TokensModel, field: str, why: str) -> list[Problem]:
+def _twice(document: Document, model: TokensModel, field: str, why: str) -> list[Problem]:
     seen: set[Any] = set()
     found = []
     for at, each in enumerate(model.tokens):

@@ -24,9 +24,18 @@ API_VERSION: Final = "healthd/v1"
 KIND: Final = "Rehearsal"
 SAFE: Final = "safe"
 
-_KEYS: Final = ("apiVersion", "kind", "seed", "snapshot", "wave", "model", "faults", "until")
-_WAVE_KEYS: Final = ("playbook", "brokers", "concurrency", "policy")
-_MODEL: Final[Mapping[str, str]] = {
+REHEARSAL_KEYS: Final = (
+    "apiVersion",
+    "kind",
+    "seed",
+    "snapshot",
+    "wave",
+    "model",
+    "faults",
+    "until",
+)
+REHEARSED_WAVE_KEYS: Final = ("playbook", "brokers", "concurrency", "policy")
+MODEL_KEYS: Final[Mapping[str, str]] = {
     "stopSeconds": "stop",
     "startSeconds": "start",
     "catchUpSeconds": "catch_up",
@@ -51,7 +60,7 @@ def parse_rehearsal(
         found.add((), f"must be a mapping, not {describe_type(document)}", "write key: value lines")
         return found.problems
     given = {key: value for key, value in document.items() if value is not None}
-    found.keys(given, (), _KEYS)
+    found.keys(given, (), REHEARSAL_KEYS)
     _constants(given, found)
     snapshot = _snapshot(given, found, read_snapshot)
     wave = _wave(given, found, snapshot)
@@ -130,7 +139,7 @@ def _wave(
         found.add(("wave",), message, "write {playbook: rolling-restart}")
         return {}
     wave = {key: item for key, item in value.items() if item is not None}
-    found.keys(wave, ("wave",), _WAVE_KEYS)
+    found.keys(wave, ("wave",), REHEARSED_WAVE_KEYS)
     found.text(wave, "playbook", ("wave",))
     return wave
 
@@ -195,9 +204,9 @@ def _model(given: Mapping[str, Any], found: Findings) -> Timing:
         found.add(("model",), message, "write {startSeconds: 15}")
         return Timing()
     rows = {key: item for key, item in value.items() if item is not None}
-    found.keys(rows, ("model",), _MODEL)
+    found.keys(rows, ("model",), MODEL_KEYS)
     times: dict[str, float] = {}
-    for key, name in _MODEL.items():
+    for key, name in MODEL_KEYS.items():
         if key in rows:
             number = a_number(rows[key], ("model", key), found, is_above_zero=name == "collect")
             times[name] = 0.0 if number is None else number

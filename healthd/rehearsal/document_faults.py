@@ -11,7 +11,7 @@ from healthd.waves.problems import Location, describe_type, unknown_key
 from healthd.waves.spec_findings import Findings
 from healthd.waves.state import NodeStatus
 
-_COMMON: Final = ("at", "for", "when", "fault")
+FAULT_KEYS: Final = ("at", "for", "when", "fault")
 
 
 def parse_faults(
@@ -90,7 +90,7 @@ class _Reader:
         return None
 
     def _keys(self, given: Mapping[str, Any], at: Location, kind: FaultKind, shape: Shape) -> None:
-        known = [*_COMMON, *shape.required, *shape.optional]
+        known = [*FAULT_KEYS, *shape.required, *shape.optional]
         if shape.broker is not Need.NONE:
             known.append("broker")
         for key in given:
@@ -159,7 +159,7 @@ class _Reader:
         details: dict[str, Any] = {}
         for key in (*shape.required, *shape.optional):
             if key in given:
-                read = _READERS[key]
+                read = DETAIL_READERS[key]
                 details[key] = read(self, given[key], (*at, key), kind)
         if kind is FaultKind.REASSIGNMENT and "partition" in details and "topic" in details:
             self._check_partition(details, at)
@@ -238,7 +238,7 @@ class _Reader:
 
 _Read = Callable[[_Reader, object, Location, FaultKind], Any]
 
-_READERS: Final[Mapping[str, _Read]] = {
+DETAIL_READERS: Final[Mapping[str, _Read]] = {
     "factor": _Reader.seconds_or_factor,
     "seconds": _Reader.seconds_or_factor,
     "downFor": _Reader.seconds_or_factor,

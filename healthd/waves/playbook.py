@@ -31,18 +31,18 @@ ORDER: Final = (StepKind.STOP, StepKind.LEFT, StepKind.START, StepKind.BACK)
 STEP_KINDS_TO_COME: Final = frozenset(
     {"command", "upload", "template", "reboot", "http", "prompt", "ansible"}
 )
-_VERBS: Final = {
+STEP_VERBS: Final = {
     "service": {"stop": StepKind.STOP, "start": StepKind.START},
     "waitFor": {"left": StepKind.LEFT, "back": StepKind.BACK},
     "kafka": {"electPreferredLeaders": StepKind.ELECT_LEADERS},
 }
-_POLICY_TIMEOUTS: Final = {
+POLICY_TIMEOUTS: Final = {
     "policy.stopTimeoutSeconds": "stop_timeout_seconds",
     "policy.startTimeoutSeconds": "start_timeout_seconds",
     "policy.recoveryTimeoutSeconds": "recovery_timeout_seconds",
 }
-_TOP_KEYS: Final = ("apiVersion", "kind", "name", "description", "steps")
-_STEP_KEYS: Final = ("name", "timeoutSeconds", *_VERBS)
+PLAYBOOK_KEYS: Final = ("apiVersion", "kind", "name", "description", "steps")
+STEP_KEYS: Final = ("name", "timeoutSeconds", *STEP_VERBS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +57,7 @@ class Step:
     def timeout_seconds(self, policy: WavePolicy) -> float:
         """The deadline of this step under a policy."""
         if isinstance(self.timeout, str):
-            return float(getattr(policy, _POLICY_TIMEOUTS[self.timeout]))
+            return float(getattr(policy, POLICY_TIMEOUTS[self.timeout]))
         return self.timeout
 
 
@@ -85,7 +85,7 @@ def parse_playbook(data: object) -> Playbook | list[SpecProblem]:
     """The playbook that a mapping describes, or everything that is wrong with it."""
     if not isinstance(data, Mapping):
         return [_problem((), "is no mapping", "write apiVersion, kind, name and steps")]
-    problems = [_unknown((key,), _TOP_KEYS) for key in data if key not in _TOP_KEYS]
+    problems = [_unknown((key,), PLAYBOOK_KEYS) for key in data if key not in PLAYBOOK_KEYS]
     for key, expected in (("apiVersion", API_VERSION), ("kind", "Playbook")):
         if data.get(key) != expected:
             problems.append(_problem((key,), "is not right", f"write {key}: {expected}"))
@@ -115,9 +115,9 @@ def _step(row: object, at: Location, problems: list[SpecProblem]) -> Step | None
     for key in row:
         if key in STEP_KINDS_TO_COME:
             message = f"the step kind {key} is not built yet"
-            problems.append(_problem((*at, key), message, f"use one of {', '.join(_VERBS)}"))
-        elif key not in _STEP_KEYS:
-            problems.append(_unknown((*at, str(key)), _STEP_KEYS))
+            problems.append(_problem((*at, key), message, f"use one of {', '.join(STEP_VERBS)}"))
+        elif key not in STEP_KEYS:
+            problems.append(_unknown((*at, str(key)), STEP_KEYS))
     if not isinstance(row.get("name"), str) or not row["name"]:
         problems.append(_problem((*at, "name"), "is missing", "say in words what it does"))
     kind = _kind(row, at, problems)
@@ -128,13 +128,13 @@ def _step(row: object, at: Location, problems: list[SpecProblem]) -> Step | None
 
 
 def _kind(row: Mapping[str, Any], at: Location, problems: list[SpecProblem]) -> StepKind | None:
-    actions = [key for key in _VERBS if key in row]
+    actions = [key for key in STEP_VERBS if key in row]
     if len(actions) != 1:
         if not STEP_KINDS_TO_COME.intersection(row):
             message = "does no known thing" if not actions else "does more than one thing"
-            problems.append(_problem(at, message, f"write exactly one of {', '.join(_VERBS)}"))
+            problems.append(_problem(at, message, f"write exactly one of {', '.join(STEP_VERBS)}"))
         return None
-    verbs = _VERBS[actions[0]]
+    verbs = STEP_VERBS[actions[0]]
     kind = verbs.get(str(row[actions[0]]))
     if kind is None:
         message = f"{row[actions[0]]!r} is no known {actions[0]}"
@@ -146,12 +146,12 @@ def _timeout(
     row: Mapping[str, Any], at: Location, problems: list[SpecProblem]
 ) -> float | str | None:
     where = (*at, "timeoutSeconds")
-    action = f"write seconds above 0, or one of {', '.join(_POLICY_TIMEOUTS)}"
+    action = f"write seconds above 0, or one of {', '.join(POLICY_TIMEOUTS)}"
     if "timeoutSeconds" not in row:
         problems.append(_problem(where, "a step without a deadline", action))
         return None
     value = row["timeoutSeconds"]
-    if isinstance(value, str) and value in _POLICY_TIMEOUTS:
+    if isinstance(value, str) and value in POLICY_TIMEOUTS:
         return value
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value < float("inf"):

@@ -36,6 +36,7 @@ from healthd.waves.window import Window, read_windows, window_document
 __all__ = [
     "MAX_WHOLE",
     "POLICY_KEYS",
+    "POLICY_READERS",
     "Location",
     "SpecProblem",
     "WavePolicy",
@@ -95,7 +96,7 @@ class WavePolicy:
     """Whether Alertmanager is silenced for exactly the hosts in work."""
 
 
-_READERS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
+POLICY_READERS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
     "soakSeconds": ("soak_seconds", read_duration),
     "cleanSnapshots": ("clean_snapshots", read_positive_count),
     "cleanSeconds": ("clean_seconds", read_duration),
@@ -117,7 +118,9 @@ _READERS: Final[Mapping[str, tuple[str, Callable[[object], Any]]]] = {
     "clustersAtOncePer": ("clusters_at_once_per", read_limits),
     "silence": ("silence", read_flag),
 }
-POLICY_KEYS: Final = frozenset(_READERS)
+"""How each key is read: the attribute that it sets, and who reads its value."""
+
+POLICY_KEYS: Final = frozenset(POLICY_READERS)
 """The policy keys that a wave acts on."""
 
 
@@ -135,8 +138,8 @@ def parse_policy(mapping: object, base: WavePolicy | None = None) -> WavePolicy 
     values: dict[str, Any] = {field.name: getattr(start, field.name) for field in fields(start)}
     problems: list[SpecProblem] = []
     for key, value in mapping.items():
-        if key in _READERS:
-            name, read = _READERS[key]
+        if key in POLICY_READERS:
+            name, read = POLICY_READERS[key]
             try:
                 values[name] = read(value)
             except RefusedError as refused:
@@ -148,7 +151,7 @@ def parse_policy(mapping: object, base: WavePolicy | None = None) -> WavePolicy 
                     )
                 )
         else:
-            message, action = unknown_key(str(key), _READERS)
+            message, action = unknown_key(str(key), POLICY_READERS)
             problems.append(SpecProblem(location=(str(key),), message=message, action=action))
     return problems or WavePolicy(**values)
 
@@ -156,7 +159,7 @@ def parse_policy(mapping: object, base: WavePolicy | None = None) -> WavePolicy 
 def policy_document(policy: WavePolicy) -> dict[str, Any]:
     """The policy in the form of a wave file; `parse_policy` reads it back unchanged."""
     document: dict[str, Any] = {}
-    for key, (name, _) in _READERS.items():
+    for key, (name, _) in POLICY_READERS.items():
         document[key] = _written(key, getattr(policy, name))
     return document
 

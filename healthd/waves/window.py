@@ -28,10 +28,10 @@ class Weekday(StrEnum):
 
 
 DAY_MINUTES: Final = 24 * 60
-_TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+TIME: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MACHINES_OWN: Final = frozenset({"localtime", "posixrules", "Factory"})
 """Names that mean whatever the machine is set to."""
-_KEYS: Final = ("days", "start", "end", "timezone")
+WINDOW_KEYS: Final = ("days", "start", "end", "timezone")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +101,8 @@ def _window(item: object) -> Window:
             'write {days: [thu], start: "21:00", end: "05:00", timezone: UTC}',
         )
     for key in item:
-        if key not in _KEYS:
-            raise RefusedError(*unknown_key(str(key), _KEYS), str(key))
+        if key not in WINDOW_KEYS:
+            raise RefusedError(*unknown_key(str(key), WINDOW_KEYS), str(key))
     for key in ("start", "end", "timezone"):
         if key not in item:
             raise RefusedError(f"{key} is missing", f"add {key}")
@@ -135,7 +135,7 @@ def _time(value: object, key: str) -> int:
         )
     if key == "end" and value == "24:00":
         return DAY_MINUTES
-    found = _TIME.fullmatch(value)
+    found = TIME.fullmatch(value)
     if found is None:
         raise RefusedError(
             "must be a time of day from 00:00 to 23:59, an end may be 24:00", 'write "21:00"', key

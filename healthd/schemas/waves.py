@@ -1,0 +1,177 @@
+"""The schemas of wave files and playbooks, which are read by hand-written readers."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from healthd.schemas.forms import (
+    Schema,
+    constant,
+    items,
+    mapping,
+    number,
+    reference,
+    said,
+    same_keys,
+    text,
+    whole,
+    words,
+)
+from healthd.schemas.policy import policy_schema, window_schema
+from healthd.waves.cron import KEYS as SCHEDULE_KEYS
+from healthd.waves.playbook import (
+    API_VERSION,
+    ORDER,
+    PLAYBOOK_KEYS,
+    POLICY_TIMEOUTS,
+    STEP_KEYS,
+    STEP_VERBS,
+)
+from healthd.waves.spec import MAX_ID, NAME, WAVE_KEYS, Approval
+from healthd.waves.spec_stage import STAGE_KEYS
+
+BROKERS: Final[Schema] = {
+    "anyOf": [constant("all"), items(whole(0, MAX_ID), minItems=1, uniqueItems=True)]
+}
+
+
+def concurrency(high: int | None = None) -> Schema:
+    """A number of brokers, or as many as is safe."""
+    return {"anyOf": [whole(1, high), constant("safe")]}
+
+
+_STAGE: Final[Mapping[str, Schema]] = {
+    "name": said(text(NAME.pattern), "Another one for each stage.", examples=["canary"]),
+    "clusters": said(
+        items(text(), minItems=1, uniqueItems=True),
+        "Names of clusters; this or match.",
+        examples=[["payments"]],
+    ),
+    "match": said(
+        {"type": "object", "minProperties": 1, "additionalProperties": text()},
+        "Labels instead of names: every cluster of the fleet file that has all of them.",
+        examples=[{"env": "prod"}],
+    ),
+    "brokers": said(
+        BROKERS,
+        "all (every node, pure controllers too), or ids that every cluster of the stage has.",
+        default="all",
+    ),
+    "concurrency": said(
+        concurrency(MAX_ID),
+        "Brokers of one cluster that may be down together: a number, or safe for as many as the "
+        "assignment proves.",
+        default=1,
+    ),
+    "clustersAtOnce": said(
+        whole(1, MAX_ID), "Clusters of the stage that are in work at once.", default=1
+    ),
+    "approval": said(
+        words(Approval),
+        "required: somebody has to approve the stage before it begins; two-person: somebody else "
+        "than who started the wave.",
+    ),
+    "soakSeconds": said(
+        number(low=0),
+        "Seconds after the stage in which its clusters have to be well before the next begins.",
+        default=0,
+    ),
+}
+_SCHEDULE: Final[Mapping[str, Schema]] = {
+    "cron": said(
+        text(),
+        "Five fields: minute, hour, day, month, day of the week. Days of the month and of the "
+        "week cannot both be named.",
+        examples=["0 22 * * thu"],
+    ),
+    "timezone": said(text(), "A name of the IANA database.", examples=["Europe/Berlin"]),
+}
+_WAVE: Final[Mapping[str, Schema]] = {
+    "apiVersion": said(constant(API_VERSION), "The version of the file's form."),
+    "kind": said(constant("Wave"), "What the file is."),
+    "name": said(text(NAME.pattern), "The wave's name.", examples=["june-kernel"]),
+    "reason": said(
+        text(), "Why it is done; may be given to wave start instead.", examples=["CHG-1234 kernel"]
+    ),
+    "playbook": said(
+        text(NAME.pattern), "The name of the playbook that is run.", examples=["rolling-restart"]
+    ),
+    "variables": said(
+        {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+        "Plain values for the playbook.",
+    ),
+    "stages": said(items(reference("Stage"), minItems=1), "One after the other."),
+    "policy": said(reference("Policy"), "Goes over the policy of each cluster, key by key."),
+    "schedule": said(
+        reference("Schedule"), "When the wave recurs; counts only in files of the folder waveDir."
+    ),
+}
+
+
+def wave_schema() -> Schema:
+    """A wave file."""
+    same_keys("a wave", _WAVE, WAVE_KEYS)
+    same_keys("a stage", _STAGE, STAGE_KEYS)
+    same_keys("a schedule", _SCHEDULE, SCHEDULE_KEYS)
+    stage = mapping(_STAGE, required=("name",))
+    stage["oneOf"] = [{"required": ["clusters"]}, {"required": ["match"]}]
+    schedule = mapping(_SCHEDULE, required=("cron", "timezone"))
+    top = mapping(_WAVE, required=("apiVersion", "kind", "name", "playbook", "stages"))
+    return said(top, "One run of a playbook over brokers.") | {
+        "$defs": {
+            "Policy": policy_schema(),
+            "Schedule": said(schedule, "When a wave recurs."),
+            "Stage": said(
+                stage, "Which brokers of which clusters, how many at once, who approves."
+            ),
+            "Window": window_schema(),
+        }
+    }
+
+
+_PLAYBOOK: Final[Mapping[str, Schema]] = {
+    "apiVersion": said(constant(API_VERSION), "The version of the file's form."),
+    "kind": said(constant("Playbook"), "What the file is."),
+    "name": said(text(), "The playbook's name, as waves name it.", examples=["rolling-restart"]),
+    "description": said({"type": "string"}, "One sentence that says what it does.", default=""),
+    "steps": said(
+        items(reference("Step")),
+        "What is done to one node, in this order: a stop, the wait until its process has left, the "
+        "start, the wait until it is back. Elections may follow.",
+    ),
+}
+_STEP: Final[Mapping[str, Schema]] = {
+    "name": said(text(), "What it does, in words.", examples=["stop the service"]),
+    "timeoutSeconds": said(
+        {"anyOf": [number(above=0), words(POLICY_TIMEOUTS)]},
+        "Seconds that the step may take, or the key of the policy that says them.",
+        examples=[30, "policy.stopTimeoutSeconds"],
+    ),
+}
+_VERBS: Final[Mapping[str, str]] = {
+    "service": "An order to the broker's service.",
+    "waitFor": "Waits until the node's process has left, or until it is back in every ISR.",
+    "kafka": "A request to the cluster.",
+}
+
+
+def playbook_schema() -> Schema:
+    """A playbook; the order of its steps is left to `check-config`."""
+    same_keys("a playbook", _PLAYBOOK, PLAYBOOK_KEYS)
+    same_keys("a step's verb", _VERBS, STEP_VERBS)
+    same_keys("a step", [*_STEP, *_VERBS], STEP_KEYS)
+    verbs = {key: said(words(STEP_VERBS[key]), doc) for key, doc in _VERBS.items()}
+    step = mapping({**_STEP, **verbs}, required=("name", "timeoutSeconds"))
+    step["oneOf"] = [{"required": [key]} for key in STEP_VERBS]
+    top = mapping(_PLAYBOOK, required=("apiVersion", "kind", "name", "steps"))
+    top["properties"]["steps"] = _PLAYBOOK["steps"] | {
+        "minItems": len(ORDER),
+        "allOf": [{"contains": _does(kind)} for kind in ORDER],
+    }
+    return said(top, "What is done to one node, as ordered steps.") | {
+        "$defs": {"Step": said(step, "One step: exactly one thing, and its deadline.")}
+    }
+
+
+def _does(kind: str) -> dict[str, Any]:
+    verb, word = kind.split(" ")
+    return {"type": "object", "required": [verb], "properties": {verb: {"const": word}}}
