@@ -33,6 +33,8 @@ _SIGNATURES: Final = frozenset(
     }
 )
 """OpenSSH's default CASignatureAlgorithms, without hardware keys; SHA-1 is not among them."""
+_UNREADABLE: Final = (ValueError, UnsupportedAlgorithm, NotImplementedError)
+"""What the parser has for bytes that are no certificate; the last is for compressed points."""
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -70,8 +72,7 @@ def _parse(shown: HostKey) -> SSHCertificate:
     line = f"{shown.kind} {base64.b64encode(shown.blob).decode()}".encode()
     try:
         parsed = load_ssh_public_identity(line)
-    # The parser slices without looking: what is cut short comes as any of these.
-    except (ValueError, UnsupportedAlgorithm, IndexError, struct.error) as error:
+    except _UNREADABLE as error:
         raise CertificateError(f"it cannot be read: {error}") from error
     if not isinstance(parsed, SSHCertificate):
         raise CertificateError("it is no certificate")
@@ -86,7 +87,7 @@ def _check_signature(
         signer_line = certificate.signature_key().public_bytes(
             Encoding.OpenSSH, PublicFormat.OpenSSH
         )
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise CertificateError(f"its keys cannot be read: {error}") from error
     if _from_line(inner).blob != plain.blob:
         raise CertificateError("it is about another key than the host has")
@@ -100,7 +101,7 @@ def _check_signature(
         raise CertificateError(f"its authority signed with {_shown(algorithm.encode())}")
     try:
         certificate.verify_cert_signature()
-    except (InvalidSignature, ValueError) as error:
+    except (InvalidSignature, *_UNREADABLE) as error:
         raise CertificateError("its signature is not its authority's") from error
 
 

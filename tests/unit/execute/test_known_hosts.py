@@ -2,9 +2,11 @@
 
 import base64
 import hmac
+import subprocess
 from pathlib import Path
 
 import pytest
+from plugins.sshd import make_key, public_key
 
 from healthd.execute.known_hosts import (
     HostKey,
@@ -150,6 +152,18 @@ def test_a_line_that_may_be_about_the_host_and_is_not_understood_is_refused_by_i
         known(tmp_path, f"kafka-1 {KEY}\n{text}\n")
     assert str(refused.value).startswith(f"{tmp_path / 'known_hosts'}:2: ")
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(("address", "port"), [("kafka-1", 22), ("kafka-1", 2222), ("::1", 22)])
+def test_what_ssh_keygen_has_hashed_is_found(tmp_path: Path, address: str, port: int) -> None:
+    make_key(tmp_path / "host")
+    key = public_key(tmp_path / "host")
+    file = tmp_path / "known_hosts"
+    file.write_text(f"{host_name(address, port)} {key}\nkafka-9 {key}\n")
+    subprocess.run(["ssh-keygen", "-q", "-H", "-f", str(file)], check=True, capture_output=True)
+    assert "kafka" not in file.read_text()
+    assert len(read_known_keys(file, address, port).trusted) == 1
+    assert not read_known_keys(file, "kafka-2", port).trusted
 
 
 def test_a_broken_line_about_another_host_does_not_matter(tmp_path: Path) -> None:
