@@ -63,10 +63,6 @@ async def _ssh_ports(target: ClusterTarget, timeout_seconds: float) -> dict[int,
         async with slots:
             return await accepts(host, port, timeout_seconds=timeout_seconds)
 
-    wanted = {
-        node.id: (node.host, target.ssh_port)
-        for node in target.nodes.values()
-        if node.host is not None and target.ssh_port is not None
-    }
+    wanted = target.ssh_doors
     answers = await asyncio.gather(*(one(host, port) for host, port in wanted.values()))
     return dict(zip(wanted, answers, strict=True))

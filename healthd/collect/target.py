@@ -25,6 +25,8 @@ class NodeTarget:
 
     id: int
     host: str | None = None
+    ssh_port: int | None = None
+    """Where its sshd listens: another path to the same host; None: none is known."""
     rack: str | None = None
     exporter_url: str | None = None
     instance: str | None = None
@@ -47,8 +49,6 @@ class ClusterTarget:
     """Where its pages are instead of at its exporters."""
     max_page_bytes: int = MAX_PAGE_BYTES
     """Longer pages are cut off."""
-    ssh_port: int | None = None
-    """Where the nodes' sshd listens: another path to the same hosts; None: none is known."""
     interval_seconds: float = 15.0
     request_timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
     deadline_seconds: float | None = None
@@ -85,6 +85,7 @@ class ClusterTarget:
                 host.broker: NodeTarget(
                     id=host.broker,
                     host=host.address,
+                    ssh_port=config.ssh_port(host),
                     rack=host.rack,
                     exporter_url=urls.get(host.broker),
                     instance=None if config.prometheus is None else host.exporter,
@@ -95,7 +96,6 @@ class ClusterTarget:
             zookeeper=config.zookeeper,
             prometheus=config.prometheus,
             max_page_bytes=max_page_bytes,
-            ssh_port=None if config.ssh is None else config.ssh.port,
             is_probed=config.probe is not None,
             probe_topic=PROBE_TOPIC if config.probe is None else config.probe.topic,
             reads_log_dirs=config.log_dirs is not False,
@@ -104,6 +104,15 @@ class ClusterTarget:
             request_timeout_seconds=request_timeout_seconds,
             deadline_seconds=deadline_seconds,
         )
+
+    @property
+    def ssh_doors(self) -> dict[int, tuple[str, int]]:
+        """Host and port of every sshd that is known, by node id."""
+        return {
+            node.id: (node.host, node.ssh_port)
+            for node in self.nodes.values()
+            if node.host is not None and node.ssh_port is not None
+        }
 
     @property
     def budget_seconds(self) -> float:

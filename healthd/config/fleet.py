@@ -99,6 +99,8 @@ class HostConfig:
     """Its node.id."""
     address: str
     """Host name or IP address, without a port."""
+    ssh_port: int | None = None
+    """Where its sshd listens; None: where the cluster's `ssh` says."""
     rack: str | None = None
     exporter: str | None = None
     """`host:port` of its exporter; None when it has none."""
@@ -157,6 +159,12 @@ class ClusterConfig:
         """The host of one node, or None when the fleet file has none for it."""
         return next((host for host in self.hosts if host.broker == broker_id), None)
 
+    def ssh_port(self, host: HostConfig) -> int | None:
+        """Where the sshd of a host listens: its own port or the cluster's; None without `ssh`."""
+        if self.ssh is None:
+            return None
+        return self.ssh.port if host.ssh_port is None else host.ssh_port
+
     @property
     def has_metrics(self) -> bool:
         """Whether metrics are configured: from exporters, or from Prometheus."""
@@ -178,7 +186,13 @@ class ClusterConfig:
         """SHA-256 over the hosts and how they are driven: what a plan pins of the inventory."""
         parts = {
             "hosts": [
-                {"broker": host.broker, "address": host.address, "rack": host.rack}
+                {
+                    "broker": host.broker,
+                    "address": host.address,
+                    "rack": host.rack,
+                    # Only where there is one: plans of fleet files without it stay true.
+                    **({} if host.ssh_port is None else {"sshPort": host.ssh_port}),
+                }
                 for host in sorted(self.hosts, key=lambda host: host.broker)
             ],
             "ssh": None if self.ssh is None else asdict(self.ssh),

@@ -230,6 +230,7 @@ def _hosts(models: list[HostModel], exporter: ExporterConfig | None) -> Iterator
         yield HostConfig(
             broker=model.broker,
             address=model.address,
+            ssh_port=model.ssh_port,
             rack=model.rack,
             exporter=exporter_address(model.address, model.exporter, exporter),
             labels=MappingProxyType(dict(model.labels)),

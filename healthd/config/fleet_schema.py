@@ -112,6 +112,7 @@ class HostModel(FileModel):
 
     broker: Annotated[int, Field(ge=0, le=MAX_ID)]
     address: Host
+    ssh_port: Port | None = None
     rack: Text | None = None
     exporter: Address | None = None
     labels: dict[str, str] = Field(default_factory=dict)

@@ -177,7 +177,7 @@ def target_of(config: ClusterConfig, node: int) -> Target:
         raise NoHost(f"cluster {config.name} has no ssh access in the fleet file")
     return Target(
         address=host.address,
-        port=config.ssh.port,
+        port=config.ssh.port if host.ssh_port is None else host.ssh_port,
         user=config.ssh.user,
         key_file=config.ssh.key_file,
         known_hosts_file=config.ssh.known_hosts_file,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from healthd.config.fleet import ClusterConfig
+from healthd.config.fleet import ClusterConfig, HostConfig
 from healthd.engine.view import OrderRefused
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.events import PinsSeen
@@ -39,8 +39,14 @@ def inventory_of(config: ClusterConfig) -> tuple[tuple[str, str], ...]:
     return (
         (SSH, digest_of(config.ssh)),
         (SERVICE, digest_of(config.service)),
-        *((broker_part(host.broker), digest_of([host.address, host.rack])) for host in hosts),
+        *((broker_part(host.broker), digest_of(_place(host))) for host in hosts),
     )
+
+
+def _place(host: HostConfig) -> list[str | int | None]:
+    # The port only where there is one: what was pinned before there were any stays true.
+    own = [] if host.ssh_port is None else [host.ssh_port]
+    return [host.address, host.rack, *own]
 
 
 async def seen_now(

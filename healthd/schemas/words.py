@@ -96,6 +96,7 @@ KEYS: Final[Mapping[str, str]] = {
     "ServiceModel.logs": "The command that prints the end of its log, for reports.",
     "HostModel.broker": "Its node.id.",
     "HostModel.address": "The host, without a port.",
+    "HostModel.sshPort": "Where its sshd listens, when not at `ssh.port`.",
     "HostModel.rack": "Its rack.",
     "HostModel.exporter": "host:port of its own exporter.",
     "ProbeModel.topic": "The topic's name; must have healthd in it.",

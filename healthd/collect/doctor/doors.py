@@ -51,16 +51,17 @@ async def kafka_doors(
 
 
 async def ssh_doors(
-    hosts: Mapping[int, str], port: int, *, timeout_seconds: float
+    hosts: Mapping[int, tuple[str, int]], *, timeout_seconds: float
 ) -> dict[int, Door]:
     """Whether an sshd greets us on each node's host; nobody logs in. Never raises."""
     slots = asyncio.Semaphore(AT_ONCE)
 
-    async def one(host: str) -> Door:
+    async def one(host: str, port: int) -> Door:
         async with slots:
             return await _ssh_door(host, port, timeout_seconds)
 
-    return dict(zip(hosts, await asyncio.gather(*map(one, hosts.values())), strict=True))
+    doors = await asyncio.gather(*(one(host, port) for host, port in hosts.values()))
+    return dict(zip(hosts, doors, strict=True))
 
 
 async def _kafka_door(address: str, access: Access, timeout_seconds: float) -> Door:

@@ -123,10 +123,7 @@ async def _rights(target: ClusterTarget, probe_topic: str | None) -> RightsSeen:
 
 
 async def _ssh(target: ClusterTarget, limit: float) -> dict[int, Any]:
-    if target.ssh_port is None:
-        return {}
-    hosts = {node.id: node.host for node in target.nodes.values() if node.host is not None}
-    return await ssh_doors(hosts, target.ssh_port, timeout_seconds=limit)
+    return await ssh_doors(target.ssh_doors, timeout_seconds=limit)
 
 
 async def _collected(

@@ -34,8 +34,12 @@ def target(port: int, ssh_port: int | None = None) -> ClusterTarget:
     return ClusterTarget(
         name="payments",
         bootstrap_servers=(f"{HOME}:{port}",),
-        nodes=MappingProxyType({1: NodeTarget(id=1, host=HOME), 2: NodeTarget(id=2)}),
-        ssh_port=ssh_port,
+        nodes=MappingProxyType(
+            {
+                1: NodeTarget(id=1, host=HOME, ssh_port=ssh_port),
+                2: NodeTarget(id=2, ssh_port=ssh_port),
+            }
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ clusters:
     tolerate: rack
     hosts:
       - {broker: 1, address: 127.44.1.1, rack: az1}
-      - {broker: 2, address: "::1", exporter: "127.44.1.9:7072", labels: {disk: ssd}}
+      - {broker: 2, address: "::1", sshPort: 2022, exporter: "127.44.1.9:7072", labels: {disk: ssd}}
     wave: {policy: {soakSeconds: 30}}
 """
 
@@ -114,6 +115,7 @@ def test_a_full_file_becomes_frozen_values_with_absolute_paths(
                     HostConfig(
                         broker=2,
                         address="::1",
+                        ssh_port=2022,
                         exporter="127.44.1.9:7072",
                         labels={"disk": "ssd"},
                     ),
@@ -378,6 +380,8 @@ def test_the_inventory_digest_follows_hosts_and_commands_only() -> None:
     other = ClusterConfig(name="a", bootstrap_servers=("b:1",), hosts=hosts[:1])
     assert one.inventory_digest() == same.inventory_digest()
     assert one.inventory_digest() != other.inventory_digest()
+    moved = replace(one, hosts=(replace(hosts[0], ssh_port=2222), hosts[1]))
+    assert one.inventory_digest() != moved.inventory_digest()
 
 
 KEYS = st.sampled_from(

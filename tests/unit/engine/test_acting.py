@@ -9,6 +9,7 @@ from support.engine import Plant
 from support.snapshots import a_partition, a_snapshot, a_topic
 from support.virtual_time import in_virtual_time
 
+from healthd.collect.target import ClusterTarget
 from healthd.engine.acting import Actor, NoHost, preferred_elsewhere, target_of
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop
@@ -65,6 +66,16 @@ async def test_a_host_that_the_fleet_file_does_not_have_is_sent_nothing() -> Non
     assert "has no host for broker 1" in await actor.logs(1)
     with pytest.raises(NoHost, match="no ssh access"):
         target_of(Plant().config(ssh=None), 1)
+
+
+def test_a_host_may_have_an_ssh_port_of_its_own() -> None:
+    config = Plant().config()
+    hosts = (config.hosts[0], replace(config.hosts[1], ssh_port=2022), *config.hosts[2:])
+    config = replace(config, hosts=hosts)
+    assert config.ssh is not None
+    assert [target_of(config, node).port for node in (1, 2)] == [config.ssh.port, 2022]
+    doors = ClusterTarget.of(config).ssh_doors
+    assert [doors[node][1] for node in (1, 2)] == [config.ssh.port, 2022]
 
 
 class Deaf:

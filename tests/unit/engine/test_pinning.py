@@ -93,4 +93,7 @@ def test_the_parts_of_the_inventory_change_with_what_they_are_about() -> None:
     )
     now = dict(inventory_of(other))
     assert {key for key in now if now[key] != before[key]} == {"service", "broker:1"}
+    moved = Plant().config(hosts=(replace(config.hosts[0], ssh_port=2022), *config.hosts[1:]))
+    now_moved = dict(inventory_of(moved))
+    assert {key for key in before if now_moved[key] != before[key]} == {"broker:1"}
     assert (before == now) is (config.inventory_digest() == other.inventory_digest())

@@ -85,10 +85,10 @@ async def test_an_own_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 )
 async def test_an_sshd_is_known_by_its_greeting(says: bytes, outcome: Outcome) -> None:
     async with listening(says) as port:
-        doors = await ssh_doors({1: HOME}, port, timeout_seconds=2)
+        doors = await ssh_doors({1: (HOME, port)}, timeout_seconds=2)
     assert doors[1].outcome is outcome
 
 
 async def test_a_host_without_sshd(unused_tcp_port: int) -> None:
-    doors = await ssh_doors({1: HOME}, unused_tcp_port, timeout_seconds=2)
+    doors = await ssh_doors({1: (HOME, unused_tcp_port)}, timeout_seconds=2)
     assert doors[1].outcome is Outcome.UNREACHABLE
