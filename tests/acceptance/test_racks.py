@@ -22,6 +22,7 @@ from support.waves_on_fleet import (
 from healthd.demo.daemon import DaemonProcess
 from healthd.demo.fleet import DemoFleet
 from healthd.demo.nodes import Shape
+from healthd.demo.service import wait_until
 from healthd.demo.topics import quiet_client
 from healthd.demo.watch import MinIsrWatch
 
@@ -91,6 +92,12 @@ def daemon(racks: DemoFleet, tmp_path: Path) -> Iterator[DaemonProcess]:
         daemon.start()
         wait_until_gate_clear(daemon, racks.cluster)
         yield daemon
+
+
+def topics_seen(daemon: DaemonProcess, cluster: str) -> set[str]:
+    """The topics that the daemon knows of."""
+    snapshot = daemon.get(f"/api/v1/clusters/{cluster}/snapshot")
+    return {topic["name"] for topic in snapshot["topics"]}
 
 
 def planned(daemon: DaemonProcess, cluster: str, brokers: Sequence[int]) -> dict[str, Any]:
@@ -170,7 +177,7 @@ def test_one_topic_that_breaks_it_is_named_and_its_rack_goes_one_by_one(
 ) -> None:
     create(racks, "ledger", BREAKS)
     try:
-        racks.wait_until_healthy()
+        wait_until(lambda: "ledger" in topics_seen(daemon, racks.cluster), "the topic is seen", 30)
         wait_until_gate_clear(daemon, racks.cluster)
         brokers = (1, 2, 7, 8)
         together = daemon.get(f"/api/v1/clusters/{racks.cluster}/ok-to-stop?brokers=1,2")
