@@ -7,7 +7,7 @@ not agree on what 0 means.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from healthd.waves.problems import Location, describe_type
 from healthd.waves.spec_findings import Findings
@@ -131,8 +131,3 @@ def _text(part: str, values: list[int], what: str) -> str:
     if what == "day of the week":
         return ",".join(dict.fromkeys(_DAYS[value % _LAST_DAY] for value in values))
     return ",".join(map(str, values))
-
-
-def schedule_document(recurrence: Recurrence) -> dict[str, Any]:
-    """The recurrence as a wave file has it."""
-    return {"cron": recurrence.cron, "timezone": recurrence.timezone}
