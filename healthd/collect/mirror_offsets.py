@@ -2,11 +2,14 @@
 
 MirrorMaker keeps, for each partition of the source, the offset of the last record that it has
 replicated; Connect tells it (`GET /connectors/NAME/offsets`, from Kafka 3.6). No translation is
-needed, for both are offsets of the source. Connect flushes them once a minute by default, and
-markers of transactions count as records: the number is an upper bound.
+needed, for both are offsets of the source. A partition of a replicated topic that has no such
+offset has never been replicated, and all its records count. Connect flushes offsets once a minute
+by default, and markers of transactions count as records: the number is an upper bound.
 """
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from itertools import islice
 from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
@@ -58,20 +61,34 @@ class OriginOffsets:
 
     def behind(self, replicated: Mapping[PartitionKey, int]) -> int | None:
         """Records of these partitions that are not yet replicated; None: the source is silent."""
-        keys = {key: TopicPartition(*key) for key in replicated}
-        latest: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # It ships no types.
         try:
-            futures = self._connected().list_offsets(
-                dict.fromkeys(keys.values(), latest),
-                request_timeout=self._timeout,
-            )
-            ends: dict[PartitionKey, int] = {
-                (partition.topic, partition.partition): future.result(self._timeout + 1).offset
-                for partition, future in futures.items()
-            }
+            client = self._connected()
+            never = self._partitions(client, {topic for topic, _ in replicated}) - set(replicated)
+            ends = self._list(client, {*replicated, *never}, OffsetSpec.latest())  # type: ignore[no-untyped-call]  # It ships no types.
+            begins = self._list(client, never, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
         except (KafkaException, AccessError, ValueError, TimeoutError):
             return None
-        return sum(max(0, ends[key] - offset) for key, offset in replicated.items() if key in ends)
+        from_ = {**begins, **replicated}
+        return sum(max(0, end - from_[key]) for key, end in ends.items())
+
+    def _partitions(self, client: Any, topics: AbstractSet[str]) -> set[PartitionKey]:
+        known = client.list_topics(timeout=self._timeout).topics
+        keys = (
+            (name, number) for name in topics & known.keys() for number in known[name].partitions
+        )
+        return set(islice(keys, PARTITIONS_AT_MOST))
+
+    def _list(
+        self, client: Any, keys: AbstractSet[PartitionKey], which: Any
+    ) -> dict[PartitionKey, int]:
+        if not keys:
+            return {}
+        wanted = {TopicPartition(*key): which for key in sorted(keys)}
+        futures = client.list_offsets(wanted, request_timeout=self._timeout)
+        return {
+            (partition.topic, partition.partition): future.result(self._timeout + 1).offset
+            for partition, future in futures.items()
+        }
 
     def close(self) -> None:
         """Let go of the client."""

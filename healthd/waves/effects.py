@@ -45,6 +45,27 @@ class ElectLeaders(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunStep(Command):
+    """Do a step of the playbook, `only_if` first; answered by `CommandEnded`.
+
+    Sent a second time under the same id, what had begun is not begun again.
+    """
+
+    step: int
+    """Which of the playbook's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObserveStep(NodeEffect):
+    """Ask what became of a step; answered by `StepObserved`."""
+
+    effect_id: str
+    step: int
+    is_verify: bool = False
+    """Whether its `verify` is asked for: it is done, and has it worked?"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observe(NodeEffect):
     """Ask the host about the node's process; answered by `Observed`."""
 

@@ -119,6 +119,32 @@ class CommandEnded(Event):
     detail: str = ""
 
 
+class StepState(StrEnum):
+    """What is true of a step, as far as that is known."""
+
+    DONE = "done"
+    NOT_DONE = "not done"
+    """It has not begun, or what it should have brought about is not so."""
+    RUNNING = "running"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+    """It had begun, and ended half-way: nobody knows how far it came."""
+    UNKNOWN = "unknown"
+    """The host, or whoever else should say it, could not be asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepObserved(Event):
+    """Somebody was asked what became of a step."""
+
+    node: int
+    effect_id: str
+    step: int
+    state: StepState
+    detail: str = ""
+    is_verify: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Event):
     """Something beside the wave that its story should tell."""

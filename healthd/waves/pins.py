@@ -52,7 +52,7 @@ def digest_of(value: Any) -> str:
 
 def playbook_digest(playbook: Playbook) -> str:
     """The digest of what a playbook does; its description may be rewritten."""
-    return digest_of(replace(playbook, description=""))
+    return digest_of(replace(playbook, description="", folder=""))
 
 
 def places_of(snapshot: ClusterSnapshot) -> tuple[Place, ...]:

@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, Final
 
+from healthd.waves.playbook_steps import Action, Check, OnFailure, Variable
 from healthd.waves.policy import Location, SpecProblem, WavePolicy
 
 API_VERSION: Final = "healthd/v1"
@@ -23,6 +24,15 @@ class StepKind(StrEnum):
     START = "service start"
     BACK = "waitFor back"
     ELECT_LEADERS = "kafka electPreferredLeaders"
+    COMMAND = "command"
+    UPLOAD = "upload"
+    TEMPLATE = "template"
+    REBOOT = "reboot"
+    WAIT = "waitFor"
+    KAFKA = "kafka"
+    HTTP = "http"
+    PROMPT = "prompt"
+    ANSIBLE = "ansible"
 
 
 ORDER: Final = (StepKind.STOP, StepKind.LEFT, StepKind.START, StepKind.BACK)
@@ -45,6 +55,23 @@ PLAYBOOK_KEYS: Final = ("apiVersion", "kind", "name", "description", "steps")
 STEP_KEYS: Final = ("name", "timeoutSeconds", *STEP_VERBS)
 
 
+class PlaybookTarget(StrEnum):
+    """What the nodes of a wave are."""
+
+    BROKER = "broker"
+    """Brokers and controllers, by their node.id."""
+    ZOOKEEPER = "zookeeper"
+    """The servers of the cluster's ZooKeeper ensemble, by their myid."""
+
+
+class GateNeeded(StrEnum):
+    """What has to be open before a node is taken."""
+
+    FULL = "full"
+    PERMISSION = "permission"
+    """Windows, freezes, approvals, budgets, leases and alerts; no look at the cluster's health."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of a playbook."""
@@ -53,6 +80,21 @@ class Step:
     kind: StepKind
     timeout: float | str
     """Seconds, or the name of the policy key that says them (``policy.stopTimeoutSeconds``)."""
+    action: Action | None = None
+    """What it does; None for the service's own steps and elections, which need no more."""
+    only_if: tuple[Check, ...] = ()
+    """It is done only where all of these are true, and counts as done elsewhere."""
+    observe: tuple[Check, ...] = ()
+    """True when it has been done: asked when nobody knows, after a crash or a lost connection."""
+    verify: tuple[Check, ...] = ()
+    """Waited for, within its deadline, after it was done."""
+    repeatable: bool = False
+    """Doing it twice is as good as once."""
+    tries: int = 1
+    """How often it is done at most, when it fails; more than one only where it is repeatable."""
+    on_failure: OnFailure = OnFailure.FAIL
+    once: bool = False
+    """Done for the last node of the cluster only, when every other one is through."""
 
     def timeout_seconds(self, policy: WavePolicy) -> float:
         """The deadline of this step under a policy."""
@@ -68,6 +110,18 @@ class Playbook:
     name: str
     description: str
     steps: tuple[Step, ...]
+    target: PlaybookTarget = PlaybookTarget.BROKER
+    gate: GateNeeded = GateNeeded.FULL
+    variables: tuple[Variable, ...] = ()
+    folder: str = ""
+    """Where its file lies, absolute; empty when it came from no file."""
+    files: tuple[tuple[str, str], ...] = ()
+    """The files that its steps send, as they name them, each with its SHA-256."""
+
+    @property
+    def restarts(self) -> bool:
+        """Whether it stops and starts the node."""
+        return any(step.kind is StepKind.STOP for step in self.steps)
 
     def step(self, kind: StepKind) -> Step | None:
         """The first step of a kind."""

@@ -28,11 +28,11 @@ class Mirror:
     west: KafkaCluster
     worker: ConnectWorker
 
-    def produce(self, count: int) -> None:
-        """So many records are in the topic `orders` of east."""
+    def produce(self, count: int, *, partition: int = 0) -> None:
+        """So many records more are in one partition of the topic `orders` of east."""
         producer = Producer(quiet_client(self.east.bootstrap))
         for number in range(count):
-            producer.produce("orders", str(number).encode())
+            producer.produce("orders", str(number).encode(), partition=partition)
         assert producer.flush(30) == 0
 
     def fleet_file(self, folder: Path) -> Path:
