@@ -75,6 +75,8 @@ JARS: dict[str, JarSet] = {
     # And, for the long proofs, what exporter pages differ by: Kafka 4.2, and an older agent.
     "kafka-next": JarSet(HERE / "parts" / "kafka-next"),
     "agent-0.20": JarSet(HERE / "parts" / "agent-0.20"),
+    # What an upgrade begins with; it ends with the set "kafka".
+    "kafka-4.0": JarSet(HERE / "parts" / "kafka-4.0"),
 }
 
 
@@ -127,6 +129,7 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
     "connect": _JAVA,
     "kafka-next": _JAVA,
     "agent-0.20": _JAVA,
+    "kafka-4.0": _JAVA,
 }
 
 
