@@ -174,6 +174,11 @@ def pattern(text: str) -> Pattern:
     return Pattern(text)
 
 
+def literal_pattern(text: str) -> str:
+    """The text as a pattern that fits itself only; RE2 has no escape of what needs none."""
+    return "".join(f"\\{char}" if char in r"\.+*?()|[]{}^$" else char for char in text)
+
+
 class _Parser:
     """Reads one pattern from its first character to its last."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from healthd.model.moments import moment_text
+from healthd.waves.patterns import literal_pattern
 from healthd.waves.policy import WavePolicy
 
 CREATED_BY: Final = "healthd"
@@ -62,9 +63,9 @@ def host_pattern(address: str, exporter: str | None, others: Collection[str] = (
         exporter: `host:port` of its exporter, when it has one.
         others: the addresses of all other nodes.
     """
-    own = [] if exporter is None else [_literal(exporter)]
+    own = [] if exporter is None else [literal_pattern(exporter)]
     if address not in others:
-        bare = _literal(address)
+        bare = literal_pattern(address)
         own.append(rf"\[{bare}\](:[0-9]+)?" if ":" in address else f"{bare}(:[0-9]+)?")
         if ":" in address:
             own.append(bare)
@@ -82,8 +83,3 @@ def silence_document(
         "createdBy": CREATED_BY,
         "comment": f"healthd restarts this host: {reason[:_MAX_REASON]} {mark}",
     }
-
-
-def _literal(text: str) -> str:
-    """The text as a pattern of RE2, which knows no escape of what needs none."""
-    return re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text)
