@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 from healthd.demo import relay
+from healthd.demo.installed import Installed, install, java_link, kafka_link
 from healthd.demo.nodes import FIVE, Node, Shape
 from healthd.demo.provision import find_program, jars_folder
 
@@ -52,8 +53,12 @@ def new_cluster_id() -> str:
     return "A" + urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
 
 
-def write_node(node: Node, nodes: Sequence[Node], shape: Shape = FIVE) -> None:
+def write_node(
+    node: Node, nodes: Sequence[Node], shape: Shape = FIVE, installed: Installed | None = None
+) -> None:
     """The host's folders, broker configuration, services and command are on disk."""
+    if installed is not None:
+        install(node, installed)
     for folder in (
         node.data_folder,
         node.service,
@@ -79,7 +84,7 @@ def write_node(node: Node, nodes: Sequence[Node], shape: Shape = FIVE) -> None:
         "data": str(node.data_folder),
         "log": str(node.log_file),
         "flag": str(node.start_fails_flag),
-        "java": " ".join(_java_command(node)),
+        "java": " ".join(_java_command(node, is_installed=installed is not None)),
         "service": str(node.service),
         "sv": str(find_program("sv")),
         "python": sys.executable,
@@ -95,15 +100,18 @@ def write_node(node: Node, nodes: Sequence[Node], shape: Shape = FIVE) -> None:
     _write(node.service_command, "healthd-service", values, EXECUTABLE)
 
 
-def _java_command(node: Node) -> list[str]:
+def _java_command(node: Node, *, is_installed: bool) -> list[str]:
     agent = next(jars_folder().glob("jmx_prometheus_javaagent-*.jar"))
+    # Both links are read when the broker is started: it is then what they point to.
+    java = java_link(node) / "bin" / "java" if is_installed else find_program("java")
+    jars = kafka_link(node) / "libs" if is_installed else jars_folder()
     return [
-        str(find_program("java")),
+        str(java),
         *HEAP,
         *JVM_FLAGS,
         f"-javaagent:{agent}={node.host}:{node.ports.agent}:{rule_file()}",
         f"-Dlog4j2.configurationFile={node.folder / 'log4j2.properties'}",
-        f"-cp '{jars_folder()}/*'",
+        f"-cp '{jars}/*'",
         "kafka.Kafka",
         str(node.properties_file),
     ]
@@ -115,7 +123,9 @@ def _write(path: Path, template: str, values: dict[str, str], mode: int = 0o644)
     path.chmod(mode)
 
 
-def format_storage(nodes: Sequence[Node], cluster_id: str) -> None:
+def format_storage(
+    nodes: Sequence[Node], cluster_id: str, installed: Installed | None = None
+) -> None:
     """Every node's log directory is formatted for the cluster.
 
     One JVM formats the first node; the others get its bootstrap records and a ``meta.properties``
@@ -125,12 +135,14 @@ def format_storage(nodes: Sequence[Node], cluster_id: str) -> None:
         FleetFileError: The tool refused; its own words are in the text.
     """
     first, *others = nodes
+    with_kafka = installed or Installed()
+    level = with_kafka.metadata_version
     result = subprocess.run(
         [
             str(find_program("java")),
             *JVM_FLAGS,
             "-cp",
-            f"{jars_folder()}/*",
+            f"{jars_folder(with_kafka.need)}/*",
             f"-Dlog4j2.configurationFile={first.folder / 'log4j2.properties'}",
             "kafka.tools.StorageTool",
             "format",
@@ -138,6 +150,7 @@ def format_storage(nodes: Sequence[Node], cluster_id: str) -> None:
             cluster_id,
             "--config",
             str(first.properties_file),
+            *(() if level is None else ("--release-version", level)),
         ],
         capture_output=True,
         text=True,

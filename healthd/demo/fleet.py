@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient
 from healthd.demo import disks, files, fleet_file, guardian, hosts, provision, topics
 from healthd.demo.addresses import find_free_block
 from healthd.demo.guarded import Command, GuardedProcesses
+from healthd.demo.installed import Installed
 from healthd.demo.nodes import FIVE, Node, Shape, plan_nodes
 from healthd.demo.service import POLL_SECONDS, BrokerService, DemoTimeoutError, wait_until
 
@@ -69,6 +70,7 @@ class DemoFleet:
         *,
         shape: Shape = FIVE,
         wait: bool = True,
+        installed: Installed | None = None,
     ) -> Self:
         """A fleet whose brokers are in the metadata and whose hosts and exporters answer.
 
@@ -79,12 +81,15 @@ class DemoFleet:
                 and removed.
             shape: How many brokers it has, and how many copies.
             wait: Whether it is up when this returns; else see ``wait_until_up``.
+            installed: The hosts have this Kafka in a folder of its own, and links to it and to
+                Java; without it all run from the jars in the cache.
 
         Raises:
             ProvisionError: A program that it needs is not there.
             DemoTimeoutError: It did not come up; the brokers' last words are in the text.
         """
-        provision.ensure(("kafka", "sshd", "runit"))
+        needs = {"kafka", *(() if installed is None else (installed.need,))}
+        provision.ensure((*sorted(needs), "sshd", "runit"))
         place = root or Path(tempfile.mkdtemp(prefix="healthd-fleet-"))
         mounts: list[Path] = []
         try:
@@ -93,9 +98,9 @@ class DemoFleet:
                 node.disk_folder.mkdir(parents=True)
                 if disks.mount(node.disk_folder):
                     mounts.append(node.disk_folder)
-                files.write_node(node, nodes, shape)
+                files.write_node(node, nodes, shape, installed)
             ssh = hosts.write_hosts(nodes, place)
-            files.format_storage(nodes, files.new_cluster_id())
+            files.format_storage(nodes, files.new_cluster_id(), installed)
         except BaseException:
             guardian.unmount_all(map(str, mounts))
             if root is None:
