@@ -11,6 +11,7 @@ from healthd.model.words import QuorumMode
 from healthd.safety.ok_to_stop import each_set, ok_to_stop
 from healthd.waves.company import company
 from healthd.waves.gate import Reading, acknowledged
+from healthd.waves.naming import name_of, object_of
 from healthd.waves.sequence import Rank, is_active_controller, is_controller, sequence
 from healthd.waves.state import BEFORE_SOAK, NodeStatus, WaveState
 
@@ -73,7 +74,7 @@ def pick(
     pending = [run.node for run in state.having({NodeStatus.PENDING})]
     ordered = sequence(snapshot, pending)
     if not ordered:
-        return Choice(blockers=tuple(map(_unlisted, pending)))
+        return Choice(blockers=tuple(_unlisted(state, node) for node in pending))
     if reading.repairs:
         return _repairs(state, snapshot, [node for rank, node in ordered if rank is Rank.REPAIR])
     if room(state) == 0 or any(run.repair for run in state.having(BEFORE_SOAK)):
@@ -99,7 +100,7 @@ def _one(state: WaveState, snapshot: ClusterSnapshot, group: Sequence[int]) -> C
     for node, found in _each(state, snapshot, free):
         if not found:
             return Choice(nodes=(node,))
-        blockers.extend(_renamed(found, node))
+        blockers.extend(_renamed(found, name_of(state, node)))
     return Choice(blockers=tuple(blockers))
 
 
@@ -197,15 +198,15 @@ def _has_controller(snapshot: ClusterSnapshot, nodes: Iterable[int]) -> bool:
     )
 
 
-def _unlisted(node: int) -> Reason:
+def _unlisted(state: WaveState, node: int) -> Reason:
     return Reason(
         code=ReasonCode.BROKER_STATE_UNKNOWN,
-        object=f"broker:{node}",
+        object=object_of(state, node),
         detail="the wave is to take it, and the cluster does not list it",
     )
 
 
-def _renamed(reasons: Iterable[Reason], node: int) -> Iterable[Reason]:
+def _renamed(reasons: Iterable[Reason], name: str) -> Iterable[Reason]:
     """Blockers of a candidate, with the candidate named in their detail."""
     for reason in reasons:
-        yield replace(reason, detail=f"{reason.detail} (if broker {node} stopped now)")
+        yield replace(reason, detail=f"{reason.detail} (if {name} stopped now)")

@@ -48,6 +48,8 @@ class SnapshotSeen(Event):
     """The Health Index of the snapshot as it is, for the report; None when there is none."""
     holds: tuple[Reason, ...] = ()
     """What else the daemon knows to be in the way (a lost lease, a store that cannot write)."""
+    index_beside: float | None = None
+    """The Health Index of the cluster that rests on the nodes, where it is not made of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +85,8 @@ class Confirmed(Event):
     """What the host of each of them says."""
     holds: tuple[Reason, ...] = ()
     """What else is in the way (a store that cannot promise the start's record, ...)."""
+    index_beside: float | None = None
+    """As in `SnapshotSeen`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,7 @@ from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.gate import snapshot_holds
 from healthd.safety.replica_lag import lag_holds
 from healthd.safety.trend import changes_between
+from healthd.waves.ensemble import explained
 from healthd.waves.events import Confirmed, SnapshotSeen
 from healthd.waves.overrides import standing
 from healthd.waves.permission import windows_closed
@@ -83,11 +84,14 @@ def read_gate(
     found = [
         *event.holds,
         *windows_closed(state.policy, wall=wall_of(event, snapshot), cluster=state.cluster),
-        *snapshot_holds(
+        *explained(
             snapshot,
-            in_flight=state.in_flight,
-            repairs=repairs,
-            baseline=state.policy.baseline,
+            snapshot_holds(
+                snapshot,
+                in_flight=state.in_flight,
+                repairs=repairs,
+                baseline=state.policy.baseline,
+            ),
         ),
     ]
     limit = state.policy.max_replica_lag_messages
@@ -97,9 +101,11 @@ def read_gate(
     if asked_at is not None:
         found.extend(_configs_not_read(snapshot, event.at, asked_at))
     if isinstance(event, SnapshotSeen) and event.previous is not None:
-        found.extend(changes_between(event.previous, snapshot, in_flight=away))
-    as_if = as_if_back(snapshot, away, baseline=state.policy.baseline)
-    index = index_of(as_if)
+        changed = changes_between(event.previous, snapshot, in_flight=away)
+        found.extend(explained(snapshot, changed))
+    index = event.index_beside
+    if index is None:
+        index = index_of(as_if_back(snapshot, away, baseline=state.policy.baseline))
     return Reading(
         # Without their doubles, but still in the sorted runs that they came in: sorting is quick.
         holds=standing(state, in_order(dict.fromkeys(found))),

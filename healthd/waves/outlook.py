@@ -16,6 +16,7 @@ from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.replica_lag import replica_lags
 from healthd.waves.calendar import calendar_at, moment_text, span_text
+from healthd.waves.naming import object_of
 from healthd.waves.state import Hold, NodeStatus, Track, WaveState
 
 _COUNTED: Final = frozenset(
@@ -185,7 +186,7 @@ _ORDINARY: Final = frozenset(
 
 def _soak(state: WaveState, subject: str) -> Outlook | None:
     for run in state.having({NodeStatus.SOAKING}):
-        if subject == f"broker:{run.node}" and run.soak_since is not None:
+        if subject == object_of(state, run.node) and run.soak_since is not None:
             seconds = max(0.0, state.policy.soak_seconds - (state.clock - run.soak_since))
             return Outlook(text=f"{_left(seconds)} more", seconds=round(seconds, 1))
     return None

@@ -68,8 +68,11 @@ def accepted(state: WaveState) -> Step:
     ]
     seen = state.pins_seen
     playbook = state.playbook
-    if state.playbook_seen is not None and playbook_digest(state.playbook_seen) == seen.playbook:
-        playbook = state.playbook_seen
+    newest = state.playbook_seen
+    # The ids of the wave's nodes mean something else to a playbook with another target.
+    is_alike = newest is not None and newest.target is playbook.target
+    if newest is not None and is_alike and playbook_digest(newest) == seen.playbook:
+        playbook = newest
     after = replace(state, pins=seen, pins_seen=None, playbook=playbook, playbook_seen=None)
     return Step(state=after, notes=(Note(event="pins_accepted", detail="; ".join(changes)),))
 
