@@ -114,6 +114,7 @@ class ClusterCollector:
         self._wire_thread = _thread("wire", target.name)
         self._in_flight: dict[str, asyncio.Future[Any]] = {}
         self._addresses: dict[int, tuple[str, int]] = {}
+        self._cluster_id: str | None = None
         self._is_closed = False
 
     async def collect(self, *, read_configs: bool = False) -> Collected:
@@ -150,7 +151,11 @@ class ClusterCollector:
             self._forget_addresses(done.snapshot)
             self._note_answer(trusted)
         return Collected(
-            snapshot=done.snapshot, durations=dict(this.durations), failures=done.failures
+            snapshot=done.snapshot,
+            durations=dict(this.durations),
+            failures=done.failures,
+            cluster_id=self._cluster_id,
+            addresses=dict(self._addresses),
         )
 
     async def aclose(self) -> None:
@@ -336,6 +341,7 @@ class ClusterCollector:
         )
 
     def _remember_addresses(self, metadata: MetadataSeen) -> None:
+        self._cluster_id = metadata.cluster_id or self._cluster_id
         # The dead ones are kept: they are among those that must refuse.
         for node, address in metadata.brokers.items():
             self._addresses[node] = (address.host, address.port)

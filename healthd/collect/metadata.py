@@ -71,6 +71,7 @@ def metadata_seen(metadata: Any, previous: Mapping[str, Topic], interned: Intern
         hidden_listeners=tuple(hidden),
         listeners_missing=missing,
         controller=metadata.controller_id,
+        cluster_id=metadata.cluster_id or None,
     )
 
 

@@ -163,6 +163,8 @@ class MetadataSeen:
     """How many such partitions there are."""
     controller: int | None = field(default=None, compare=False)
     """Who it calls controller: in KRaft any broker, by chance; None: not known."""
+    cluster_id: str | None = field(default=None, compare=False)
+    """The cluster's own id; None: not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

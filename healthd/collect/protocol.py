@@ -18,6 +18,10 @@ class Collected:
     failures: tuple[SourceFailure, ...] = ()
     """What could not be read, or was read and does not count; the same as in the snapshot's
     `extra.collector.failures`."""
+    cluster_id: str | None = None
+    """What the brokers call their cluster; None: none of them has said it yet."""
+    addresses: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Where each known broker says that clients find it, dead ones included."""
 
 
 class ClusterSource(Protocol):

@@ -96,7 +96,7 @@ class MetadataDecoder:
     def _decode(
         self, raw: RawMetadata, previous: Mapping[str, Topic], answered_by: int
     ) -> MetadataSeen:
-        brokers, at = self._head(raw.body)
+        brokers, cluster_id, at = self._head(raw.body)
         # In KRaft that of any broker.
         (controller,) = _INT32.unpack_from(raw.body, at - _INT32.size)
         tail = raw.body
@@ -113,20 +113,22 @@ class MetadataDecoder:
         if seen is None or not is_same or previous is not self._previous:
             seen = self._joined(previous, answered_by, brokers)
         self._previous = previous
+        if seen.cluster_id != cluster_id:
+            seen = replace(seen, cluster_id=cluster_id)
         self._seen = _answered(seen, answered_by, brokers, controller)
         return self._seen
 
-    def _head(self, body: bytes) -> tuple[Mapping[int, Address], int]:
-        """The brokers, and where the topics begin."""
+    def _head(self, body: bytes) -> tuple[Mapping[int, Address], str | None, int]:
+        """The brokers, the cluster's id, and where the topics begin."""
         start = _INT32.size
         if self._brokers_bytes and body.startswith(self._brokers_bytes, start):
             brokers, at = self._brokers, start + len(self._brokers_bytes)
         else:
             brokers, at = _brokers(body, start)
             self._brokers, self._brokers_bytes = brokers, body[start:at]
-        _, at = string_at(body, at)
+        cluster_id, at = string_at(body, at)
         # The controller's id follows.
-        return brokers, at + _INT32.size
+        return brokers, (cluster_id or b"").decode() or None, at + _INT32.size
 
     def _read_topics(self, tail: bytes, version: int) -> dict[bytes, _Kept]:
         self._interned.trim()

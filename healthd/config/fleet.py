@@ -84,9 +84,17 @@ class ServiceCommands:
     ActiveState,MainPID,ExecMainStartTimestampMonotonic UNIT`` prints."""
     logs: tuple[str, ...] = ()
     """Prints the last log lines, for the report of a wave that got stuck; empty: none."""
+    identity: tuple[str, ...] = ()
+    """Prints ``node.id=ID`` and ``cluster.id=ID`` of the broker that the service is; empty: its
+    process and its files are asked."""
+
+    def pinned(self) -> dict[str, tuple[str, ...]]:
+        """What plans and waves pin; commands that came later only where there are any."""
+        later = {"identity"}
+        return {name: argv for name, argv in asdict(self).items() if argv or name not in later}
 
     def render(self, command: str, *, broker_id: int, host: str) -> tuple[str, ...]:
-        """The argv of `stop`, `start`, `status` or `logs` for one broker."""
+        """The argv of `stop`, `start`, `status`, `logs` or `identity` for one broker."""
         template: tuple[str, ...] = getattr(self, command)
         return tuple(part.format(broker_id=broker_id, host=host) for part in template)
 
@@ -196,7 +204,7 @@ class ClusterConfig:
                 for host in sorted(self.hosts, key=lambda host: host.broker)
             ],
             "ssh": None if self.ssh is None else asdict(self.ssh),
-            "service": None if self.service is None else asdict(self.service),
+            "service": None if self.service is None else self.service.pinned(),
         }
         text = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -182,6 +182,7 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
             start=tuple(model.service.start),
             status=tuple(model.service.status),
             logs=tuple(model.service.logs or ()),
+            identity=tuple(model.service.identity or ()),
         )
     return ClusterConfig(
         name=model.name,

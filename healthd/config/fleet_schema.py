@@ -105,6 +105,7 @@ class ServiceModel(FileModel):
     start: Argv
     status: Argv
     logs: Argv | None = None
+    identity: Argv | None = None
 
 
 class HostModel(FileModel):

@@ -2,9 +2,12 @@
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.collecting import ClusterLoop
+from healthd.engine.identifying import identified
+from healthd.execute.identity import Agreement, Wanted
 from healthd.execute.leaders import LeaderElector
 from healthd.execute.protocol import Command, ExecKind, Executor, Outcome, Target
 from healthd.execute.service import parse_status
@@ -106,21 +109,43 @@ class Actor:
 
     async def observe(self, node: int) -> HostState:
         """What the host says of the node's process; never a guess."""
+        return (await self._seen(node))[0]
+
+    async def _seen(self, node: int) -> tuple[HostState, int | None]:
+        """The same, with the id of the process."""
         try:
             outcome = await self._run(node, "status", seconds=STATUS_TIMEOUT_SECONDS)
         except NoHost as error:
-            return _unknown(node, ReasonCode.IDENTITY, str(error))
+            return _unknown(node, ReasonCode.IDENTITY, str(error)), None
         code = _REASONS.get(outcome.kind, ReasonCode.HOST_STATE_UNKNOWN)
         # The status says it, not its exit code: `sv status` and others differ in that.
         status = parse_status(outcome.stdout) if outcome.kind is ExecKind.EXITED else None
         if status is None:
-            return _unknown(node, code, _words(outcome))
-        return HostState(is_running=status.is_running, start=status.start)
+            return _unknown(node, code, _words(outcome)), None
+        return HostState(is_running=status.is_running, start=status.start), status.pid
 
     async def ask(self, nodes: tuple[int, ...]) -> dict[int, HostState]:
-        """What each of these hosts says, all asked at once."""
-        hosts = await asyncio.gather(*(self.observe(node) for node in nodes))
+        """What each of these hosts says, all asked at once, and whether it is the one meant."""
+        hosts = await asyncio.gather(*(self._identified(node) for node in nodes))
         return dict(zip(nodes, hosts, strict=True))
+
+    async def _identified(self, node: int) -> HostState:
+        """What the host says, or that host, service and broker id are not of one broker."""
+        host, pid = await self._seen(node)
+        if host.is_running is None or self.is_dry_run:
+            return host
+        wanted = Wanted(
+            node=node, cluster_id=self.loop.cluster_id, address=self.loop.addresses.get(node)
+        )
+        told = await identified(
+            self.loop.config, wanted, partial(self._send, node), is_running=host.is_running, pid=pid
+        )
+        if isinstance(told, Outcome):
+            code = _REASONS.get(told.kind, ReasonCode.HOST_STATE_UNKNOWN)
+            return _unknown(node, code, _words(told))
+        if told.agreement is Agreement.GONE:
+            return _unknown(node, ReasonCode.HOST_STATE_UNKNOWN, told.detail)
+        return _unknown(node, ReasonCode.IDENTITY, told.detail) if told.is_hold else host
 
     async def look(self) -> ClusterSnapshot | None:
         """A snapshot from now with the configs read again."""
@@ -144,7 +169,7 @@ class Actor:
         wait_seconds: float | None = None,
     ) -> Outcome:
         config = self.loop.config
-        target = target_of(config, node)
+        target_of(config, node)
         host, service = config.host(node), config.service
         if host is None or service is None:
             raise NoHost(f"cluster {config.name} has no service commands for broker {node}")
@@ -154,7 +179,11 @@ class Actor:
         command = Command(
             argv=argv, timeout_seconds=seconds, effect_id=effect_id, wait_seconds=wait_seconds
         )
-        limit = target.connect_timeout_seconds + seconds + GRACE_SECONDS
+        return await self._send(node, command)
+
+    async def _send(self, node: int, command: Command) -> Outcome:
+        target = target_of(self.loop.config, node)
+        limit = target.connect_timeout_seconds + command.timeout_seconds + GRACE_SECONDS
         try:
             async with asyncio.timeout(limit):
                 return await self.executor.run(target, command)

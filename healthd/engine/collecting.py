@@ -1,7 +1,7 @@
 """Collecting and judging one cluster: one loop each, so that a slow one delays nobody."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -92,6 +92,10 @@ class ClusterLoop:
         self._history: History = NO_HISTORY
         self._judge_of = Judge(config)
         self._judged_at: float | None = None
+        self.cluster_id: str | None = None
+        """What the brokers call their cluster."""
+        self.addresses: Mapping[int, tuple[str, int]] = {}
+        """Where each known broker says that clients find it."""
 
     async def sweep(self) -> None:
         """One scheduled collection; trouble is counted and published, never raised."""
@@ -171,6 +175,7 @@ class ClusterLoop:
         """Show what another loop knew of the same cluster, until this one has looked itself."""
         self.view = replace(other.view, config=self.config)
         self.has_been_looked_at = other.has_been_looked_at
+        self.cluster_id, self.addresses = other.cluster_id, other.addresses
         self._history = other._history  # noqa: SLF001  # One of its own kind.
         self._judged_at = other._judged_at  # noqa: SLF001  # As above.
 
@@ -236,6 +241,7 @@ class ClusterLoop:
 
     def _count(self, collected: Collected) -> None:
         name = self.config.name
+        self.cluster_id, self.addresses = collected.cluster_id, collected.addresses
         for source in collected.durations:
             self._totals.count_collection(name, source)
         for failure in collected.failures:

@@ -38,7 +38,7 @@ def inventory_of(config: ClusterConfig) -> tuple[tuple[str, str], ...]:
     hosts = sorted(config.hosts, key=lambda host: host.broker)
     return (
         (SSH, digest_of(config.ssh)),
-        (SERVICE, digest_of(config.service)),
+        (SERVICE, digest_of(None if config.service is None else config.service.pinned())),
         *((broker_part(host.broker), digest_of(_place(host))) for host in hosts),
     )
 

@@ -94,6 +94,8 @@ KEYS: Final[Mapping[str, str]] = {
     "ServiceModel.start": "The command that starts the broker, word by word.",
     "ServiceModel.status": "The command that shows whether it runs, since when, and its process.",
     "ServiceModel.logs": "The command that prints the end of its log, for reports.",
+    "ServiceModel.identity": "The command that prints node.id=ID and cluster.id=ID of the broker "
+    "that the service is, where healthd cannot read its process and files.",
     "HostModel.broker": "Its node.id.",
     "HostModel.address": "The host, without a port.",
     "HostModel.sshPort": "Where its sshd listens, when not at `ssh.port`.",

@@ -1,0 +1,189 @@
+"""The one question that healthd asks a host about itself: a POSIX shell script that only reads.
+
+It is given to `sh -c` as a word of its own, runs as the SSH user without sudo, writes nothing, and
+prints tab-separated facts. Of a broker's configuration only the keys of `_KEYS` leave the host:
+passwords that stand beside them are never read out.
+"""
+
+from typing import Final
+
+MARK: Final = "healthd-facts"
+"""The first and the last word of an answer that is whole."""
+MAIN_CLASSES: Final = (
+    "kafka.Kafka",
+    "kafka.docker.KafkaDockerWrapper",
+    "io.confluent.support.metrics.SupportedKafka",
+    "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+    "org.apache.zookeeper.server.ZooKeeperServerMain",
+)
+"""What names a process of ours on its command line."""
+MAX_PROCESSES: Final = 64
+MAX_LISTENERS: Final = 500
+REBOOT_SECONDS: Final = 20
+"""So long a package manager may think about whether a reboot is due."""
+
+_KEYS: Final = (
+    "node.id broker.id process.roles log.dirs log.dir metadata.log.dir listeners "
+    "advertised.listeners dataDir cluster.id"
+)
+
+_PROGRAM: Final = r"""
+LC_ALL=C; export LC_ALL
+PATH=$PATH:/usr/sbin:/sbin; export PATH
+tab=$(printf '\t')
+say() { printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4"; }
+
+# The last value of each wanted key of a properties file on stdin, one "key value" a line.
+properties() {
+  awk -v wanted="@KEYS@" '
+    BEGIN { n = split(wanted, list, " "); for (i = 1; i <= n; i++) take[list[i]] = 1 }
+    { sub(/\r$/, ""); sub(/^[ \t\f]+/, ""); line = held $0; held = "" }
+    line ~ /^[#!]/ || line == "" { next }
+    { bare = line; sub(/\\*$/, "", bare)
+      if ((length(line) - length(bare)) % 2) { held = substr(line, 1, length(line) - 1); next }
+      at = match(line, /[=: \t]/)
+      key = at ? substr(line, 1, at - 1) : line
+      value = at ? substr(line, at) : ""
+      sub(/^[ \t]*[=:]?[ \t]*/, "", value); sub(/[ \t]+$/, "", value)
+      if (key in take) { if (!(key in found)) order[++many] = key; found[key] = value } }
+    END { for (i = 1; i <= many; i++) print order[i] " " found[order[i]] }'
+}
+
+# A process that runs Kafka or ZooKeeper: its main class, its file, and overrides.
+words_of() {
+  { tr '\000\n' '\n ' <"/proc/$1/cmdline"; } 2>/dev/null | awk -v mains="@MAINS@" '
+    BEGIN { n = split(mains, list, " "); for (i = 1; i <= n; i++) known[list[i]] = 1 }
+    main == "" { name = $0; sub(/^.*\//, "", name)
+                 if ($0 in known) { main = $0; print "main " $0 }
+                 else if (NR == 1 && name in known) { main = name; print "main " name }
+                 next }
+    wanted { wanted = 0; print "override " $0; next }
+    $0 == "--override" { wanted = 1; next }
+    sub(/^--override=/, "") { print "override " $0; next }
+    !/^-/ && $0 != "start" && file == "" { file = $0; print "file " $0 }'
+}
+
+folder() { # PID FOLDER ROOT
+  if [ -r "$3$2/meta.properties" ]; then
+    properties <"$3$2/meta.properties" |
+      while read -r key value; do say meta "$1" "$2" "$key=$value"; done
+  elif [ -r "$3$2/myid" ]; then
+    read -r id <"$3$2/myid"; say meta "$1" "$2" "node.id=$id"
+  elif [ -r "$3$2" ] && [ -x "$3$2" ]; then say meta "$1" "$2" missing
+  else say meta "$1" "$2" unreadable
+  fi
+  [ "$mode" = identity ] || disk "$2" "$3$2"
+}
+
+disk() { # NAME PATH
+  df -Pk -- "$2" 2>/dev/null |
+    awk -v name="$1" 'NR > 1 { print "disk\t" name "\t" $2 "\t" $4; exit }'
+}
+
+process() { # PID
+  words=$(words_of "$1")
+  main=$(printf '%s\n' "$words" | sed -n 's/^main //p')
+  if [ -z "$main" ]; then
+    [ "$1" = "$pid" ] && [ -d "/proc/$1" ] && read -r name <"/proc/$1/comm" &&
+      say process "$1" other "$name"
+    return
+  fi
+  say process "$1" main "$main"
+  say process "$1" uid "$(awk '/^Uid:/ { print $2; exit }' "/proc/$1/status" 2>/dev/null)"
+  root="/proc/$1/root"; [ -r "$root/" ] || root=
+  here=$(readlink "/proc/$1/cwd" 2>/dev/null)
+  path=$(printf '%s\n' "$words" | sed -n 's/^file //p')
+  case $path in
+    /*) ;;
+    ?*) [ -n "$here" ] && path=$here/$path ;;
+  esac
+  say process "$1" file "$path"
+  case $path in /*) [ -r "$root$path" ] || path= ;; *) path= ;; esac
+  if [ -z "$path" ]; then say process "$1" unreadable file; return; fi
+  found=$({ cat -- "$root$path"; echo; printf '%s\n' "$words" | sed -n 's/^override //p'; } |
+    properties)
+  printf '%s\n' "$found" | while read -r key value; do
+    [ -n "$key" ] && say process "$1" "$key" "$value"
+  done
+  dirs=$(printf '%s\n' "$found" | sed -n 's/^log\.dirs //p')
+  [ -n "$dirs" ] || dirs=$(printf '%s\n' "$found" | sed -n 's/^log\.dir //p')
+  [ -n "$dirs" ] || dirs=$(printf '%s\n' "$found" | sed -n 's/^dataDir //p')
+  [ -n "$dirs" ] || dirs=/tmp/kafka-logs
+  extra=$(printf '%s\n' "$found" | sed -n 's/^metadata\.log\.dir //p')
+  printf '%s\n' "$dirs${extra:+,$extra}" | tr ',' '\n' |
+    sed 's/^[ ]*//; s/[ ]*$//' | sort -u | while read -r each; do
+      case $each in /*) folder "$1" "$each" "$root" ;; esac
+    done
+}
+
+others() {
+  many=0
+  for each in $(grep -lE 'kafka|zookeeper' /proc/[0-9]*/cmdline 2>/dev/null); do
+    each=${each#/proc/}; each=${each%/cmdline}
+    [ "$each" != "$pid" ] && [ "$each" != $$ ] || continue
+    case $(words_of "$each") in main*) ;; *) continue ;; esac
+    many=$((many + 1)); [ "$many" -le @MAX_PROCESSES@ ] || break
+    ( mode=identity; process "$each" )
+  done
+}
+
+listening() { # PID
+  cat "/proc/$1/net/tcp" "/proc/$1/net/tcp6" 2>/dev/null | awk '
+    $4 == "0A" && ++many <= @MAX_LISTENERS@ {
+      port = $2; sub(/^.*:/, "", port); print "listen\t" port "\t" $8 "\t" }' | sort -u
+}
+
+host() {
+  say host user "$(id -un)" "$(id -u)"
+  can=read-only; [ -w "${HOME:-/nonexistent}" ] && can=writable
+  say host home "$HOME" "$can"
+  read -r boot </proc/sys/kernel/random/boot_id 2>/dev/null && say host boot "$boot" ''
+  disk / /
+  for each in /run/reboot-required /var/run/reboot-required; do
+    [ -e "$each" ] || continue
+    say host reboot "$each" "$(sort -u "$each.pkgs" 2>/dev/null | tr '\n' ' ')"; return
+  done
+  limit=; command -v timeout >/dev/null 2>&1 && limit='timeout @REBOOT_SECONDS@'
+  if command -v needs-restarting >/dev/null 2>&1; then
+    $limit needs-restarting -r >/dev/null 2>&1
+    [ $? -ne 1 ] || say host reboot needs-restarting ''
+  fi
+}
+
+mode=$1 pid=$2
+say @MARK@ begin 1 "$(date +%s.%N)"
+[ -r /proc/self/cmdline ] || { say host noproc '' ''; say @MARK@ end '' ''; exit 0; }
+if [ -n "$pid" ]; then
+  [ -d "/proc/$pid" ] || say process "$pid" gone ''
+  process "$pid"
+fi
+[ "$mode" = identity ] && [ -n "$pid" ] || others
+if [ "$mode" = host ]; then
+  [ -z "$pid" ] || listening "$pid"
+  host
+fi
+say @MARK@ end '' ''
+"""
+
+SCRIPT: Final = (
+    _PROGRAM.replace("@KEYS@", _KEYS)
+    .replace("@MAINS@", " ".join(MAIN_CLASSES))
+    .replace("@MARK@", MARK)
+    .replace("@MAX_PROCESSES@", str(MAX_PROCESSES))
+    .replace("@MAX_LISTENERS@", str(MAX_LISTENERS))
+    .replace("@REBOOT_SECONDS@", str(REBOOT_SECONDS))
+)
+
+
+def identity_argv(pid: int | None) -> tuple[str, ...]:
+    """What asks whose process this is; without one, which of ours run there at all."""
+    return _argv("identity", pid)
+
+
+def host_argv(pid: int | None) -> tuple[str, ...]:
+    """What asks the same, and how the host is: clock, disks, reboot, listeners."""
+    return _argv("host", pid)
+
+
+def _argv(mode: str, pid: int | None) -> tuple[str, ...]:
+    return ("sh", "-c", SCRIPT, "healthd-facts", mode, "" if pid is None else str(pid))
