@@ -6,7 +6,8 @@ from typing import Final
 
 from healthd.config.problems import ConfigError, Problem
 from healthd.config.yaml_source import Document, read_document
-from healthd.waves.playbook import Playbook, parse_playbook
+from healthd.waves.playbook import Playbook
+from healthd.waves.playbook_parse import parse_playbook
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PACKAGE: Final = Path(__file__).resolve().parent.parent

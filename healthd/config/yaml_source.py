@@ -62,7 +62,9 @@ class Document:
 
     def located(self, problem: SpecProblem) -> Problem:
         """A wave's or policy's problem, with its line and column."""
-        is_key = "unknown key" in problem.message or "not built yet" in problem.message
+        is_key = problem.is_key or any(
+            words in problem.message for words in ("unknown key", "not built yet")
+        )
         return self.problem(problem.location, problem.message, problem.action, of_key=is_key)
 
 

@@ -7,8 +7,9 @@ from typing import Final
 
 from healthd.schemas.forms import Schema
 from healthd.schemas.models import fleet_schema, settings_schema, tokens_schema
+from healthd.schemas.playbooks import playbook_schema
 from healthd.schemas.rehearsal import rehearsal_schema
-from healthd.schemas.waves import playbook_schema, wave_schema
+from healthd.schemas.waves import wave_schema
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {

@@ -1,7 +1,7 @@
-"""The schemas of wave files and playbooks, which are read by hand-written readers."""
+"""The schema of wave files, which are read by a hand-written reader."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from healthd.schemas.forms import (
     Schema,
@@ -18,14 +18,7 @@ from healthd.schemas.forms import (
 )
 from healthd.schemas.policy import policy_schema, window_schema
 from healthd.waves.cron import KEYS as SCHEDULE_KEYS
-from healthd.waves.playbook import (
-    API_VERSION,
-    ORDER,
-    PLAYBOOK_KEYS,
-    POLICY_TIMEOUTS,
-    STEP_KEYS,
-    STEP_VERBS,
-)
+from healthd.waves.playbook import API_VERSION
 from healthd.waves.spec import MAX_ID, NAME, WAVE_KEYS, Approval
 from healthd.waves.spec_stage import STAGE_KEYS
 
@@ -126,52 +119,3 @@ def wave_schema() -> Schema:
             "Window": window_schema(),
         }
     }
-
-
-_PLAYBOOK: Final[Mapping[str, Schema]] = {
-    "apiVersion": said(constant(API_VERSION), "The version of the file's form."),
-    "kind": said(constant("Playbook"), "What the file is."),
-    "name": said(text(), "The playbook's name, as waves name it.", examples=["rolling-restart"]),
-    "description": said({"type": "string"}, "One sentence that says what it does.", default=""),
-    "steps": said(
-        items(reference("Step")),
-        "What is done to one node, in this order: a stop, the wait until its process has left, the "
-        "start, the wait until it is back. Elections may follow.",
-    ),
-}
-_STEP: Final[Mapping[str, Schema]] = {
-    "name": said(text(), "What it does, in words.", examples=["stop the service"]),
-    "timeoutSeconds": said(
-        {"anyOf": [number(above=0), words(POLICY_TIMEOUTS)]},
-        "Seconds that the step may take, or the key of the policy that says them.",
-        examples=[30, "policy.stopTimeoutSeconds"],
-    ),
-}
-_VERBS: Final[Mapping[str, str]] = {
-    "service": "An order to the broker's service.",
-    "waitFor": "Waits until the node's process has left, or until it is back in every ISR.",
-    "kafka": "A request to the cluster.",
-}
-
-
-def playbook_schema() -> Schema:
-    """A playbook; the order of its steps is left to `check-config`."""
-    same_keys("a playbook", _PLAYBOOK, PLAYBOOK_KEYS)
-    same_keys("a step's verb", _VERBS, STEP_VERBS)
-    same_keys("a step", [*_STEP, *_VERBS], STEP_KEYS)
-    verbs = {key: said(words(STEP_VERBS[key]), doc) for key, doc in _VERBS.items()}
-    step = mapping({**_STEP, **verbs}, required=("name", "timeoutSeconds"))
-    step["oneOf"] = [{"required": [key]} for key in STEP_VERBS]
-    top = mapping(_PLAYBOOK, required=("apiVersion", "kind", "name", "steps"))
-    top["properties"]["steps"] = _PLAYBOOK["steps"] | {
-        "minItems": len(ORDER),
-        "allOf": [{"contains": _does(kind)} for kind in ORDER],
-    }
-    return said(top, "What is done to one node, as ordered steps.") | {
-        "$defs": {"Step": said(step, "One step: exactly one thing, and its deadline.")}
-    }
-
-
-def _does(kind: str) -> dict[str, Any]:
-    verb, word = kind.split(" ")
-    return {"type": "object", "required": [verb], "properties": {verb: {"const": word}}}

@@ -1,17 +1,19 @@
-"""A playbook: what is done to one node, as data.
+"""A playbook: what is done to one node, as data. `playbook_parse` makes it of a file's content."""
 
-The parser checks the shape that keeps a node safe: a stop has its wait, its start and its recovery
-behind it, in this order, so that no playbook can leave a broker stopped.
-"""
-
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from healthd.waves.playbook_steps import Action, Check, OnFailure, Variable
-from healthd.waves.policy import Location, SpecProblem, WavePolicy
+from healthd.waves.playbook_steps import (
+    Action,
+    AnsibleAction,
+    Check,
+    OnFailure,
+    TemplateAction,
+    UploadAction,
+    Variable,
+)
+from healthd.waves.policy import WavePolicy
 
 API_VERSION: Final = "healthd/v1"
 
@@ -36,11 +38,8 @@ class StepKind(StrEnum):
 
 
 ORDER: Final = (StepKind.STOP, StepKind.LEFT, StepKind.START, StepKind.BACK)
-"""The steps that every playbook has, in this order; elections may follow."""
+"""The steps of a playbook that restarts the node, in this order; others stand around them."""
 
-STEP_KINDS_TO_COME: Final = frozenset(
-    {"command", "upload", "template", "reboot", "http", "prompt", "ansible"}
-)
 STEP_VERBS: Final = {
     "service": {"stop": StepKind.STOP, "start": StepKind.START},
     "waitFor": {"left": StepKind.LEFT, "back": StepKind.BACK},
@@ -51,8 +50,16 @@ POLICY_TIMEOUTS: Final = {
     "policy.startTimeoutSeconds": "start_timeout_seconds",
     "policy.recoveryTimeoutSeconds": "recovery_timeout_seconds",
 }
-PLAYBOOK_KEYS: Final = ("apiVersion", "kind", "name", "description", "steps")
-STEP_KEYS: Final = ("name", "timeoutSeconds", *STEP_VERBS)
+PLAYBOOK_KEYS: Final = (
+    *("apiVersion", "kind", "name", "description", "target", "gate", "variables", "steps"),
+)
+ACTION_KEYS: Final = (
+    *STEP_VERBS,
+    *("command", "upload", "template", "reboot", "http", "prompt", "ansible"),
+)
+"""A step has exactly one of these."""
+OPTION_KEYS: Final = (*("onlyIf", "observe", "verify", "repeatable", "tries", "onFailure", "once"),)
+STEP_KEYS: Final = ("name", "timeoutSeconds", *ACTION_KEYS, *OPTION_KEYS)
 
 
 class PlaybookTarget(StrEnum):
@@ -123,6 +130,15 @@ class Playbook:
         """Whether it stops and starts the node."""
         return any(step.kind is StepKind.STOP for step in self.steps)
 
+    @property
+    def sources(self) -> tuple[tuple[int, str, str], ...]:
+        """Each file that its steps send or run: the step's place, the key, and the path there."""
+        return tuple(
+            (at, key, path)
+            for at, step in enumerate(self.steps)
+            for key, path in _sources_of(step.action)
+        )
+
     def step(self, kind: StepKind) -> Step | None:
         """The first step of a kind."""
         return next((step for step in self.steps if step.kind is kind), None)
@@ -135,106 +151,12 @@ class Playbook:
         return step.timeout_seconds(policy)
 
 
-def parse_playbook(data: object) -> Playbook | list[SpecProblem]:
-    """The playbook that a mapping describes, or everything that is wrong with it."""
-    if not isinstance(data, Mapping):
-        return [_problem((), "is no mapping", "write apiVersion, kind, name and steps")]
-    problems = [_unknown((key,), PLAYBOOK_KEYS) for key in data if key not in PLAYBOOK_KEYS]
-    for key, expected in (("apiVersion", API_VERSION), ("kind", "Playbook")):
-        if data.get(key) != expected:
-            problems.append(_problem((key,), "is not right", f"write {key}: {expected}"))
-    name, description = data.get("name"), data.get("description", "")
-    if not isinstance(name, str) or not name:
-        problems.append(_problem(("name",), "is missing", "write the playbook's name"))
-    if not isinstance(description, str):
-        problems.append(_problem(("description",), "is no text", "write one sentence"))
-    rows = data.get("steps")
-    if not isinstance(rows, list) or not rows:
-        problems.append(_problem(("steps",), "is no list of steps", "write at least the four"))
-        return problems
-    steps = [_step(row, ("steps", at), problems) for at, row in enumerate(rows)]
-    whole = tuple(step for step in steps if step is not None)
-    return (
-        problems
-        or _shape(whole)
-        or Playbook(name=str(name), description=str(description), steps=whole)
-    )
-
-
-def _step(row: object, at: Location, problems: list[SpecProblem]) -> Step | None:
-    if not isinstance(row, Mapping):
-        problems.append(_problem(at, "is no mapping", "write a name, an action and a timeout"))
-        return None
-    before = len(problems)
-    for key in row:
-        if key in STEP_KINDS_TO_COME:
-            message = f"the step kind {key} is not built yet"
-            problems.append(_problem((*at, key), message, f"use one of {', '.join(STEP_VERBS)}"))
-        elif key not in STEP_KEYS:
-            problems.append(_unknown((*at, str(key)), STEP_KEYS))
-    if not isinstance(row.get("name"), str) or not row["name"]:
-        problems.append(_problem((*at, "name"), "is missing", "say in words what it does"))
-    kind = _kind(row, at, problems)
-    timeout = _timeout(row, at, problems)
-    if kind is None or timeout is None or len(problems) > before:
-        return None
-    return Step(name=row["name"], kind=kind, timeout=timeout)
-
-
-def _kind(row: Mapping[str, Any], at: Location, problems: list[SpecProblem]) -> StepKind | None:
-    actions = [key for key in STEP_VERBS if key in row]
-    if len(actions) != 1:
-        if not STEP_KINDS_TO_COME.intersection(row):
-            message = "does no known thing" if not actions else "does more than one thing"
-            problems.append(_problem(at, message, f"write exactly one of {', '.join(STEP_VERBS)}"))
-        return None
-    verbs = STEP_VERBS[actions[0]]
-    kind = verbs.get(str(row[actions[0]]))
-    if kind is None:
-        message = f"{row[actions[0]]!r} is no known {actions[0]}"
-        problems.append(_problem((*at, actions[0]), message, f"write one of {', '.join(verbs)}"))
-    return kind
-
-
-def _timeout(
-    row: Mapping[str, Any], at: Location, problems: list[SpecProblem]
-) -> float | str | None:
-    where = (*at, "timeoutSeconds")
-    action = f"write seconds above 0, or one of {', '.join(POLICY_TIMEOUTS)}"
-    if "timeoutSeconds" not in row:
-        problems.append(_problem(where, "a step without a deadline", action))
-        return None
-    value = row["timeoutSeconds"]
-    if isinstance(value, str) and value in POLICY_TIMEOUTS:
-        return value
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):
-        problems.append(_problem(where, f"{value!r} is no deadline", action))
-        return None
-    return float(value)
-
-
-def _shape(steps: tuple[Step, ...]) -> list[SpecProblem]:
-    kinds = [step.kind for step in steps]
-    for at, needed in enumerate(ORDER):
-        if at >= len(kinds):
-            message = f"'{needed}' is missing: the node would not be brought back"
-            return [_problem(("steps",), message, f"add the step '{needed}'")]
-        if kinds[at] is not needed:
-            message = f"'{needed}' belongs here, not '{kinds[at]}'"
-            action = "a stop is followed by its wait, the start, and the wait until it is back"
-            return [_problem(("steps", at), message, action)]
-    for at, kind in enumerate(kinds[len(ORDER) :], start=len(ORDER)):
-        if kind is not StepKind.ELECT_LEADERS:
-            return [_problem(("steps", at), f"'{kind}' stands twice", "remove one of them")]
-    return []
-
-
-def _problem(location: Location, message: str, action: str) -> SpecProblem:
-    return SpecProblem(location=location, message=message, action=action)
-
-
-def _unknown(location: Location, known: tuple[str, ...]) -> SpecProblem:
-    near = get_close_matches(str(location[-1]), known, n=1)
-    action = f"did you mean {near[0]}?" if near else f"use one of {', '.join(known)}"
-    return _problem(location, f"unknown key {location[-1]}", action)
+def _sources_of(action: Action | None) -> tuple[tuple[str, str], ...]:
+    match action:
+        case UploadAction(source=path):
+            return (("source", path),)
+        case TemplateAction(template=path, is_inline=False):
+            return (("source", path),)
+        case AnsibleAction(ansible_playbook=path):
+            return (("playbook", path),)
+    return ()

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 _TYPE_NAMES: Final = {bool: "a boolean", str: "text", list: "a list", dict: "a mapping"}
@@ -17,6 +17,10 @@ class SpecProblem:
     location: Location
     message: str
     action: str
+    code: str = ""
+    """A word for programs, where there is one (`healthd playbook lint`)."""
+    is_key: bool = False
+    """Whether the key stands wrong, not its value."""
 
     @property
     def path(self) -> str:
@@ -25,9 +29,7 @@ class SpecProblem:
 
     def under(self, *prefix: str | int) -> "SpecProblem":
         """The same problem seen from the document that holds this part at `prefix`."""
-        return SpecProblem(
-            location=(*prefix, *self.location), message=self.message, action=self.action
-        )
+        return replace(self, location=(*prefix, *self.location))
 
 
 def render_path(location: Iterable[str | int]) -> str:

@@ -15,9 +15,21 @@ class Findings:
     def __init__(self) -> None:
         self.problems: list[SpecProblem] = []
 
-    def add(self, location: Location, message: str, action: str) -> None:
+    def add(
+        self,
+        location: Location,
+        message: str,
+        action: str,
+        *,
+        code: str = "",
+        is_key: bool = False,
+    ) -> None:
         """One more problem."""
-        self.problems.append(SpecProblem(location=location, message=message, action=action))
+        self.problems.append(
+            SpecProblem(
+                location=location, message=message, action=action, code=code, is_key=is_key
+            )
+        )
 
     def keys(self, mapping: Mapping[Any, Any], location: Location, known: Iterable[str]) -> None:
         """Refuses what nobody knows."""

@@ -86,6 +86,8 @@ class Evaluator:
                 is_good = not any(same(a, b) for i, a in enumerate(row) for b in row[:i])
             case "minProperties":
                 is_good = not isinstance(value, dict) or len(mapping) >= wanted
+            case "maxProperties":
+                is_good = not isinstance(value, dict) or len(mapping) <= wanted
             case "required":
                 for key in wanted:
                     if isinstance(value, dict) and key not in mapping:

@@ -21,9 +21,18 @@ from healthd.model.json_reader import load_json
 from healthd.model.parse import snapshot_of
 from healthd.rehearsal.document import parse_rehearsal
 from healthd.rehearsal.rehearsal import Rehearsal
-from healthd.schemas import models, policy, rehearsal, waves, words
+from healthd.schemas import (
+    models,
+    playbook_steps,
+    playbooks,
+    policy,
+    rehearsal,
+    waves,
+    words,
+)
 from healthd.schemas.files import SCHEMAS, file_name, schema_of, schema_text
-from healthd.waves.playbook import Playbook, parse_playbook
+from healthd.waves.playbook import Playbook
+from healthd.waves.playbook_parse import parse_playbook
 from healthd.waves.policy import POLICY_READERS
 from healthd.waves.spec import WaveSpec, parse_wave
 
@@ -123,6 +132,7 @@ WAVE: dict[str, Any] = {
     "schedule": {"cron": "0 22 * * thu", "timezone": "UTC"},
 }
 PLAYBOOK = plain((ROOT / "playbooks" / "rolling-restart.yaml").read_text("utf-8"))
+EVERYTHING = plain((ROOT / "tests" / "data" / "playbooks" / "everything.yaml").read_text("utf-8"))
 SETTINGS = plain((ROOT / "config" / "healthd.example.yaml").read_text("utf-8"))
 TOKENS: dict[str, Any] = {
     "apiVersion": "healthd/v1",
@@ -293,13 +303,18 @@ def places(data: Any, path: str = "") -> Iterator[str]:
             yield from places(inner, here)
 
 
-@pytest.mark.parametrize("kind", SAMPLES)
-def test_every_odd_value_at_every_place_is_valid_where_the_reader_takes_it(kind: str) -> None:
-    sample = SAMPLES[kind]
+@pytest.mark.parametrize(
+    ("kind", "sample"), [*SAMPLES.items(), ("Playbook", EVERYTHING)], ids=[*SAMPLES, "everything"]
+)
+def test_every_odd_value_at_every_place_is_valid_where_the_reader_takes_it(
+    kind: str, sample: Any
+) -> None:
     taken = 0
     assert ACCEPTS[kind](sample)
-    for place in places(sample):
-        for value in [..., *ODD]:
+    # Of the larger sample a share that is another for every place.
+    share = 1 if sample is SAMPLES[kind] else 6
+    for at, place in enumerate(places(sample)):
+        for value in [..., *ODD][at % share :: share]:
             data = changed(sample, place, value)
             if ACCEPTS[kind](data):
                 taken += 1
@@ -344,9 +359,15 @@ def test_several_changes_at_once_are_valid_where_the_reader_takes_them(
         (waves, "WAVE_KEYS", waves.wave_schema),
         (waves, "STAGE_KEYS", waves.wave_schema),
         (waves, "SCHEDULE_KEYS", waves.wave_schema),
-        (waves, "PLAYBOOK_KEYS", waves.playbook_schema),
-        (waves, "STEP_KEYS", waves.playbook_schema),
-        (waves, "STEP_VERBS", waves.playbook_schema),
+        (playbooks, "PLAYBOOK_KEYS", playbooks.playbook_schema),
+        (playbooks, "STEP_KEYS", playbooks.playbook_schema),
+        (playbooks, "ACTION_KEYS", playbooks.playbook_schema),
+        (playbooks, "OPTION_KEYS", playbooks.playbook_schema),
+        (playbook_steps, "COMMAND_KEYS", playbooks.playbook_schema),
+        (playbook_steps, "UPLOAD_KEYS", playbooks.playbook_schema),
+        (playbook_steps, "TEMPLATE_KEYS", playbooks.playbook_schema),
+        (playbook_steps, "HTTP_KEYS", playbooks.playbook_schema),
+        (playbook_steps, "VARIABLE_KEYS", playbooks.playbook_schema),
         (policy, "WINDOW_KEYS", policy.window_schema),
         (models, "HEADER_KEYS", models.settings_schema),
         (rehearsal, "REHEARSAL_KEYS", rehearsal.rehearsal_schema),

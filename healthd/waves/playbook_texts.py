@@ -1,0 +1,66 @@
+"""Variables in the texts of playbooks: which a text names, and the text with their values.
+
+Only ``${name}`` is one; ``$${`` stands for ``${``. Every other dollar sign is left as it is, for
+regular expressions, awk and the like have theirs.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from healthd.waves.problems import Location
+
+VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_PLACE: Final = re.compile(r"\$(?:\$\{|\{([^}]*)(\}?))")
+_MOST_DEEP: Final = 64
+
+
+class TextError(ValueError):
+    """Why a text with variables cannot be filled in; says no value."""
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names between ``${`` and ``}``, in their order; what is no name is among them, too."""
+    return tuple(match[1] for match in _PLACE.finditer(text) if match[1] is not None)
+
+
+def is_open(text: str) -> bool:
+    """Whether a ``${`` has no ``}``."""
+    return any(match[1] is not None and not match[2] for match in _PLACE.finditer(text))
+
+
+def has_variables(text: str) -> bool:
+    """Whether it is only known on the way to the host what the text says."""
+    return bool(names_in(text))
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """The text with every variable's value in its place, and ``$${`` as ``${``.
+
+    Raises:
+        TextError: it names a variable that has no value.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        if name is None:
+            return "${"
+        if not match[2] or name not in values:
+            raise TextError(f"there is no variable {name}")
+        return values[name]
+
+    return _PLACE.sub(value, text)
+
+
+def texts_in(value: object, location: Location = ()) -> Iterator[tuple[Location, str]]:
+    """Every text inside a plain value, with its place."""
+    if len(location) > _MOST_DEEP:
+        return
+    if isinstance(value, str):
+        yield location, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from texts_in(item, (*location, str(key)))
+    elif isinstance(value, list | tuple):
+        for at, item in enumerate(value):
+            yield from texts_in(item, (*location, at))
