@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from healthd.execute.leaders import Partitions
+from healthd.execute.output import exited
 from healthd.execute.protocol import Command, ExecKind, Outcome, Target
 
 
@@ -19,7 +20,7 @@ class Answer:
     """The output of every command that begins with these words."""
 
     words: tuple[str, ...]
-    stdout: str
+    stdout: str | bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +120,7 @@ class DryRunElector:
         """There is no connection."""
 
 
-def _exited(target: Target, command: Command, stdout: str) -> Outcome:
-    kept = stdout.encode()[: command.max_output_bytes]
-    return Outcome(
-        kind=ExecKind.EXITED,
-        exit_code=0,
-        stdout=kept.decode("utf-8", errors="replace"),
-        is_truncated=len(kept) < len(stdout.encode()),
-        detail=f"dry run: not sent to {target}: {shlex.join(command.argv)}",
-    )
+def _exited(target: Target, command: Command, stdout: str | bytes) -> Outcome:
+    detail = f"dry run: not sent to {target}: {shlex.join(command.words)}"
+    printed = stdout.encode() if isinstance(stdout, str) else stdout
+    return exited(command, 0, printed, detail=detail)

@@ -7,7 +7,9 @@ from enum import StrEnum
 from typing import Final
 
 from healthd.execute.leaders import Partitions
+from healthd.execute.output import exited
 from healthd.execute.protocol import Command, ExecKind, Outcome, Target
+from healthd.execute.words import explained
 
 
 class Verb(StrEnum):
@@ -38,6 +40,10 @@ class HostFault(StrEnum):
 _NEVER_ARRIVES: Final = frozenset({HostFault.UNREACHABLE, HostFault.HOST_KEY_CHANGED})
 
 
+Program = Callable[[Command], tuple[int, bytes, bytes]]
+"""What a command does there: its exit code and what it prints on both streams."""
+
+
 @dataclass(slots=True, kw_only=True)
 class MemoryHost:
     """A host with a service on it.
@@ -47,8 +53,8 @@ class MemoryHost:
         start: When its process was started, by the executor's clock.
         starts: How many times a command has started it.
         faults: Taken one by command, first in first out; None lets one command through.
-        outputs: What other commands print, by their first word; one that is not here is not
-            found (exit code 127, as a shell says it).
+        outputs: What other commands print, or do, by their first word; one that is not here is
+            not found (exit code 127, as a shell says it).
     """
 
     is_running: bool = True
@@ -56,7 +62,7 @@ class MemoryHost:
     start: float = 0.0
     starts: int = 0
     faults: list[HostFault | None] = field(default_factory=list)
-    outputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str | Program] = field(default_factory=dict)
 
     def status(self) -> str:
         """What the status command prints."""
@@ -103,17 +109,17 @@ class MemoryExecutor:
         fault = host.faults.pop(0) if host is not None and host.faults else None
         if host is None or self._is_closed or fault in _NEVER_ARRIVES:
             return self._not_arrived(target, fault)
-        self.asked.append(Asked(target.address, command.argv, command.effect_id))
+        self.asked.append(Asked(target.address, command.words, command.effect_id))
         verb = _verb(command.argv)
         took = self._seconds.get(verb, 0.0) if verb else 0.0
         if fault is HostFault.HANG or took >= command.timeout_seconds:
             return await self._time_out(command)
         await self._sleep(took)
         if fault is HostFault.FAILS:
-            return _exited(command, 1, "", detail="the command failed")
+            return exited(command, 1, detail="the command failed")
         if fault is HostFault.NOT_DONE:
-            return _exited(command, 0, "")
-        outcome = self._carry_out(host, verb, command)
+            return exited(command, 0)
+        outcome = self._carry_out(host, verb, command, target)
         if fault is HostFault.ANSWER_LOST:
             return Outcome(
                 kind=ExecKind.CONNECTION_LOST, seconds=took, detail="the connection ended"
@@ -141,14 +147,19 @@ class MemoryExecutor:
             detail=f"no answer within {command.timeout_seconds:g} s",
         )
 
-    def _carry_out(self, host: MemoryHost, verb: Verb | None, command: Command) -> Outcome:
+    def _carry_out(
+        self, host: MemoryHost, verb: Verb | None, command: Command, target: Target
+    ) -> Outcome:
         if verb is None:
             known = host.outputs.get(command.argv[0])
             if known is None:
-                return _exited(command, 127, "", detail=f"{command.argv[0]}: not found")
-            return _exited(command, 0, known)
+                said = f"sh: {command.argv[0]}: not found\n".encode()
+                return explained(exited(command, 127, b"", said), command, target)
+            if callable(known):
+                return exited(command, *known(command))
+            return exited(command, 0, known.encode())
         if verb is Verb.STATUS:
-            return _exited(command, 0, host.status())
+            return exited(command, 0, host.status().encode())
         if verb is Verb.STOP:
             host.is_running = False
         elif not host.is_running:
@@ -156,7 +167,7 @@ class MemoryExecutor:
             host.pid += 1
             host.start = self._clock()
             host.starts += 1
-        return _exited(command, 0, "")
+        return exited(command, 0)
 
 
 class MemoryElector:
@@ -193,17 +204,6 @@ def _verb(argv: tuple[str, ...]) -> Verb | None:
         if word in set(Verb):
             return Verb(word)
     return None
-
-
-def _exited(command: Command, code: int, stdout: str, *, detail: str = "") -> Outcome:
-    kept = stdout.encode()[: command.max_output_bytes]
-    return Outcome(
-        kind=ExecKind.EXITED,
-        exit_code=code,
-        stdout=kept.decode("utf-8", errors="replace"),
-        is_truncated=len(kept) < len(stdout.encode()),
-        detail=detail or f"{command.argv[0]} ended with exit code {code}",
-    )
 
 
 async def _pass_no_time(_seconds: float) -> None:

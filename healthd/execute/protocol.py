@@ -1,9 +1,27 @@
 """How a command is carried out on a host, behind a small Protocol."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
+
+MAX_STDIN_BYTES: Final = 16 * 1024 * 1024
+"""More is not put into a command: it is held in memory, for as many hosts at a time as there are
+connections."""
+BECOME: Final = ("sudo", "-n", "--")
+"""In front of the words of a command that another user (root) is to run: `-n` never asks."""
+
+
+class Stream(StrEnum):
+    """Where a command has printed something."""
+
+    OUT = "out"
+    ERR = "err"
+
+
+LineReader = Callable[[Stream, str], None]
+"""Is called with each line that a command prints."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +59,12 @@ class Command:
             more; None: after as long as it may take.
         max_output_bytes: Of each stream this much is kept from its beginning; what follows is
             read and dropped, so that the command never blocks on a full pipe.
+        become: Run by root, through `sudo -n`; a password is never typed.
+        stdin: What the command reads; it is written once, and the end of input follows. Nothing
+            of it is ever printed.
+        secrets: Struck out of everything that the answer says, beside what looks like one.
+        on_line: Called on the event loop with each line while the command runs, secrets struck
+            out, long lines cut, so many lines and no more (`output.MAX_LINES`).
     """
 
     argv: tuple[str, ...]
@@ -48,12 +72,23 @@ class Command:
     effect_id: str = ""
     wait_seconds: float | None = None
     max_output_bytes: int = 65_536
+    become: bool = False
+    stdin: bytes = field(default=b"", repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    on_line: LineReader | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not self.argv:
             raise ValueError("a command needs at least the name of its program")
         if self.timeout_seconds <= 0:
             raise ValueError("a command needs a time limit above 0 seconds")
+        if len(self.stdin) > MAX_STDIN_BYTES:
+            raise ValueError(f"a command's input is at most {MAX_STDIN_BYTES} bytes")
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What the host runs: the arguments, behind `sudo -n --` where root is to run them."""
+        return (*BECOME, *self.argv) if self.become else self.argv
 
 
 class ExecKind(StrEnum):
@@ -66,6 +101,15 @@ class ExecKind(StrEnum):
     HOST_KEY_REFUSED = "host_key_refused"
     AUTH_REFUSED = "auth_refused"
     NOT_SENT = "not_sent"
+
+
+class Trouble(StrEnum):
+    """Why a command could not be begun on a host that took it."""
+
+    SUDO_ASKS = "sudo_asks"
+    SUDO_REFUSES = "sudo_refuses"
+    NOT_FOUND = "not_found"
+    NOT_EXECUTABLE = "not_executable"
 
 
 _MAY_HAVE_RUN: Final = frozenset({ExecKind.EXITED, ExecKind.TIMED_OUT, ExecKind.CONNECTION_LOST})
@@ -81,6 +125,8 @@ class Outcome:
         is_truncated: Some output was dropped.
         seconds: From the request to this answer.
         detail: A sentence for people; known secrets are struck out.
+        trouble: Set where the command `exited` without having been begun, as far as its exit
+            code and its words say; `detail` says then what to do.
     """
 
     kind: ExecKind
@@ -90,6 +136,7 @@ class Outcome:
     is_truncated: bool = False
     seconds: float = 0.0
     detail: str = ""
+    trouble: Trouble | None = None
 
     @property
     def is_success(self) -> bool:

@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from healthd.execute.protocol import Command, ExecKind, Outcome, Target
+from healthd.execute.output import Lines
+from healthd.execute.protocol import Command, ExecKind, Outcome, Stream, Target
 from healthd.execute.redact import redact
 from healthd.execute.ssh_connect import ConnectError
 from healthd.execute.ssh_pool import ConnectionPool
 from healthd.execute.ssh_session import Session
+from healthd.execute.words import explained
 
 _GRACE_SECONDS: Final = 2.0
 """Beyond every deadline of the blocking part: only a call of the library that has none of its
@@ -149,11 +151,25 @@ class SshExecutor:
                     return Outcome(kind=ExecKind.NOT_SENT, detail=detail)
                 job.may_be_sent = True
                 session = Session(
-                    channel=channel, command=job.command, is_cancelled=job.is_cancelled
+                    channel=channel,
+                    command=job.command,
+                    is_cancelled=job.is_cancelled,
+                    lines=self._lines(job),
                 )
-                return session.run()
+                return explained(session.run(), job.command, job.target)
         except ConnectError as error:
             return Outcome(kind=error.kind, detail=error.detail)
+
+    def _lines(self, job: _Job) -> Lines | None:
+        """Tells lines to the command's reader, on the loop's thread."""
+        reader = job.command.on_line
+        if reader is None:
+            return None
+
+        def tell(stream: Stream, line: str) -> None:
+            job.loop.call_soon_threadsafe(reader, stream, line)
+
+        return Lines(tell, (*self._secrets, *job.command.secrets))
 
     def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
         """Look for idle connections after a while; one look at a time is planned."""

@@ -4,37 +4,21 @@ import select
 import shlex
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import paramiko
 
-from healthd.execute.protocol import Command, ExecKind, Outcome
+from healthd.execute.output import Lines, Sink
+from healthd.execute.protocol import Command, ExecKind, Outcome, Stream
 
 _CHUNK_BYTES: Final = 65_536
 _TICK_SECONDS: Final = 0.1
 """How late a cancellation is noticed; data wakes the loop at once."""
+_INPUT_TICK_SECONDS: Final = 0.02
+"""How late it is noticed that the host takes more input; nothing wakes the loop for that."""
 _LAST_WORDS_SECONDS: Final = 1.0
 """After the exit status: the rest of the output, unless a child that lives on holds the pipe."""
-
-
-class Sink:
-    """The beginning of a stream; the rest is counted and dropped."""
-
-    def __init__(self, limit_bytes: int) -> None:
-        self._limit_bytes = limit_bytes
-        self._kept = bytearray()
-        self.is_truncated = False
-
-    def write(self, data: bytes) -> None:
-        """Keep what still fits."""
-        room = self._limit_bytes - len(self._kept)
-        self._kept += data[:room]
-        self.is_truncated = self.is_truncated or len(data) > room
-
-    def text(self) -> str:
-        """What was kept; bytes that are not UTF-8 are replaced."""
-        return self._kept.decode("utf-8", errors="replace")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,6 +28,12 @@ class Session:
     channel: paramiko.Channel
     command: Command
     is_cancelled: threading.Event
+    lines: Lines | None = None
+    _unsent: memoryview = field(init=False)
+    _is_input_open: bool = True
+
+    def __post_init__(self) -> None:
+        self._unsent = memoryview(self.command.stdin)
 
     def run(self) -> Outcome:
         """Send the command and answer what came of it. Once sent, it may have run."""
@@ -52,11 +42,14 @@ class Session:
         out = Sink(self.command.max_output_bytes)
         err = Sink(self.command.max_output_bytes)
         kind, code, detail = self._carry_out(out, err, deadline)
+        if self.lines is not None:
+            self.lines.close()
+        secrets = self.command.secrets
         return Outcome(
             kind=kind,
             exit_code=code,
-            stdout=out.text(),
-            stderr=err.text(),
+            stdout=out.text(secrets),
+            stderr=err.text(secrets),
             is_truncated=out.is_truncated or err.is_truncated,
             seconds=time.monotonic() - started,
             detail=detail,
@@ -67,9 +60,7 @@ class Session:
         try:
             # The far side always runs a shell: the words are quoted for it. There is no time-out
             # in this call; the executor's guard cuts the connection when no answer comes.
-            self.channel.exec_command(shlex.join(self.command.argv))
-            # Nothing will ever be typed: a program that asks for a password ends at once.
-            self.channel.shutdown_write()
+            self.channel.exec_command(shlex.join(self.command.words))
             why_stopped = self._drain(out, err, deadline)
         except (paramiko.SSHException, OSError, EOFError) as error:
             reason = str(error) or type(error).__name__
@@ -102,6 +93,7 @@ class Session:
                 return self._lost("healthd stopped waiting")
             if now >= deadline:
                 return ExecKind.TIMED_OUT, None, self._time_is_up()
+            self._write()
             has_read = self._read(out, err)
             is_over = self.channel.status_event.is_set()
             if is_over:
@@ -111,22 +103,40 @@ class Session:
             is_at_end = self.channel.eof_received or self.channel.closed
             if is_over and (is_at_end or now >= last_words):
                 return None
-            wait = max(min(_TICK_SECONDS, deadline - now), 0.0)
+            tick = _INPUT_TICK_SECONDS if self._is_input_open else _TICK_SECONDS
+            wait = max(min(tick, deadline - now), 0.0)
             if is_at_end:
                 # Its streams are closed, the command still runs: the pipe would never block.
                 self.channel.status_event.wait(wait)
             else:
                 poller.poll(wait * 1000)
 
+    def _write(self) -> None:
+        """Give the command as much of its input as the host takes now, and then its end.
+
+        A program that asks for a password, where none is given, so ends at once.
+        """
+        while self._unsent and self.channel.send_ready():
+            sent = self.channel.send(bytes(self._unsent[:_CHUNK_BYTES]))
+            self._unsent = self._unsent[sent:]
+        if not self._unsent and self._is_input_open:
+            self._is_input_open = False
+            self.channel.shutdown_write()
+
     def _read(self, out: Sink, err: Sink) -> bool:
         has_read = False
         if self.channel.recv_ready():
-            out.write(self.channel.recv(_CHUNK_BYTES))
+            self._keep(Stream.OUT, out, self.channel.recv(_CHUNK_BYTES))
             has_read = True
         if self.channel.recv_stderr_ready():
-            err.write(self.channel.recv_stderr(_CHUNK_BYTES))
+            self._keep(Stream.ERR, err, self.channel.recv_stderr(_CHUNK_BYTES))
             has_read = True
         return has_read
+
+    def _keep(self, stream: Stream, sink: Sink, data: bytes) -> None:
+        sink.write(data)
+        if self.lines is not None:
+            self.lines.write(stream, data)
 
     def _time_is_up(self) -> str:
         return (
