@@ -50,7 +50,7 @@ parts: ## Install Java, Maven, sshd, runit, Prometheus and the Kafka jars, where
 # What only tests need is kept out of what the demo waits for.
 .PHONY: test-parts
 test-parts: parts
-	@$(PYTHON) healthd/demo/provision.py --need zookeeper,connect,alertmanager
+	@$(PYTHON) healthd/demo/provision.py --need zookeeper,connect,alertmanager,kafka-4.0,sudo
 
 .PHONY: setup
 setup: ## Install everything: venv and parts

@@ -124,6 +124,8 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
         _program("prometheus-alertmanager", "prometheus-alertmanager"),
         _program("amtool", "prometheus-alertmanager"),
     ),
+    # What playbooks with `become` need on a host, also where the SSH user is root.
+    "sudo": (_program("sudo", "sudo"),),
     "venv": (Program("python3-venv", "python3-venv", "Python's venv and ensurepip", _has_venv),),
     "zookeeper": _JAVA,
     "connect": _JAVA,
