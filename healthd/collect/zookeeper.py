@@ -127,6 +127,7 @@ class EnsembleReader:
                 chroot=self._config.chroot,
                 controller=controller.id,
                 registered=controller.registered,
+                numbers=self._config.numbers,
             ),
             failures=tuple(failures),
         )

@@ -67,8 +67,12 @@ def section_of(
     chroot: str,
     controller: int | None,
     registered: AbstractSet[int] | None,
+    numbers: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
-    """The section `zookeeper` of the snapshot's `extra`; what is unknown is left out."""
+    """The section `zookeeper` of the snapshot's `extra`; what is unknown is left out.
+
+    `numbers` are the servers' ids by address, where the fleet file says them.
+    """
     ids = ids_of(seen)
     leader = next((one for one in seen if one.says.state in _LEADS), None)
     told = LeaderSays() if leader is None or leader.leads is None else leader.leads
@@ -76,7 +80,9 @@ def section_of(
     return _known(
         {
             "chroot": chroot or "/",
-            "servers": [_server(one, seen, ids[one.address], leader) for one in seen],
+            "servers": [
+                _server(one, seen, ids[one.address], leader) | _named(one, numbers) for one in seen
+            ],
             "leader": None if leader is None else leader.address,
             "hasMajority": False if majority_is_gone(seen) else has_majority,
             "syncedFollowers": told.synced_followers,
@@ -107,6 +113,12 @@ def _server(
             "failure": one.problem or None,
         }
     )
+
+
+def _named(one: ServerSeen, numbers: Mapping[str, int] | None) -> dict[str, Any]:
+    """Who the fleet file says that a server is, and who it says itself."""
+    number = (numbers or {}).get(one.address)
+    return {} if number is None else _known({"server": number, "ownId": one.id})
 
 
 def _lag(one: ServerSeen, leader: ServerSeen | None) -> int | None:

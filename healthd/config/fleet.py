@@ -96,7 +96,9 @@ class ServiceCommands:
     def render(self, command: str, *, broker_id: int, host: str) -> tuple[str, ...]:
         """The argv of `stop`, `start`, `status`, `logs` or `identity` for one broker."""
         template: tuple[str, ...] = getattr(self, command)
-        return tuple(part.format(broker_id=broker_id, host=host) for part in template)
+        # A server of an ensemble is another kind of node: its templates name it {server_id}.
+        names = {"broker_id": broker_id, "server_id": broker_id, "host": host}
+        return tuple(part.format(**names) for part in template)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,8 @@ class ClusterConfig:
     tenants: tuple[TenantConfig, ...] = ()
     wave_policy: WavePolicy = field(default_factory=WavePolicy)
     """What a wave on this cluster uses where its file says nothing."""
+    node_word: str = "broker"
+    """What the nodes of `hosts` are called, in sentences; see `healthd.config.targets`."""
 
     def host(self, broker_id: int) -> HostConfig | None:
         """The host of one node, or None when the fleet file has none for it."""

@@ -100,8 +100,13 @@ def cluster_problems(
                 f"folder {known.parent} is not there",
                 "create it, or correct the path",
             )
+    drives_ensemble = cluster.zookeeper is not None and bool(cluster.zookeeper.hosts)
+    if drives_ensemble and cluster.ssh is None:
+        yield document.problem(
+            (*location, "zookeeper", "hosts"), "are of no use without ssh", "add ssh", of_key=True
+        )
     for key, value in (("ssh", cluster.ssh), ("service", cluster.service)):
-        if value is not None and not cluster.hosts:
+        if value is not None and not (cluster.hosts or (key == "ssh" and drives_ensemble)):
             yield document.problem(
                 (*location, key), "is of no use without hosts", "add hosts", of_key=True
             )

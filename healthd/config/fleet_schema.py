@@ -1,10 +1,10 @@
 """The fleet file's own form: what may be written, with the checks that need one value only."""
 
-from string import Formatter
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from healthd.config.argv import Argv
 from healthd.config.fields import Address, Host, Name, Port, Text, Variable
 from healthd.config.freezes import MAX_FREEZES, FreezeModel
 from healthd.config.oauth import OAuthModel
@@ -24,23 +24,6 @@ from healthd.waves.spec import MAX_ID
 NOT_BUILT_MECHANISMS: Final = frozenset({"GSSAPI", "AWS_MSK_IAM"})
 MAX_TENANTS: Final = 100
 MAX_TENANT_PATTERNS: Final = 50
-PLACEHOLDERS: Final = frozenset({"broker_id", "host"})
-
-
-def _checked_part(text: str) -> str:
-    try:
-        parsed = list(Formatter().parse(text))
-    except ValueError:
-        raise refusal("has a single brace", "write {{ or }} for a brace") from None
-    for _, name, form, conversion in parsed:
-        if name is None:
-            continue
-        if name not in PLACEHOLDERS or form or conversion:
-            raise refusal(
-                "has an unknown placeholder",
-                "use {broker_id} or {host}; write {{ and }} for braces",
-            )
-    return text
 
 
 def _checked_mechanism(value: Any) -> Any:
@@ -58,7 +41,6 @@ def _checked_path(text: str) -> str:
     return text
 
 
-Argv = Annotated[list[Annotated[Text, AfterValidator(_checked_part)]], Field(min_length=1)]
 Mechanism = Annotated[
     Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
     BeforeValidator(_checked_mechanism),
@@ -117,6 +99,7 @@ class HostModel(FileModel):
     rack: Text | None = None
     exporter: Address | None = None
     labels: dict[str, str] = Field(default_factory=dict)
+    variables: Any = Field(default_factory=dict)
 
 
 class WaveModel(FileModel):
@@ -156,6 +139,7 @@ class ClusterModel(FileModel):
     scoring_profile: Text | None = None
     clients: ClientsModel | None = None
     tenants: list[TenantModel] = Field(default_factory=list, max_length=MAX_TENANTS)
+    variables: Any = Field(default_factory=dict)
     wave: WaveModel = Field(default_factory=WaveModel)
 
 

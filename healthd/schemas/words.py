@@ -119,6 +119,18 @@ KEYS: Final[Mapping[str, str]] = {
     "ZookeeperModel.adminPort": "The AdminServer's port on the hosts of servers.",
     "ZookeeperModel.adminUrls": "Instead of adminPort: http://HOST:PORT/commands of each server.",
     "ZookeeperModel.chroot": "The path behind the servers in zookeeper.connect.",
+    "ZookeeperModel.hosts": "The host of each server, in the order of servers: for waves over the "
+    "ensemble.",
+    "ZookeeperModel.service": "How a server's service is ordered about.",
+    "EnsembleHostModel.server": "Its myid.",
+    "EnsembleHostModel.address": "The host, without a port.",
+    "EnsembleHostModel.sshPort": "Where its sshd listens, when not at `ssh.port`.",
+    "EnsembleServiceModel.stop": "The command that stops the server, word by word, with "
+    "{server_id} and {host}.",
+    "EnsembleServiceModel.start": "The command that starts the server, word by word.",
+    "EnsembleServiceModel.status": "The command that shows whether it runs, since when, and its "
+    "process.",
+    "EnsembleServiceModel.logs": "The command that prints the end of its log, for reports.",
     "TenantModel.topics": "Shell patterns over topic names.",
     # The tokens file.
     "TokensModel.tokens": "Who may give orders, each by a token of their own.",

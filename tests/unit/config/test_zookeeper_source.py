@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 
+from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_file import check_fleet, load_fleet
-from healthd.config.source_zookeeper import ZookeeperConfig
+from healthd.config.source_zookeeper import EnsembleHost, EnsembleService, ZookeeperConfig
+from healthd.config.targets import driven
+from healthd.waves.playbook import PlaybookTarget
 
 WriteFile = Callable[..., Path]
 
+SSH = "    ssh: {user: healthd, keyFile: key, knownHostsFile: known_hosts}\n"
+HOSTS = "hosts: [{server: 7, address: h7}, {server: 2, address: h2, sshPort: 2222}]"
+SERVICE = "service: {stop: [zk, stop, '{server_id}'], start: [zk, '{host}'], status: [zk]}"
 SERVERS = "servers: ['zk1:2181', '[2001:db8::1]:2181']"
 
 
@@ -17,13 +23,14 @@ def fleet(zookeeper: str) -> str:
     return (
         "apiVersion: healthd/v1\nkind: Fleet\nclusters:\n"
         "  - name: ledger\n    bootstrapServers: ['b1:9092']\n"
-        f"    zookeeper: {{{zookeeper}}}\n"
+        f"    zookeeper: {{{zookeeper}}}\n{SSH if 'hosts' in zookeeper else ''}"
     )
 
 
-def loaded(write: WriteFile, zookeeper: str) -> ZookeeperConfig | None:
+def loaded(write: WriteFile, zookeeper: str) -> ClusterConfig:
+    write("key", "").chmod(0o600)
     (only,) = load_fleet(write("fleet.yaml", fleet(zookeeper))).clusters
-    return only.zookeeper
+    return only
 
 
 @pytest.mark.parametrize(
@@ -47,10 +54,26 @@ def loaded(write: WriteFile, zookeeper: str) -> ZookeeperConfig | None:
             ),
             id="AdminServers by address",
         ),
+        pytest.param(
+            f", {HOSTS}, {SERVICE}",
+            ZookeeperConfig(
+                servers=("zk1:2181", "[2001:db8::1]:2181"),
+                hosts=(
+                    EnsembleHost(server=7, address="h7"),
+                    EnsembleHost(server=2, address="h2", ssh_port=2222),
+                ),
+                service=EnsembleService(
+                    stop=("zk", "stop", "{server_id}"),
+                    start=("zk", "{host}"),
+                    status=("zk",),
+                ),
+            ),
+            id="hosts",
+        ),
     ],
 )
 def test_an_ensemble_is_read(write: WriteFile, written: str, expected: ZookeeperConfig) -> None:
-    assert loaded(write, SERVERS + written) == expected
+    assert loaded(write, SERVERS + written).zookeeper == expected
 
 
 @pytest.mark.parametrize(
@@ -70,6 +93,14 @@ def test_an_ensemble_is_read(write: WriteFile, written: str, expected: Zookeeper
             f"{SERVERS}, adminPort: 1, adminUrls: ['http://a:1', 'http://b:1']",
             "", "adminPort and adminUrls", "one of the two",
         ),
+        (f"{SERVERS}, hosts: [{{server: 1, address: h}}]", "", "not as many hosts", "same order"),
+        (f"{SERVERS}, {HOSTS}", "", "has hosts without service", "add service"),
+        (f"{SERVERS}, {SERVICE}", "", "has service without hosts", "add hosts"),
+        (f"{SERVERS}, {HOSTS}, {SERVICE}".replace("7", "2"), "", "names a server of hosts", "myid"),
+        (
+            f"{SERVERS}, {HOSTS}, {SERVICE}".replace("server_id", "broker_id"),
+            "service.stop[2]", "unknown placeholder", "use {server_id} or {host}; write {{",
+        ),
         *(
             (f"{SERVERS}, {key}: {value}", key, "TLS or SASL is not built yet", "plain client")
             for key, value in [
@@ -85,8 +116,33 @@ def test_an_ensemble_is_read(write: WriteFile, written: str, expected: Zookeeper
 def test_a_mistake_is_told_with_its_place_and_what_to_do(
     write: WriteFile, written: str, path: str, message: str, action: str
 ) -> None:
+    write("key", "").chmod(0o600)
     (problem,) = check_fleet(write("fleet.yaml", fleet(written)))
     assert problem.path == "clusters[0].zookeeper" + (f".{path}" if path else "")
     assert message in problem.message
     assert action in problem.action
     assert "u:p" not in problem.message + problem.action
+
+
+def test_hosts_without_ssh_are_of_no_use(write: WriteFile) -> None:
+    text = fleet(f"{SERVERS}, {HOSTS}, {SERVICE}").replace(SSH, "")
+    (problem,) = check_fleet(write("fleet.yaml", text))
+    assert problem.path == "clusters[0].zookeeper.hosts"
+    assert problem.message == "are of no use without ssh"
+
+
+def test_a_wave_over_the_ensemble_finds_its_hosts_by_the_ids_of_the_servers(
+    write: WriteFile,
+) -> None:
+    config = driven(loaded(write, f"{SERVERS}, {HOSTS}, {SERVICE}"), PlaybookTarget.ZOOKEEPER)
+    host = config.host(7)
+    assert host is not None
+    assert config.service is not None
+    assert host.address == "h7"
+    assert config.service.render("stop", broker_id=7, host="h7") == ("zk", "stop", "7")
+    assert config.service.render("start", broker_id=7, host="h7") == ("zk", "h7")
+
+
+def test_a_wave_over_brokers_has_nothing_of_the_ensemble(write: WriteFile) -> None:
+    config = loaded(write, f"{SERVERS}, {HOSTS}, {SERVICE}")
+    assert driven(config, PlaybookTarget.BROKER) is config
