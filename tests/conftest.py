@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-pytest_plugins = ["plugins.fleet"]
+pytest_plugins = ["plugins.fleet", "plugins.rebooting"]
 
 PART_VARIABLE = "HEALTHD_PROVE_PART"
 

@@ -22,7 +22,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from healthd.demo import disks, files, fleet_file, guardian, hosts, provision, topics
-from healthd.demo.addresses import find_free_block
+from healthd.demo.addresses import Block, find_free_block
 from healthd.demo.guarded import Command, GuardedProcesses
 from healthd.demo.installed import Installed
 from healthd.demo.nodes import FIVE, Node, Shape, plan_nodes
@@ -93,7 +93,7 @@ class DemoFleet:
         place = root or Path(tempfile.mkdtemp(prefix="healthd-fleet-"))
         mounts: list[Path] = []
         try:
-            nodes = plan_nodes(find_free_block(len(shape.racks)), place, shape)
+            nodes = plan_nodes(cls.find_addresses(len(shape.racks)), place, shape)
             for node in nodes:
                 node.disk_folder.mkdir(parents=True)
                 if disks.mount(node.disk_folder):
@@ -115,6 +115,11 @@ class DemoFleet:
             fleet.close()
             raise
         return fleet
+
+    @classmethod
+    def find_addresses(cls, hosts: int) -> Block:
+        """Where the hosts of a new fleet are to be."""
+        return find_free_block(hosts)
 
     def __enter__(self) -> Self:
         return self

@@ -48,8 +48,12 @@ def write_hosts(nodes: Sequence[Node], root: Path) -> SshAccess:
 
 def sshd_command(node: Node) -> list[str]:
     """What runs the host's sshd in the foreground, logging to stderr."""
-    config = node.folder / "sshd" / "sshd_config"
-    return [str(find_program("sshd")), "-D", "-e", "-f", str(config)]
+    return [str(find_program("sshd")), "-D", "-e", "-f", str(sshd_config(node.folder))]
+
+
+def sshd_config(folder: Path) -> Path:
+    """The configuration of the sshd of the host whose folder this is."""
+    return folder / "sshd" / "sshd_config"
 
 
 def supervisor_command(node: Node) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from healthd.demo.nodes import Node
@@ -36,8 +34,15 @@ def wait_until(condition: Callable[[], bool], what: str, timeout_seconds: float)
 class BrokerService:
     """Stops, starts, kills and freezes one broker through its supervisor."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, into: Callable[[], Sequence[str]] = tuple) -> None:
+        """The service of a node.
+
+        Args:
+            node: Whose it is.
+            into: What is put before each command, where the host has processes of its own.
+        """
         self._node = node
+        self._into = into
 
     def status(self) -> tuple[int, int] | None:
         """Process id and start time (clock ticks since boot) of the broker, or None."""
@@ -75,10 +80,8 @@ class BrokerService:
         running = self.status()
         if running is None:
             return False
-        with contextlib.suppress(OSError):
-            stat = Path(f"/proc/{running[0]}/stat").read_text(encoding="utf-8")
-            return stat.rpartition(")")[2].split()[0] == "T"
-        return False
+        stat = self._inside("cat", f"/proc/{running[0]}/stat").stdout
+        return stat.rpartition(")")[2].split()[:1] == ["T"]
 
     def exporter_down(self) -> None:
         """The exporter's address refuses connections."""
@@ -99,11 +102,14 @@ class BrokerService:
     def _signal(self, number: signal.Signals) -> None:
         running = self.status()
         if running is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(running[0], number)
+            # Of the shell: there it needs no program of its own. Who is gone already has ended.
+            self._inside("sh", "-c", f"kill -{number.value} {running[0]}")
 
     def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        command = [str(self._node.service_command), *words]
+        return self._inside(str(self._node.service_command), *words)
+
+    def _inside(self, *words: str) -> subprocess.CompletedProcess[str]:
+        command = [*self._into(), *words]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
     def _checked(self, word: str) -> None:
@@ -114,7 +120,6 @@ class BrokerService:
             )
 
     def _sv(self, word: str, service: Path) -> None:
-        command = [str(find_program("sv")), "-w", "10", word, str(service)]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        result = self._inside(str(find_program("sv")), "-w", "10", word, str(service))
         if result.returncode != 0:
             raise DemoTimeoutError(f"sv {word} {service}: {result.stdout}{result.stderr}".strip())
