@@ -9,7 +9,8 @@ from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun, clean_enough, index_holds
 from healthd.waves.effects import Note, Step
 from healthd.waves.gate import Reading
-from healthd.waves.nodes import then
+from healthd.waves.moves import then
+from healthd.waves.naming import object_of
 from healthd.waves.overrides import standing
 from healthd.waves.soaking import soak_lacks, soaked_seconds
 from healthd.waves.state import IN_FLIGHT, Hold, NodeStatus, WaveState, WaveStatus
@@ -87,7 +88,7 @@ def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
         if run.status is not NodeStatus.SOAKING:
             yield Reason(
                 code=ReasonCode.BROKER_IN_FLIGHT,
-                object=f"broker:{run.node}",
+                object=object_of(state, run.node),
                 detail=f"{run.status.value} for {at - run.since:.0f} s"
                 + (f": {run.detail}" if run.detail else ""),
             )
@@ -99,7 +100,7 @@ def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
         elif (lacks := soak_lacks(state, run, at)) and not not_clean(state, at):
             detail = f"its soak: {lacks[0].detail}"
         if detail is not None:
-            yield Reason(code=ReasonCode.SOAKING, object=f"broker:{run.node}", detail=detail)
+            yield Reason(code=ReasonCode.SOAKING, object=object_of(state, run.node), detail=detail)
 
 
 def waiting(state: WaveState, at: float) -> tuple[Reason, ...]:

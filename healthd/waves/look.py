@@ -13,7 +13,8 @@ from healthd.waves.effects import Step
 from healthd.waves.events import Confirmed, HostState
 from healthd.waves.gate import Reading, read_gate, waiting_repairs
 from healthd.waves.holding import index_too_low, not_clean, with_gate
-from healthd.waves.nodes import then
+from healthd.waves.moves import then
+from healthd.waves.naming import object_of
 from healthd.waves.permission import of_health
 from healthd.waves.repairs import repair_taken, start_repair
 from healthd.waves.soaking import soak_again
@@ -84,7 +85,7 @@ def _send_again(
     again: list[NodeRun] = []
     for run in due:
         host = event.hosts[run.node]
-        reason = _host_unknown(run.node, host)
+        reason = _host_unknown(state, run.node, host)
         if host.is_running is False:
             step = _and(step, nodes.left(step.state, run, event.at))
         elif reason is not None:
@@ -103,7 +104,7 @@ def _send_again(
 
 def _take(state: WaveState, runs: Sequence[NodeRun], event: Confirmed, reading: Reading) -> Step:
     """Take those whose hosts say which process would be stopped: one step, and so one write."""
-    found = [(run, _host_unknown(run.node, event.hosts[run.node])) for run in runs]
+    found = [(run, _host_unknown(state, run.node, event.hosts[run.node])) for run in runs]
     unknown = [reason for _, reason in found if reason is not None]
     known = [run for run, reason in found if reason is None]
     step = Step(state=state)
@@ -154,7 +155,7 @@ def _unseen() -> Reason:
     )
 
 
-def _host_unknown(node: int, host: HostState) -> Reason | None:
+def _host_unknown(state: WaveState, node: int, host: HostState) -> Reason | None:
     """Why it is not known which process would be stopped; None when it is."""
     if host.is_running and host.start is not None:
         return None
@@ -165,4 +166,4 @@ def _host_unknown(node: int, host: HostState) -> Reason | None:
     if host.is_running is False:
         code = ReasonCode.IDENTITY
         detail = "the cluster lists it, but its host says that the service does not run"
-    return Reason(code=code, object=f"broker:{node}", detail=detail)
+    return Reason(code=code, object=object_of(state, node), detail=detail)

@@ -8,20 +8,21 @@ having looked at the process first.
 from dataclasses import replace
 from typing import Final
 
-from healthd.safety.clean_run import CleanRun
-from healthd.waves.effects import (
-    Effect,
-    ElectLeaders,
-    FetchLogs,
-    Note,
-    Observe,
-    StartService,
-    Step,
-    StopService,
-)
+from healthd.waves.effects import FetchLogs, Note, Observe, StartService, Step, StopService
 from healthd.waves.events import CommandEnded, Confirmed, HostState, Observed, Outcome
+from healthd.waves.moves import (
+    BY_HEALTHD,
+    changed_broker,
+    command_id,
+    failed,
+    moved,
+    paused,
+    run_of,
+    then,
+)
+from healthd.waves.naming import name_of
 from healthd.waves.playbook import StepKind
-from healthd.waves.soaking import soak_again
+from healthd.waves.returning import soak
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 
 POLL_SECONDS: Final = 2.0
@@ -32,30 +33,6 @@ START_AGAIN_SECONDS: Final = 5.0
 """How long after a failed start the next one is sent."""
 START_TRIES: Final = 4
 """How many starts without an answer fit into the time that a start has."""
-BY_HEALTHD: Final = "healthd"
-
-
-def moved(state: WaveState, run: NodeRun, status: NodeStatus, at: float, detail: str = "") -> Step:
-    """The node in another status, with its line in the story."""
-    changed = run.moved(status, at, detail)
-    note = Note(event=f"node_{status.value}", node=run.node, detail=detail)
-    return Step(state=state.with_node(changed), notes=(note,))
-
-
-def then(
-    step: Step,
-    state: WaveState,
-    *,
-    effects: tuple[Effect, ...] = (),
-    notes: tuple[Note, ...] = (),
-) -> Step:
-    """The step followed by more."""
-    return Step(state=state, effects=step.effects + effects, notes=step.notes + notes)
-
-
-def command_id(run: NodeRun, attempt: int, verb: str) -> str:
-    """The id of a command: unique in its wave."""
-    return f"{run.node}.{attempt}.{verb}"
 
 
 def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
@@ -64,7 +41,7 @@ def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
     stop_id, start_id = command_id(run, attempt, "stop"), command_id(run, attempt, "start")
     step = moved(state, run, NodeStatus.STOPPING, event.at)
     taken = replace(
-        _now(step.state, run.node),
+        run_of(step.state, run.node),
         attempt=attempt,
         command=stop_id,
         command_at=event.at,
@@ -119,7 +96,7 @@ def stop_again(state: WaveState, run: NodeRun, at: float) -> Step:
 def _not_stopped(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:
     """Nothing was done: the node waits for its turn once more, through the whole gate."""
     step = moved(state, run, NodeStatus.PENDING, at, f"its stop was not sent: {detail}")
-    changed = replace(_now(step.state, run.node), command=None, observed_at=None)
+    changed = replace(run_of(step.state, run.node), command=None, observed_at=None)
     return then(step, step.state.with_node(changed))
 
 
@@ -128,7 +105,7 @@ def start(state: WaveState, run: NodeRun, at: float, detail: str = "") -> Step:
     step = Step(state=state)
     if run.status is not NodeStatus.STARTING:
         step = moved(state, run, NodeStatus.STARTING, at, detail)
-    current = _now(step.state, run.node)
+    current = run_of(step.state, run.node)
     effect_id, attempt = run.start_effect, run.attempt
     if effect_id is None:
         attempt = run.attempt + 1
@@ -161,7 +138,7 @@ def restarted(state: WaveState, run: NodeRun, at: float, host: HostState) -> Ste
     """The host shows a new process: wait until the broker is back in the cluster."""
     step = moved(state, run, NodeStatus.RECOVERING, at, f"new process, started {host.start}")
     changed = replace(
-        _now(step.state, run.node),
+        run_of(step.state, run.node),
         started_after=host.start,
         starting_since=at if run.starting_since is None else run.starting_since,
         command=None,
@@ -171,34 +148,6 @@ def restarted(state: WaveState, run: NodeRun, at: float, host: HostState) -> Ste
     )
     after = changed_broker(step.state.with_node(changed), at, in_turn=not run.repair)
     return then(step, after)
-
-
-def failed(state: WaveState, run: NodeRun, at: float, detail: str, *, watched: bool) -> Step:
-    """Give the node up; beyond the budget the wave pauses and names it."""
-    step = moved(state, run, NodeStatus.FAILED, at, detail)
-    changed = replace(_now(step.state, run.node), is_watched=watched, command=None)
-    after = step.state.with_node(changed)
-    notes: tuple[Note, ...] = ()
-    count = len(after.having({NodeStatus.FAILED}))
-    if count > state.policy.max_failed_brokers:
-        reason = f"broker {run.node} failed: {detail}"
-        after = paused(after, Pause(by=BY_HEALTHD, reason=reason, since=at, node=run.node))
-        notes = (Note(event="wave_paused", node=run.node, detail=reason),)
-    return then(step, after, effects=(FetchLogs(node=run.node),), notes=notes)
-
-
-def paused(state: WaveState, pause: Pause) -> WaveState:
-    """The state with one more pause; nothing new is taken."""
-    return replace(state, pauses=(*state.pauses, pause), candidates=())
-
-
-def changed_broker(state: WaveState, at: float, *, in_turn: bool) -> WaveState:
-    """The state after healthd changed a broker: older evidence and clean time are void.
-
-    The soaks of others go on only when the broker was taken in its turn.
-    """
-    after = replace(state, last_change=at, clean=CleanRun())
-    return after if in_turn else soak_again(after, None)
 
 
 def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
@@ -236,9 +185,12 @@ def _overdue(state: WaveState, run: NodeRun, at: float) -> Step | None:
     if run.status is NodeStatus.SOAKING:
         held = [hold.reason for hold in state.holds]
         why = ", ".join(f"{reason.code.value} {reason.object}" for reason in held[:3])
-        reason = f"broker {run.node} is not through its soak {limit:g} s after its start: {why}"
+        reason = (
+            f"{name_of(state, run.node)} is not through its soak {limit:g} s after its start: {why}"
+        )
     else:
-        reason = f"broker {run.node} is not back after {limit:g} s: {run.detail or 'no evidence'}"
+        why = run.detail or "no evidence"
+        reason = f"{name_of(state, run.node)} is not back after {limit:g} s: {why}"
     changed = state.with_node(replace(run, is_overdue=True))
     pause = Pause(by=BY_HEALTHD, reason=reason, since=at, node=run.node)
     return Step(
@@ -310,7 +262,7 @@ def on_observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
 def left(state: WaveState, run: NodeRun, at: float) -> Step:
     """The process has ended: start it in the same step, so that nothing comes between."""
     gone = moved(state, run, NodeStatus.STOPPED, at, "its process has left")
-    begun = start(gone.state, replace(_now(gone.state, run.node), command=None), at)
+    begun = start(gone.state, replace(run_of(gone.state, run.node), command=None), at)
     return then(gone, begun.state, effects=begun.effects, notes=begun.notes)
 
 
@@ -358,54 +310,3 @@ def _recovering(state: WaveState, run: NodeRun, event: Observed) -> Step:
     if event.host.is_running and event.host.start not in {None, run.started_after}:
         return Step(state=state.with_node(replace(run, started_after=event.host.start)))
     return Step(state=state)
-
-
-def back(state: WaveState, run: NodeRun, at: float) -> Step:
-    """The broker is back in the cluster: give it its leaders, then let it soak."""
-    if run.command is not None:
-        return Step(state=state)
-    election = state.playbook.step(StepKind.ELECT_LEADERS)
-    if election is None:
-        return soak(state, run, at)
-    attempt = run.attempt + 1
-    effect_id = command_id(run, attempt, "elect")
-    changed = replace(run, attempt=attempt, command=effect_id, command_at=at)
-    effect = ElectLeaders(
-        node=run.node,
-        effect_id=effect_id,
-        timeout_seconds=election.timeout_seconds(state.policy),
-    )
-    note = Note(event="node_back", node=run.node, detail="in every ISR that it belongs to")
-    return Step(state=state.with_node(changed), effects=(effect,), notes=(note,))
-
-
-def soak(state: WaveState, run: NodeRun, at: float) -> Step:
-    """Begin the soak; clean run and soak count from here, side by side."""
-    step = moved(state, run, NodeStatus.SOAKING, at)
-    after = changed_broker(step.state, at, in_turn=not run.repair)
-    return then(
-        step, after.with_node(replace(_now(after, run.node), soak=CleanRun(), soak_since=at))
-    )
-
-
-def relapsed(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:
-    """The node left an ISR, or the cluster, in its soak: it recovers once more.
-
-    The recovery time-out goes on from its start: a broker that comes and goes is never through.
-    """
-    step = moved(state, run, NodeStatus.RECOVERING, at, detail)
-    return then(step, replace(soak_again(step.state, None), clean=CleanRun()))
-
-
-def done(state: WaveState, run: NodeRun, at: float) -> Step:
-    """The soak is over: the wave is through with the node."""
-    step = moved(state, run, NodeStatus.DONE, at)
-    through = replace(_now(step.state, run.node), is_overdue=False)
-    return then(step, step.state.with_node(through))
-
-
-def _now(state: WaveState, node: int) -> NodeRun:
-    run = state.node(node)
-    if run is None:
-        raise LookupError(f"node {node} is not in wave {state.wave}")
-    return run

@@ -5,7 +5,8 @@ from dataclasses import replace
 from healthd.waves import pinning
 from healthd.waves.effects import Note, Step
 from healthd.waves.events import Ordered, Verb
-from healthd.waves.nodes import then
+from healthd.waves.moves import then
+from healthd.waves.naming import name_of
 from healthd.waves.overrides import overridden, refusal_of_override, told
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 
@@ -23,7 +24,7 @@ def refusal_of(state: WaveState, order: Ordered) -> str | None:
             return f"the wave is not paused, it is {state.status.value}"
         failed = [pause.node for pause in state.pauses if _rests_on_failure(state, pause)]
         if failed:
-            return f"broker {failed[0]} failed: retry it or skip it, or abort the wave"
+            return f"{name_of(state, failed[0])} failed: retry it or skip it, or abort the wave"
     if order.verb is Verb.ABORT and state.abort is not None:
         return f"the wave is being aborted already, by {state.abort.by}"
     return None
@@ -35,16 +36,18 @@ def _refusal_for_node(state: WaveState, order: Ordered) -> str | None:
     run = state.node(order.node)
     if run is None:
         named = ", ".join(str(each.node) for each in state.nodes)
-        return f"broker {order.node} is not in this wave, which has {named}"
+        return f"{name_of(state, order.node)} is not in this wave, which has {named}"
     is_stuck = run.status is NodeStatus.FAILED or run.is_overdue
     if order.verb is Verb.RETRY and state.abort is not None:
         return f"the wave is being aborted, by {state.abort.by}; nothing new is begun"
     if order.verb is Verb.RETRY and not is_stuck:
-        return f"broker {order.node} is {run.status.value}; only a failed one can be retried"
+        return (
+            f"{name_of(state, order.node)} is {run.status.value}; only a failed one can be retried"
+        )
     if order.verb is Verb.SKIP and not is_stuck and run.status is not NodeStatus.PENDING:
         return (
-            f"broker {order.node} is {run.status.value}; only one that is pending, failed or "
-            "overdue can be skipped"
+            f"{name_of(state, order.node)} is {run.status.value}; only one that is pending, failed"
+            " or overdue can be skipped"
         )
     return None
 

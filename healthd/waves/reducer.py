@@ -17,6 +17,7 @@ from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun
 from healthd.waves import (
+    ensemble,
     holding,
     look,
     nodes,
@@ -44,7 +45,7 @@ from healthd.waves.events import (
     StoreFailed,
     Ticked,
 )
-from healthd.waves.nodes import BY_HEALTHD, then
+from healthd.waves.moves import BY_HEALTHD, paused, then
 from healthd.waves.playbook import StepKind
 from healthd.waves.soaking import soak_again
 from healthd.waves.state import (
@@ -63,6 +64,7 @@ _STORE: Final = "the state file"
 
 def reduce(state: WaveState, event: Event) -> Step:
     """What an event leads to. A wave that has ended only finishes what it had begun."""
+    event = ensemble.as_read(state, event)
     wall = state.wall if event.wall is None else event.wall
     tally = reckoning.time_passed(state, event.at)
     state = replace(state, clock=max(state.clock, event.at), wall=wall, tally=tally)
@@ -187,7 +189,7 @@ def _store_failed(state: WaveState, event: StoreFailed) -> Step:
         return Step(state=state)
     pause = Pause(by=BY_HEALTHD, reason=f"{_STORE}: {event.detail}", since=event.at)
     hold = Reason(code=ReasonCode.STORE_UNSAFE, object=f"wave:{state.wave}", detail=event.detail)
-    after = nodes.paused(state, pause)
+    after = paused(state, pause)
     return Step(
         state=replace(after, holds=holding.holds_with(after, (hold,), event.at)),
         notes=(Note(event="wave_paused", detail=pause.reason),),

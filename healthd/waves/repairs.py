@@ -3,12 +3,13 @@
 from dataclasses import replace
 from typing import Final
 
-from healthd.waves import nodes
+from healthd.waves import moves, nodes
 from healthd.waves.choice import has_stopped_one, is_looking, may_take
 from healthd.waves.effects import Note, Observe, Step
 from healthd.waves.events import Observed
 from healthd.waves.gate import Reading
-from healthd.waves.nodes import BY_HEALTHD, then
+from healthd.waves.moves import BY_HEALTHD, then
+from healthd.waves.naming import name_of
 from healthd.waves.state import NodeRun, Pause, WaveState
 
 DIED_LIMIT: Final = 2
@@ -64,11 +65,11 @@ def repair_taken(state: WaveState, run: NodeRun, at: float) -> tuple[WaveState, 
     by_itself = run.node in state.seen_up and run.attempt == 0 and run.node not in state.died
     died = (*state.died, run.node) if by_itself else state.died
     if by_itself and len(died) >= DIED_LIMIT:
-        names = " and ".join(f"broker {node}" for node in died)
+        names = " and ".join(name_of(state, node) for node in died)
         pause = Pause(
             by=BY_HEALTHD, reason=f"{names} went down by themselves in this wave", since=at
         )
         note = Note(event="wave_paused", node=run.node, detail=pause.reason)
-        return nodes.paused(replace(state, died=died), pause), (note,)
+        return moves.paused(replace(state, died=died), pause), (note,)
     repaired = replace(run, repair=True)
     return replace(state.with_node(repaired), died=died), ()

@@ -5,10 +5,11 @@ from dataclasses import replace
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import observe
-from healthd.waves import nodes, reckoning, soaking
+from healthd.waves import nodes, reckoning, returning, soaking
 from healthd.waves.back import Missing, not_back, partitions_missing
 from healthd.waves.choice import is_looking, may_take, pick
 from healthd.waves.effects import Confirm, Step
+from healthd.waves.ensemble import why_not_back
 from healthd.waves.events import SnapshotSeen
 from healthd.waves.gate import Reading, read_gate, seen_key
 from healthd.waves.holding import (
@@ -19,7 +20,7 @@ from healthd.waves.holding import (
     waiting,
     with_gate,
 )
-from healthd.waves.nodes import then
+from healthd.waves.moves import then
 from healthd.waves.outlook import watched
 from healthd.waves.permission import of_health
 from healthd.waves.repairs import ask_repairs
@@ -98,12 +99,14 @@ def _bring_one_on(state: WaveState, run: NodeRun, event: SnapshotSeen, missing: 
     if run.status is NodeStatus.RECOVERING:
         why = not_back(event.snapshot, run.node, missing, at=event.at, since=run.since)
         if why is None:
-            return nodes.back(state, run, event.at)
+            return returning.back(state, run, event.at)
+        why = why_not_back(event.snapshot, run.node, why)
         return Step(state=state.with_node(replace(run, detail=why)))
     if run.status is NodeStatus.SOAKING:
         why = not_back(event.snapshot, run.node, missing)
         if why is not None:
-            return nodes.relapsed(state, run, event.at, why)
+            why = why_not_back(event.snapshot, run.node, why)
+            return returning.relapsed(state, run, event.at, why)
     return Step(state=state)
 
 
@@ -116,7 +119,7 @@ def _count(
     counted = soaking.observed(replace(state, clean=clean), reading, bad, key=key, at=event.at)
     step = Step(state=counted)
     for each in soaking.through(counted, event.at):
-        done = nodes.done(step.state, each, event.at)
+        done = returning.done(step.state, each, event.at)
         step = then(step, done.state, notes=done.notes)
     return step
 

@@ -32,7 +32,7 @@ from healthd.store.records import (
     WaveRecord,
 )
 from healthd.store.sqlite import SqliteStore
-from healthd.waves import events, nodes
+from healthd.waves import events, nodes, returning
 from healthd.waves.effects import Step
 from healthd.waves.events import Outcome
 from healthd.waves.policy import WavePolicy
@@ -103,7 +103,7 @@ def story(state: WaveState) -> Iterator[tuple[events.Event, Callable[[], Step]]]
             )
             host = events.HostState(is_running=is_running, start=start)
             yield steps.reduced(events.Observed(at=at, node=node, host=host))
-        for move in (nodes.back, nodes.soak, nodes.done):
+        for move in (returning.back, returning.soak, returning.done):
             yield steps.made(events.Ticked(at=at), partial(move, at=at), node)
 
 
