@@ -49,6 +49,7 @@ from healthd.config.wave_files import read_wave_files
 from healthd.engine.clock import Clock
 from healthd.engine.daemon import HealthDaemon, Parts
 from healthd.engine.guards import Outside
+from healthd.engine.host_doctor import with_hosts
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs, logs_of_a_command
 from healthd.engine.recurring import WHO, Recurring, running_waves
@@ -56,6 +57,7 @@ from healthd.engine.thinning import HistoryLimits
 from healthd.engine.tidying import Tidier
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.leaders import KafkaLeaderElector, LeaderElector
+from healthd.execute.protocol import Executor
 from healthd.execute.ssh import SshExecutor
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.app import create_app
@@ -74,6 +76,10 @@ log = structlog.get_logger(__name__)
 
 CLI_VARIABLES: Final = frozenset({"HEALTHD_SERVER", "HEALTHD_DEBUG", "HEALTHD_CACHE"})
 """Variables of other commands; no mistake in the daemon's environment."""
+
+
+EXAMINED_AT_ONCE: Final = 64
+"""Hosts that an examination logs in on at a time: each is a thread while it lasts."""
 
 
 def _with_setting_flags(command: Callable[..., None]) -> Callable[..., None]:
@@ -206,8 +212,13 @@ def _target(settings: Settings, config: ClusterConfig) -> ClusterTarget:
 
 async def _examine(settings: Settings, config: ClusterConfig) -> Mapping[str, Any]:
     target = _target(settings, config)
-    found = await examine(target, config, sides=sides_of(config, target))
-    return found.as_json()
+    found = examine(target, config, sides=sides_of(config, target))
+    return await with_hosts(found, config, executor_of=_many_hosts)
+
+
+def _many_hosts(count: int) -> Executor:
+    """What logs in on all hosts of a cluster at a time, within reason."""
+    return SshExecutor(pool_size=min(count, EXAMINED_AT_ONCE))
 
 
 def _elector_of(config: ClusterConfig) -> LeaderElector:
@@ -319,7 +330,11 @@ def direct_snapshot(
 
 
 def direct_examination(
-    *, cluster: str | None, fleet_file: Path | None, bootstrap: str | None
+    *,
+    cluster: str | None,
+    fleet_file: Path | None,
+    bootstrap: str | None,
+    hosts: bool = True,
 ) -> dict[str, Any]:
     """What an examination finds that is made now, without a daemon, as JSON.
 
@@ -330,11 +345,17 @@ def direct_examination(
     logs_of_a_command()
     if bootstrap is not None:
         found = examine(target_of_bootstrap(bootstrap, name=cluster))
-    else:
-        config = _configured(cluster, fleet_file)
-        target = ClusterTarget.of(config)
-        found = examine(target, config, sides=sides_of(config, target))
-    return asyncio.run(found).as_json()
+        return asyncio.run(found).as_json() | {"hosts": []}
+    config = _configured(cluster, fleet_file)
+    target = ClusterTarget.of(config)
+    found = examine(target, config, sides=sides_of(config, target))
+    if not hosts:
+        return asyncio.run(found).as_json() | {"hosts": []}
+
+    async def work() -> dict[str, Any]:
+        return await with_hosts(found, config, executor_of=_many_hosts)
+
+    return asyncio.run(work())
 
 
 def _configured(cluster: str | None, fleet_file: Path | None) -> ClusterConfig:

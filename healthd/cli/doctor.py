@@ -11,6 +11,7 @@ from rich.text import Text
 
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.direct import direct_options, found_now
+from healthd.cli.doctor_hosts import show_hosts
 from healthd.cli.exits import Exit
 from healthd.cli.files import output_option
 from healthd.cli.terminal import console, plain, rows_of, table
@@ -38,6 +39,11 @@ _AUTHORIZER: Final = {
 @click.argument("cluster", required=False)
 @direct_options
 @daemon_options
+@click.option(
+    "--hosts/--no-hosts",
+    default=True,
+    help="Log in on each host as well and look at it; nothing is changed there.",
+)
 @output_option
 @click.pass_context
 def doctor(
@@ -49,12 +55,15 @@ def doctor(
     bootstrap: str | None,
     server: str,
     token_file: Path | None,
+    hosts: bool,
     output: str,
 ) -> None:
     """Say what healthd may and may not see of CLUSTER, what that costs, and what would grant it.
 
-    The daemon looks, unless --direct or --bootstrap says to look from here. Exits 0 when nothing is
-    in the way, 3 when something is.
+    Where the fleet file says how the hosts are reached, each is logged in on and asked: its key and
+    ours, sudo, the service and whether it is this very broker, a second one, clock, disks, a reboot
+    that is due. The daemon looks, unless --direct or --bootstrap says to look from here. Exits 0
+    when nothing is in the way, 3 when something is.
     """
     if direct and bootstrap is not None:
         raise click.UsageError("--direct and --bootstrap exclude each other")
@@ -64,18 +73,26 @@ def doctor(
         examined: Mapping[str, Any] = found_now(
             context,
             lambda: importlib.import_module(_FACTORY).direct_examination(
-                cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap
+                cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap, hosts=hosts
             ),
         )
     else:
         client = DaemonClient(server, token_file, read_seconds=EXAMINATION_SECONDS)
         examined = client.get(path_of("clusters", cluster or "", "doctor"))
+    if not hosts:
+        examined = _without_hosts(examined)
     if output == "json":
         click.echo(json.dumps(examined))
     else:
         _show(examined)
     if examined["problems"]:
         context.exit(Exit.PROBLEMS)
+
+
+def _without_hosts(examined: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was found without what its hosts have to do with."""
+    of_hosts = sum(host["problems"] for host in examined.get("hosts", ()))
+    return {**examined, "hosts": [], "problems": examined["problems"] - of_hosts}
 
 
 def _show(examined: Mapping[str, Any]) -> None:
@@ -101,6 +118,7 @@ def _show(examined: Mapping[str, Any]) -> None:
         if finding["detail"]:
             out.print()
             out.print(plain(f"{finding['source']}, {finding['subject']}: {finding['detail']}"))
+    show_hosts(out, examined.get("hosts", ()))
     out.print()
     out.print(
         plain(

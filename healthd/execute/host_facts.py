@@ -99,6 +99,8 @@ class HostFacts:
 
     clock: float | None = None
     """The host's wall clock; whole seconds where its `date` has no finer ones."""
+    ended: float | None = None
+    """The same clock at the end of the answer."""
     is_clock_fine: bool = False
     has_proc: bool = True
     user: str = ""
@@ -125,12 +127,13 @@ def parse_facts(text: str) -> HostFacts | None:
     marks = [row[1] for row in rows if row[0] == MARK]
     if marks != ["begin", "end"] or rows[-1][0] != MARK:
         return None
-    clock, is_fine = _clock(next(row[3] for row in rows if row[0] == MARK))
+    (clock, is_fine), (ended, _) = (_clock(row[3]) for row in rows if row[0] == MARK)
     told = {row[1]: row for row in rows if row[0] == "host"}
     home = told.get("home", ("", "", "", "writable"))
     reboot = told.get("reboot")
     return HostFacts(
         clock=clock,
+        ended=ended,
         is_clock_fine=is_fine,
         has_proc="noproc" not in told,
         user=told.get("user", ("", "", "", ""))[2],

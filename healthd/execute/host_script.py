@@ -162,7 +162,7 @@ if [ "$mode" = host ]; then
   [ -z "$pid" ] || listening "$pid"
   host
 fi
-say @MARK@ end '' ''
+say @MARK@ end 1 "$(date +%s.%N)"
 """
 
 SCRIPT: Final = (

@@ -93,6 +93,8 @@ async def examine(
         completeness=0.0 if report is None else report.completeness,
         weights=_weights(gathered, report, is_probed=probe_topic is not None),
         findings=(*findings(evidence), *outside),
+        cluster_id=None if gathered is None else gathered.cluster_id,
+        addresses={} if gathered is None else gathered.addresses,
     )
 
 

@@ -1,7 +1,7 @@
 """What an examination finds, before it is shown."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
@@ -70,6 +70,10 @@ class Examination:
     weights: Mapping[Term, float]
     """Of the terms that are configured."""
     findings: tuple[DoctorFinding, ...]
+    cluster_id: str | None = None
+    """What the brokers call their cluster."""
+    addresses: Mapping[int, tuple[str, int]] = field(default_factory=dict)
+    """Where Metadata says that each broker listens."""
 
     @property
     def problems(self) -> int:

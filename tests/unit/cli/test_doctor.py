@@ -127,3 +127,44 @@ def test_a_fleet_file_with_mistakes_is_told_by_line(
     result = served.run("doctor", "payments", "--direct")
     assert result.exit_code == Exit.USAGE
     assert "fleet.yaml:3" in result.stderr
+
+
+HOSTS = [
+    {
+        "broker": 1,
+        "address": "b1",
+        "problems": 0,
+        "checks": [{"check": "service", "outcome": "ok", "detail": "process 7", "action": ""}],
+    },
+    {
+        "broker": 2,
+        "address": "b2",
+        "problems": 1,
+        "checks": [
+            {"check": "reachable", "outcome": "ok", "detail": "", "action": ""},
+            {
+                "check": "hostKey",
+                "outcome": "failed",
+                "detail": "b2 shows another key",
+                "action": "compare it",
+            },
+        ],
+    },
+]
+
+
+def test_hosts_are_a_table_with_what_to_do(served: Any) -> None:
+    served.daemon.examinations["payments"] = {**WELL, "hosts": HOSTS, "problems": 1}
+    result = served.run("doctor", "payments")
+    assert result.exit_code == Exit.PROBLEMS
+    assert "process 7" in result.output
+    assert "not: host key known" in result.output
+    words = " ".join(result.output.split())
+    assert "broker 2 on b2, host key known: b2 shows another key. To do: compare it." in words
+
+
+def test_hosts_can_be_left_out(served: Any) -> None:
+    served.daemon.examinations["payments"] = {**WELL, "hosts": HOSTS, "problems": 1}
+    result = served.run("doctor", "payments", "--no-hosts", "-o", "json")
+    assert result.exit_code == Exit.OK
+    assert json.loads(result.output)["hosts"] == []
