@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from healthd.config.fleet import ClusterConfig
+from healthd.config.targets import driven
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.identifying import identified
+from healthd.engine.step_host import StepEnds
+from healthd.engine.stepping import Steps
 from healthd.execute.identity import Agreement, Wanted
 from healthd.execute.leaders import LeaderElector
 from healthd.execute.protocol import Command, ExecKind, Executor, Outcome, Target
@@ -15,8 +18,11 @@ from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves import effects
-from healthd.waves.events import HostState
+from healthd.waves.events import HostState, StepState
 from healthd.waves.events import Outcome as CommandOutcome
+from healthd.waves.naming import object_for
+from healthd.waves.playbook import PlaybookTarget
+from healthd.waves.state import WaveState
 
 STATUS_TIMEOUT_SECONDS = 10.0
 LOGS_TIMEOUT_SECONDS = 15.0
@@ -47,6 +53,13 @@ class Actor:
     elector: LeaderElector
     is_dry_run: bool = False
     """The executor and the elector reach nobody: what they would have done is told."""
+    target: PlaybookTarget = PlaybookTarget.BROKER
+    """What its nodes are."""
+
+    @property
+    def config(self) -> ClusterConfig:
+        """The cluster, with the hosts and the service of the nodes that the wave drives."""
+        return driven(self.loop.config, self.target)
 
     async def command(
         self, command: effects.Command, *, wait_seconds: float | None = None
@@ -116,12 +129,12 @@ class Actor:
         try:
             outcome = await self._run(node, "status", seconds=STATUS_TIMEOUT_SECONDS)
         except NoHost as error:
-            return _unknown(node, ReasonCode.IDENTITY, str(error)), None
+            return self._unknown(node, ReasonCode.IDENTITY, str(error)), None
         code = _REASONS.get(outcome.kind, ReasonCode.HOST_STATE_UNKNOWN)
         # The status says it, not its exit code: `sv status` and others differ in that.
         status = parse_status(outcome.stdout) if outcome.kind is ExecKind.EXITED else None
         if status is None:
-            return _unknown(node, code, _words(outcome)), None
+            return self._unknown(node, code, _words(outcome)), None
         return HostState(is_running=status.is_running, start=status.start), status.pid
 
     async def ask(self, nodes: tuple[int, ...]) -> dict[int, HostState]:
@@ -134,22 +147,57 @@ class Actor:
         host, pid = await self._seen(node)
         if host.is_running is None or self.is_dry_run:
             return host
+        if self.target is PlaybookTarget.ZOOKEEPER:
+            return host  # Who a server is it says itself, in every collection.
         wanted = Wanted(
             node=node, cluster_id=self.loop.cluster_id, address=self.loop.addresses.get(node)
         )
         told = await identified(
-            self.loop.config, wanted, partial(self._send, node), is_running=host.is_running, pid=pid
+            self.config, wanted, partial(self._send, node), is_running=host.is_running, pid=pid
         )
         if isinstance(told, Outcome):
             code = _REASONS.get(told.kind, ReasonCode.HOST_STATE_UNKNOWN)
-            return _unknown(node, code, _words(told))
+            return self._unknown(node, code, _words(told))
         if told.agreement is Agreement.GONE:
-            return _unknown(node, ReasonCode.HOST_STATE_UNKNOWN, told.detail)
-        return _unknown(node, ReasonCode.IDENTITY, told.detail) if told.is_hold else host
+            return self._unknown(node, ReasonCode.HOST_STATE_UNKNOWN, told.detail)
+        return self._unknown(node, ReasonCode.IDENTITY, told.detail) if told.is_hold else host
 
     async def look(self) -> ClusterSnapshot | None:
         """A snapshot from now with the configs read again."""
         return await self.loop.collect_now(read_configs=True)
+
+    async def run_step(
+        self, effect: effects.RunStep, state: WaveState
+    ) -> tuple[CommandOutcome, str]:
+        """Do a step of the playbook, and say how it ended as far as that is known."""
+        return await self._steps.run(effect, state)
+
+    async def observe_step(
+        self, effect: effects.ObserveStep, state: WaveState
+    ) -> tuple[StepState, str]:
+        """What became of a step of the playbook; with `is_verify`, whether it has worked."""
+        return await self._steps.observe_step(effect, state)
+
+    @property
+    def _steps(self) -> Steps:
+        def target(node: int) -> Target:
+            try:
+                return target_of(self.config, node)
+            except NoHost as error:
+                raise StepEnds(CommandOutcome.FAILED, str(error)) from None
+
+        return Steps(
+            config=self.config,
+            executor=self.executor,
+            target=target,
+            observe=self.observe,
+            look=self.look,
+            is_dry_run=self.is_dry_run,
+        )
+
+    def _unknown(self, node: int, code: ReasonCode, detail: str) -> HostState:
+        reason = Reason(code=code, object=object_for(self.target, node), detail=detail)
+        return HostState(is_running=None, detail=detail, reason=reason)
 
     async def logs(self, node: int) -> str:
         """The last log lines of a node, as its service's command gives them."""
@@ -168,11 +216,13 @@ class Actor:
         effect_id: str = "",
         wait_seconds: float | None = None,
     ) -> Outcome:
-        config = self.loop.config
+        config = self.config
         target_of(config, node)
         host, service = config.host(node), config.service
         if host is None or service is None:
-            raise NoHost(f"cluster {config.name} has no service commands for broker {node}")
+            raise NoHost(
+                f"cluster {config.name} has no service commands for {config.node_word} {node}"
+            )
         argv = service.render(verb, broker_id=node, host=host.address)
         if not argv:
             raise NoHost(f"cluster {config.name} has no service command '{verb}'")
@@ -182,7 +232,7 @@ class Actor:
         return await self._send(node, command)
 
     async def _send(self, node: int, command: Command) -> Outcome:
-        target = target_of(self.loop.config, node)
+        target = target_of(self.config, node)
         limit = target.connect_timeout_seconds + command.timeout_seconds + GRACE_SECONDS
         try:
             async with asyncio.timeout(limit):
@@ -201,7 +251,7 @@ def target_of(config: ClusterConfig, node: int) -> Target:
     """
     host = config.host(node)
     if host is None:
-        raise NoHost(f"the fleet file has no host for broker {node} of {config.name}")
+        raise NoHost(f"the fleet file has no host for {config.node_word} {node} of {config.name}")
     if config.ssh is None:
         raise NoHost(f"cluster {config.name} has no ssh access in the fleet file")
     return Target(
@@ -223,14 +273,6 @@ def preferred_elsewhere(snapshot: ClusterSnapshot, node: int) -> tuple[tuple[str
             zip(topic.leaders, topic.replicas, topic.isrs, strict=True)
         )
         if replicas and replicas[0] == node and leader != node and node in isr
-    )
-
-
-def _unknown(node: int, code: ReasonCode, detail: str) -> HostState:
-    return HostState(
-        is_running=None,
-        detail=detail,
-        reason=Reason(code=code, object=f"broker:{node}", detail=detail),
     )
 
 

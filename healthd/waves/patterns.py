@@ -104,6 +104,21 @@ class Pattern:
                 return False
         return any(self._kinds[state] is _Kind.MATCH for state in states)
 
+    def is_in(self, text: str) -> bool:
+        """Whether some part of the text matches; it may be the empty one."""
+        states: set[int] = set()
+        for at in range(len(text) + 1):
+            states = self._reached(states | {self._start}, at, len(text))
+            if any(self._kinds[state] is _Kind.MATCH for state in states):
+                return True
+            if at < len(text):
+                states = {
+                    self._next[state][0]
+                    for state in states
+                    if (chars := self._chars[state]) is not None and chars.has(text[at])
+                }
+        return False
+
     def _reached(self, states: set[int], at: int, length: int) -> set[int]:
         """The states that are reached without another character."""
         reached: set[int] = set()

@@ -1,0 +1,184 @@
+"""A command of a playbook on its host: run apart from the connection, and told by its marker."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from healthd.engine.step_host import StepEnds
+from healthd.execute.detached import Detached, MarkState, Progress, Work
+from healthd.execute.protocol import BECOME, ExecKind, Target
+from healthd.waves.events import Outcome, StepState
+from healthd.waves.host_commands import READ_BOOT_ID, argv_of
+from healthd.waves.playbook_steps import CommandAction, RebootAction
+
+LOOK_SECONDS: Final = 5.0
+"""So long one look at a running command waits for its end."""
+PAUSE_SECONDS: Final = 2.0
+"""Between two looks at a host that does not answer."""
+_LINES: Final = 10
+_CHARACTERS: Final = 1_500
+_NOT_SENT: Final = frozenset(
+    {
+        ExecKind.NOT_SENT,
+        ExecKind.UNREACHABLE,
+        ExecKind.HOST_KEY_REFUSED,
+        ExecKind.AUTH_REFUSED,
+    }
+)
+"""How a question ends that certainly began nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostRunner:
+    """Runs what takes its time on one host, for one effect of one wave."""
+
+    detached: Detached
+    target: Target
+    mark: str
+    """Names the effect on the host, and is no other wave's."""
+    seconds_left: Callable[[], float]
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    # Commands --------------------------------------------------------------------------------
+
+    async def command(self, action: CommandAction, stdin: bytes = b"") -> tuple[Outcome, str]:
+        """Run a command, or go on waiting for it, until it has ended."""
+        progress = await self._launched(argv_of(action), become=action.become, stdin=stdin)
+        words = self._words(action)
+        while progress.state in {MarkState.RUNNING, MarkState.UNKNOWN}:
+            left = self.seconds_left()
+            if left <= 0:
+                return Outcome.UNKNOWN, f"it was not over in its time: {progress.detail}"
+            if progress.state is MarkState.UNKNOWN:
+                await asyncio.sleep(min(PAUSE_SECONDS, left))
+            wait = max(0.0, min(LOOK_SECONDS, left))
+            progress = await self.detached.observe(
+                self.target, self.mark, argv=words, wait_seconds=wait, secrets=self.secrets
+            )
+        state, detail = told(action, progress)
+        outcomes = {StepState.DONE: Outcome.OK, StepState.NOT_DONE: Outcome.NOT_SENT}
+        # What was interrupted is no failure yet: whoever looks next says what it is.
+        if state is StepState.INTERRUPTED:
+            return Outcome.UNKNOWN, detail
+        return outcomes.get(state, Outcome.FAILED), detail
+
+    async def command_state(self, action: CommandAction) -> tuple[StepState, str]:
+        """What became of a command."""
+        progress = await self.detached.observe(
+            self.target, self.mark, argv=self._words(action), secrets=self.secrets
+        )
+        return told(action, progress)
+
+    def _words(self, action: CommandAction) -> tuple[str, ...]:
+        argv = argv_of(action)
+        return (*BECOME, *argv) if action.become else argv
+
+    # Reboots ---------------------------------------------------------------------------------
+
+    async def reboot(self, action: RebootAction) -> tuple[Outcome, str]:
+        """Boot the host anew; done when it says another boot id."""
+        before, now = await self.boot_ids(begin=True)
+        if before != now:
+            return Outcome.OK, f"the boot id was {before} and is {now}"
+        begun = await self._launched(action.reboot_argv, become=action.become)
+        state, detail = StepState.RUNNING, begun.detail
+        while state not in {StepState.DONE, StepState.FAILED}:
+            left = self.seconds_left()
+            if left <= 0:
+                return Outcome.FAILED, f"the host was not booted anew in its time: {detail}"
+            await asyncio.sleep(min(PAUSE_SECONDS, left))
+            state, detail = await self.reboot_state(action)
+        return (Outcome.OK if state is StepState.DONE else Outcome.FAILED), detail
+
+    async def reboot_state(self, action: RebootAction) -> tuple[StepState, str]:
+        """Whether the host was booted anew since the reboot was asked for."""
+        try:
+            before, now = await self.boot_ids(begin=False)
+        except StepEnds as ends:
+            is_known = ends.outcome is Outcome.FAILED
+            return (StepState.NOT_DONE if is_known else StepState.UNKNOWN), ends.detail
+        if before != now:
+            return StepState.DONE, f"the boot id was {before} and is {now}"
+        words = (*BECOME, *action.reboot_argv) if action.become else action.reboot_argv
+        asked = await self.detached.observe(
+            self.target, self.mark, argv=words, secrets=self.secrets
+        )
+        if asked.state is MarkState.NOT_BEGUN:
+            return StepState.NOT_DONE, "the reboot has not been asked for"
+        if asked.state is MarkState.ENDED and asked.exit_code:
+            return StepState.FAILED, _ended(asked)
+        return StepState.RUNNING, f"its boot id is still {now}"
+
+    async def boot_ids(self, *, begin: bool) -> tuple[str, str]:
+        """The boot id when it was first asked for this mark, which the host itself keeps, and now.
+
+        Raises:
+            StepEnds: nobody knows, or (FAILED) it was never asked.
+        """
+        mark = f"{self.mark}.boot"
+        if begin:
+            work = Work(argv=READ_BOOT_ID, effect_id=mark, timeout_seconds=10)
+            progress = await self.detached.launch(self.target, work, wait_seconds=5)
+        else:
+            progress = await self.detached.observe(self.target, mark, wait_seconds=5)
+        before = progress.stdout.strip()
+        if progress.state is MarkState.NOT_BEGUN:
+            raise StepEnds(Outcome.FAILED, "its boot id of before was not kept")
+        if progress.state is not MarkState.ENDED or not before or not progress.boot_id:
+            raise StepEnds(Outcome.NOT_SENT, f"its boot id is not known: {progress.detail}")
+        return before, progress.boot_id
+
+    async def _launched(
+        self, argv: tuple[str, ...], *, become: bool, stdin: bytes = b""
+    ) -> Progress:
+        """What became of the command so far.
+
+        Raises:
+            StepEnds: it certainly was not begun.
+        """
+        left = self.seconds_left()
+        if left <= 0:
+            raise StepEnds(Outcome.NOT_SENT, "there was no time left for it")
+        try:
+            work = Work(
+                argv=argv,
+                effect_id=self.mark,
+                timeout_seconds=left,
+                become=become,
+                stdin=stdin,
+                secrets=self.secrets,
+            )
+        except ValueError as error:
+            raise StepEnds(Outcome.FAILED, str(error)) from None
+        progress = await self.detached.launch(
+            self.target, work, wait_seconds=min(LOOK_SECONDS, left)
+        )
+        is_unsent = progress.state is MarkState.UNKNOWN and progress.kind in _NOT_SENT
+        if progress.state is MarkState.NOT_BEGUN or is_unsent:
+            raise StepEnds(Outcome.NOT_SENT, progress.detail)
+        return progress
+
+
+def told(action: CommandAction, progress: Progress) -> tuple[StepState, str]:
+    """What a command's marker says of the step."""
+    match progress.state:
+        case MarkState.ENDED if not progress.is_late and progress.exit_code in action.ok_exit_codes:
+            return StepState.DONE, _ended(progress)
+        case MarkState.ENDED:
+            return StepState.FAILED, _ended(progress)
+        case MarkState.RUNNING:
+            return StepState.RUNNING, progress.detail
+        case MarkState.INTERRUPTED:
+            return StepState.INTERRUPTED, progress.detail
+        case MarkState.NOT_BEGUN:
+            return StepState.NOT_DONE, progress.detail
+        case _:
+            return StepState.UNKNOWN, progress.detail
+
+
+def _ended(progress: Progress) -> str:
+    """How it ended, and the last lines of what it printed."""
+    printed = f"{progress.stdout}\n{progress.stderr}".splitlines()
+    last = "\n".join([line for line in printed if line.strip()][-_LINES:])[-_CHARACTERS:]
+    return f"{progress.detail}\n{last}" if last else progress.detail

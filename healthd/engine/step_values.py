@@ -1,0 +1,122 @@
+"""The values of a playbook's variables for one node; secrets are read when they are used."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from healthd.config.fleet import ClusterConfig
+from healthd.config.problems import ConfigError
+from healthd.config.secrets import SecretRef
+from healthd.engine.step_host import StepEnds
+from healthd.waves.events import Outcome
+from healthd.waves.playbook import Playbook
+from healthd.waves.playbook_steps import VariableType
+from healthd.waves.state import WaveState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepValues:
+    """What the variables of a playbook are for one node."""
+
+    texts: Mapping[str, str]
+    """Those that are no secrets."""
+    references: Mapping[str, SecretRef] = field(default_factory=dict)
+    """Where the secrets are; none has been read."""
+
+    async def secret(self, name: str | None) -> str:
+        """The value of one variable, read now when it is a secret; nothing for no name.
+
+        Raises:
+            StepEnds: it cannot be read, or has no value; none is told.
+        """
+        if name is None:
+            return ""
+        if name in self.references:
+            return await _read(name, self.references[name])
+        if name not in self.texts:
+            raise StepEnds(Outcome.FAILED, f"the variable {name} has no value")
+        return self.texts[name]
+
+    async def all_secrets(self) -> dict[str, str]:
+        """Every secret of the playbook, read now.
+
+        Raises:
+            StepEnds: one cannot be read; its value is not told.
+        """
+        values = await asyncio.gather(
+            *(_read(name, reference) for name, reference in self.references.items())
+        )
+        return dict(zip(self.references, values, strict=True))
+
+    async def struck_out(self) -> tuple[str, ...]:
+        """What nobody may read in what a step prints: also the secrets that it does not use."""
+        found = await asyncio.gather(
+            *(_read(name, reference) for name, reference in self.references.items()),
+            return_exceptions=True,
+        )
+        for each in found:
+            if isinstance(each, BaseException) and not isinstance(each, StepEnds):
+                raise each
+        return tuple(each for each in found if isinstance(each, str))
+
+    def typed(self, playbook: Playbook) -> dict[str, object]:
+        """The values that are no secrets as a template takes them: numbers and truths as such."""
+        kinds = {variable.name: variable.type for variable in playbook.variables}
+        return {name: _typed(kinds.get(name), text) for name, text in self.texts.items()}
+
+
+async def _read(name: str, reference: SecretRef) -> str:
+    try:
+        # A file may lie on a slow disk, and a command may take its time.
+        return await asyncio.to_thread(reference.read)
+    except ConfigError as error:
+        raise StepEnds(Outcome.NOT_SENT, f"the secret {name}: {error}") from None
+
+
+def values_of(state: WaveState, config: ClusterConfig, node: int) -> StepValues:
+    """The values for a node: defaults of the playbook, cluster, host, and then the wave."""
+    host = config.host(node)
+    given: dict[str, object] = {
+        variable.name: variable.default
+        for variable in state.playbook.variables
+        if variable.default is not None
+    }
+    for layer in (config, host, state):
+        given.update(getattr(layer, "variables", {}))
+    secret = _secret_names(state.playbook)
+    texts = {
+        name: _text(value)
+        for name, value in given.items()
+        if name not in secret and not isinstance(value, SecretRef)
+    }
+    texts |= {
+        "broker_id": str(node),
+        "host": "" if host is None else host.address,
+        "cluster": config.name,
+        "rack": (None if host is None else host.rack) or "",
+        "wave": state.wave,
+    }
+    references = {name: value for name, value in given.items() if isinstance(value, SecretRef)}
+    return StepValues(texts=texts, references=references)
+
+
+def _secret_names(playbook: Playbook) -> frozenset[str]:
+    return frozenset(
+        variable.name for variable in playbook.variables if variable.type is VariableType.SECRET
+    )
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _typed(kind: VariableType | None, text: str) -> object:
+    match kind:
+        case VariableType.INTEGER:
+            return int(text)
+        case VariableType.NUMBER:
+            return float(text)
+        case VariableType.BOOLEAN:
+            return text == "true"
+        case _:
+            return text
