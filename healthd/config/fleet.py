@@ -22,6 +22,7 @@ from healthd.config.source_zookeeper import ZookeeperConfig
 from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.waves.freezes import Freeze
 from healthd.waves.policy import WavePolicy
+from healthd.waves.variable_values import Values, plain_values
 
 
 def _nothing() -> Mapping[str, str]:
@@ -115,6 +116,8 @@ class HostConfig:
     exporter: str | None = None
     """`host:port` of its exporter; None when it has none."""
     labels: Mapping[str, str] = field(default_factory=_nothing)
+    variables: Values = field(default_factory=_nothing)
+    """What is given to variables of playbooks, over the cluster's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,8 @@ class ClusterConfig:
     clients: ClientsConfig | None = None
     """How clients connect; None: as healthd does."""
     tenants: tuple[TenantConfig, ...] = ()
+    variables: Values = field(default_factory=_nothing)
+    """What is given to variables of playbooks."""
     wave_policy: WavePolicy = field(default_factory=WavePolicy)
     """What a wave on this cluster uses where its file says nothing."""
     node_word: str = "broker"
@@ -204,11 +209,13 @@ class ClusterConfig:
                     "rack": host.rack,
                     # Only where there is one: plans of fleet files without it stay true.
                     **({} if host.ssh_port is None else {"sshPort": host.ssh_port}),
+                    **({"variables": plain_values(host.variables)} if host.variables else {}),
                 }
                 for host in sorted(self.hosts, key=lambda host: host.broker)
             ],
             "ssh": None if self.ssh is None else asdict(self.ssh),
             "service": None if self.service is None else self.service.pinned(),
+            **({"variables": plain_values(self.variables)} if self.variables else {}),
         }
         text = json.dumps(parts, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()

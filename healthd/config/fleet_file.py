@@ -34,6 +34,7 @@ from healthd.config.source_mirrors import mirrors_of, with_origins
 from healthd.config.source_probe import probe_config, probe_problems
 from healthd.config.source_prometheus import PrometheusFile
 from healthd.config.source_registry import registry_of
+from healthd.config.variables import with_variables
 from healthd.config.yaml_source import Document, read_document
 from healthd.health.scoring import DEFAULT
 from healthd.waves.policy import Location
@@ -124,6 +125,8 @@ def parse_fleet(
                 prometheus=prometheus.use(model.prometheus),
                 alerts=alerts_of(model.alerts, folder) or fleet_alerts,
             )
+            cluster, more = with_variables(cluster, item, document, folder, location)
+            found.extend(more)
             found.extend(cluster_problems(cluster, model, document, location))
             found.extend(probe_problems(cluster.probe, document, location, interval_seconds))
             found.extend(prometheus.use_problems(model.prometheus, item, location))

@@ -1,8 +1,9 @@
-"""Where secrets come from: a private file or the environment, never the configuration itself."""
+"""Where secrets come from: a file, the environment or a command, never the configuration."""
 
 import os
 import re
 import stat
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,9 @@ _SECRET_WORDS: Final = (
     "privatekey",
     "jaas",
 )
+COMMAND_SECONDS: Final = 10.0
+MAX_PRINTED: Final = 100_000
+"""Characters; no secret is longer, and a log that somebody prints by mistake is."""
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _TOO_WIDE: Final = 0o037
 """Bits beyond 0640 that let others in: the group may read, nobody else may do anything."""
@@ -30,17 +34,26 @@ _TOO_WIDE: Final = 0o037
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRef:
-    """Where a secret is; exactly one of `file` and `env`. Holds no secret, so it may be printed."""
+    """Where a secret is; exactly one of the three. Holds no secret, so it may be printed."""
 
     file: Path | None = None
     env: str | None = None
+    command: tuple[str, ...] = ()
+    """A program, run where healthd runs, that prints it; white space around it is left out."""
+    timeout_seconds: float = COMMAND_SECONDS
+    """How long the program may take."""
 
     def read(self) -> str:
         """The secret itself, without the line end of a file. Never log it.
 
+        It blocks while the program of a `command` runs.
+
         Raises:
-            ConfigError: The file or variable is not there or is empty; names it, shows no value.
+            ConfigError: The file or variable is not there or is empty, or the program fails; names
+                it, shows no value.
         """
+        if self.command:
+            return _printed(self.command, self.timeout_seconds)
         if self.file is not None:
             try:
                 value = self.file.read_text(encoding="utf-8").rstrip("\r\n")
@@ -54,6 +67,35 @@ class SecretRef:
         if not value:
             raise _unreadable("environment", f"{self.env} is not set")
         return value
+
+
+def _printed(argv: tuple[str, ...], timeout_seconds: float) -> str:
+    """What a program prints. Neither its output nor its arguments are ever part of an error."""
+    where = f"command {argv[0]}"
+    try:
+        ended = subprocess.run(  # noqa: S603 - the operator's own program, and no shell.
+            argv,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_seconds,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise _unreadable(where, f"printed no secret within {timeout_seconds:g} s") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "no program"
+        raise _unreadable(where, f"the secret's program cannot be run: {reason}") from None
+    if ended.returncode != 0:
+        raise _unreadable(where, f"the secret's program ended with {ended.returncode}")
+    try:
+        value = ended.stdout.decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise _unreadable(where, "the secret is not UTF-8 text") from None
+    if not value:
+        raise _unreadable(where, "printed nothing")
+    if len(value) > MAX_PRINTED:
+        raise _unreadable(where, f"printed more than {MAX_PRINTED} characters")
+    return value
 
 
 def _unreadable(file: str, message: str) -> ConfigError:

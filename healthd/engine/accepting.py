@@ -3,19 +3,22 @@
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, Final, Protocol
 
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import NoHost, target_of
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.pinning import pins_of
 from healthd.engine.plans import Asked
+from healthd.engine.variables import given_in
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.waves.alert_gate import unasked
 from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy, unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
 from healthd.waves.state import NodeRun, WaveState
+from healthd.waves.variable_values import Values, split
 
 
 class Accepted(Protocol):
@@ -38,6 +41,7 @@ class Accepted(Protocol):
         """The wave's policy over the cluster's own."""
 
 
+_NOTHING: Final[Values] = MappingProxyType({})
 Playbooks = Callable[[str], Playbook]
 """Finds a playbook by name; raises OrderRefused when there is none, or it is not valid."""
 
@@ -90,6 +94,7 @@ def planned(spec: WaveSpec, part: Accepted, playbook: Playbook, *, wave: str, by
         by=by,
         reason=spec.reason or "",
         concurrency=spec.stages[part.stage].concurrency,
+        given=given_in(spec, part.stage),
     )
 
 
@@ -101,9 +106,11 @@ def new_wave(
     by: str,
     reason: str,
     concurrency: int | None,
+    given: Values = _NOTHING,
 ) -> WaveState:
     """A wave on one cluster that nobody has begun, pinned to what its cluster is now."""
     config = part.loop.config
+    texts, hidden = split(given)
     return WaveState(
         wave=wave,
         cluster=config.name,
@@ -113,6 +120,8 @@ def new_wave(
         policy=part.policy,
         nodes=tuple(NodeRun(node=node, history=(("pending", 0.0),)) for node in part.nodes),
         concurrency=concurrency,
+        variables=texts,
+        secrets=hidden,
         pins=pins_of(config, playbook, part.loop.view.snapshot),
     )
 

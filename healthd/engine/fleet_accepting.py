@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from healthd.engine.accepting import new_wave, require_hosts
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.selecting import Part
+from healthd.engine.variables import given_in, require_variables
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.store.records import Lease
 from healthd.waves.fleet_state import FleetState, Member, StageRun, child_id
@@ -13,6 +14,7 @@ from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec import WaveSpec
 from healthd.waves.state import WaveState
+from healthd.waves.variable_values import joined, split
 
 
 def planned_fleet(
@@ -50,8 +52,10 @@ def planned_fleet(
                 clusters_at_once=stage.clusters_at_once,
                 approval=stage.approval,
                 soak_seconds=stage.soak_seconds,
+                variables=split(given_in(spec, at))[0],
+                secrets=split(given_in(spec, at))[1],
             )
-            for stage in spec.stages
+            for at, stage in enumerate(spec.stages)
         ),
         members=tuple(members),
         limits=own.clusters_at_once_per,
@@ -127,6 +131,8 @@ def child_of(
         message = f"the fleet file has no cluster {member.cluster} any more"
         raise OrderRefused(Refusal.INVALID, message)
     require_hosts(loop.config, member.nodes)
+    given = joined(stage.variables, stage.secrets)
+    require_variables(parent.playbook, loop.config, member.nodes, given)
     policy = parent.policies[member.policy]
     part = Part(stage=member.stage, loop=loop, nodes=member.nodes, policy=policy)
     return new_wave(
@@ -136,4 +142,5 @@ def child_of(
         by=parent.requested_by,
         reason=parent.reason,
         concurrency=stage.concurrency,
+        given=given,
     )

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 from healthd.config.fleet import ClusterConfig, HostConfig
+from healthd.engine.variables import lacking
 from healthd.engine.view import OrderRefused
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.events import PinsSeen
 from healthd.waves.pins import (
     SERVICE,
     SSH,
+    VARIABLES,
     Pins,
     broker_part,
     digest_of,
@@ -18,6 +21,7 @@ from healthd.waves.pins import (
 )
 from healthd.waves.playbook import Playbook
 from healthd.waves.state import WaveState
+from healthd.waves.variable_values import joined, plain_values
 
 
 def pins_of(config: ClusterConfig, playbook: Playbook, snapshot: ClusterSnapshot | None) -> Pins:
@@ -39,14 +43,17 @@ def inventory_of(config: ClusterConfig) -> tuple[tuple[str, str], ...]:
     return (
         (SSH, digest_of(config.ssh)),
         (SERVICE, digest_of(None if config.service is None else config.service.pinned())),
+        # Only where there are some: what was pinned before there were any stays true.
+        *(((VARIABLES, digest_of(plain_values(config.variables))),) if config.variables else ()),
         *((broker_part(host.broker), digest_of(_place(host))) for host in hosts),
     )
 
 
-def _place(host: HostConfig) -> list[str | int | None]:
+def _place(host: HostConfig) -> list[Any]:
     # The port only where there is one: what was pinned before there were any stays true.
     own = [] if host.ssh_port is None else [host.ssh_port]
-    return [host.address, host.rack, *own]
+    values = [plain_values(host.variables)] if host.variables else []
+    return [host.address, host.rack, *own, *values]
 
 
 async def seen_now(
@@ -58,6 +65,11 @@ async def seen_now(
     try:
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(playbooks, state.playbook.name)
+        unended = [run.node for run in state.nodes if not run.status.has_ended]
+        given = joined(state.variables, state.secrets)
+        lacks = await asyncio.to_thread(lacking, playbook, config, unended, given)
+        if lacks:
+            playbook, trouble = None, "; ".join(lacks)
     except OrderRefused as error:
         trouble = str(error)
     return PinsSeen(

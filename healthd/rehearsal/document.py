@@ -15,10 +15,13 @@ from healthd.rehearsal.document_numbers import a_number
 from healthd.rehearsal.nodes import Timing
 from healthd.rehearsal.rehearsal import UNTIL, Rehearsal
 from healthd.waves.playbook import Playbook
+from healthd.waves.playbook_steps import VariableType
 from healthd.waves.policy import WavePolicy, parse_policy
 from healthd.waves.problems import Location, SpecProblem, describe_type
 from healthd.waves.spec import parse_brokers
 from healthd.waves.spec_findings import Findings
+from healthd.waves.spec_stage import parse_wave_values
+from healthd.waves.variable_values import Layer, Values, resolve_variables
 
 API_VERSION: Final = "healthd/v1"
 KIND: Final = "Rehearsal"
@@ -34,7 +37,7 @@ REHEARSAL_KEYS: Final = (
     "faults",
     "until",
 )
-REHEARSED_WAVE_KEYS: Final = ("playbook", "brokers", "concurrency", "policy")
+REHEARSED_WAVE_KEYS: Final = ("playbook", "brokers", "concurrency", "policy", "variables")
 MODEL_KEYS: Final[Mapping[str, str]] = {
     "stopSeconds": "stop",
     "startSeconds": "start",
@@ -68,6 +71,7 @@ def parse_rehearsal(
     policy = _policy(wave, found)
     chosen = _brokers(wave, found, snapshot)
     concurrency = _concurrency(wave, found)
+    variables = _variables(wave, found, playbook)
     model = _model(given, found)
     seed = _seed(given, found)
     until = _until(given, found)
@@ -80,6 +84,7 @@ def parse_rehearsal(
         brokers=chosen,
         concurrency=concurrency,
         policy=policy,
+        variables=variables,
         model=model,
         faults=faults,
         seed=seed,
@@ -157,6 +162,24 @@ def _playbook(
     except ValueError as error:
         found.add(("wave", "playbook"), str(error), "correct the playbook")
     return None
+
+
+def _variables(wave: Mapping[str, Any], found: Findings, playbook: Playbook | None) -> Values:
+    """What is given to the playbook's variables; secrets need not be: a model reads none."""
+    at: Location = ("wave", "variables")
+    values = parse_wave_values(wave.get("variables", {}), at, found)
+    if playbook is None:
+        return values
+    plain = [each for each in playbook.variables if each.type is not VariableType.SECRET]
+    names = {each.name for each in playbook.variables} - {each.name for each in plain}
+    given = {name: value for name, value in values.items() if name not in names}
+    layer = Layer(where="the rehearsal", values=given, is_for_one=True)
+    wrong = resolve_variables(plain, [layer])
+    for problem in wrong if isinstance(wrong, list) else ():
+        inner = (problem.variable,) if problem.variable in values else ()
+        message = f"variable {problem.variable}: {problem.message}"
+        found.add((*at, *inner), message, problem.action)
+    return values
 
 
 def _policy(wave: Mapping[str, Any], found: Findings) -> WavePolicy | None:

@@ -1,6 +1,7 @@
 """A rehearsal as it is to be run."""
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.rehearsal.faults import Fault
@@ -8,6 +9,7 @@ from healthd.rehearsal.nodes import Timing
 from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy
 from healthd.waves.state import NodeRun, WaveState
+from healthd.waves.variable_values import Values, split
 
 UNTIL = 86_400.0
 
@@ -23,6 +25,8 @@ class Rehearsal:
     concurrency: int | None = 1
     """None: as many as is safe."""
     policy: WavePolicy = field(default_factory=WavePolicy)
+    variables: Values = field(default_factory=lambda: MappingProxyType({}))
+    """What is given to the playbook's variables."""
     model: Timing = field(default_factory=Timing)
     faults: tuple[Fault, ...] = ()
     seed: int = 0
@@ -36,6 +40,7 @@ class Rehearsal:
 
     def wave(self) -> WaveState:
         """The wave as it stands before anything is done."""
+        texts, secrets = split(self.variables)
         return WaveState(
             wave="rehearsal",
             cluster=self.snapshot.cluster,
@@ -45,4 +50,6 @@ class Rehearsal:
             policy=self.policy,
             nodes=tuple(NodeRun(node=node, history=(("pending", 0.0),)) for node in self.nodes),
             concurrency=self.concurrency,
+            variables=texts,
+            secrets=secrets,
         )

@@ -11,6 +11,7 @@ from healthd.config.settings import HEADER_KEYS, SETTING_KEYS, SettingsFields
 from healthd.config.tokens_file import TokensModel
 from healthd.schemas.forms import Schema, constant, items, reference, said, same_keys
 from healthd.schemas.policy import policy_schema, window_schema
+from healthd.schemas.waves import values_schema
 from healthd.schemas.words import EXAMPLES, KEYS, about
 
 _UNSAID: Final = frozenset({"title", "format"})
@@ -26,6 +27,8 @@ def fleet_schema() -> Schema:
     top["required"].append("clusters")
     for model in ("WaveModel", "PolicyModel"):
         found[model]["properties"]["policy"] |= reference("Policy")
+    for model in ("ClusterModel", "HostModel"):
+        found[model]["properties"]["variables"] |= values_schema(may_run=True)
     found |= {"Policy": policy_schema(), "Window": window_schema()}
     return said(top, "The clusters that healthd looks after.") | {"$defs": _sorted(found)}
 

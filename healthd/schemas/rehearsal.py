@@ -28,7 +28,7 @@ from healthd.schemas.forms import (
     words,
 )
 from healthd.schemas.policy import policy_schema, window_schema
-from healthd.schemas.waves import BROKERS, concurrency
+from healthd.schemas.waves import BROKERS, concurrency, values_schema
 from healthd.waves.state import NodeStatus
 
 _LARGEST: Final = 2**63 - 1
@@ -56,6 +56,7 @@ _WAVE: Final[Mapping[str, Schema]] = {
         default=1,
     ),
     "policy": said(reference("Policy"), "The wave's policy."),
+    "variables": said(values_schema(), "What is given to the playbook's variables."),
 }
 _MODEL_WORDS: Final[Mapping[str, str]] = {
     "stopSeconds": "Seconds that a stop takes.",

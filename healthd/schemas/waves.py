@@ -32,6 +32,21 @@ def concurrency(high: int | None = None) -> Schema:
     return {"anyOf": [whole(1, high), constant("safe")]}
 
 
+def values_schema(*, may_run: bool = False) -> Schema:
+    """Values for variables: plain ones, and where secrets are."""
+    sources = ("file", "env")
+    places: list[Schema] = [
+        mapping({key: said(text(), f"Where the secret is ({key}).")}, required=(key,))
+        for key in sources
+    ]
+    if may_run:
+        argv = items({"type": "string"}, minItems=1)
+        program = said(argv, "A program that prints the secret, where healthd runs.")
+        places.append(mapping({"command": program}, required=("command",)))
+    value: Schema = {"anyOf": [{"type": ["string", "number", "boolean"]}, *places]}
+    return {"type": "object", "additionalProperties": value}
+
+
 _STAGE: Final[Mapping[str, Schema]] = {
     "name": said(text(NAME.pattern), "Another one for each stage.", examples=["canary"]),
     "clusters": said(
@@ -68,6 +83,7 @@ _STAGE: Final[Mapping[str, Schema]] = {
         "Seconds after the stage in which its clusters have to be well before the next begins.",
         default=0,
     ),
+    "variables": said(values_schema(), "Goes over the wave's variables in this stage."),
 }
 _SCHEDULE: Final[Mapping[str, Schema]] = {
     "cron": said(
@@ -89,8 +105,9 @@ _WAVE: Final[Mapping[str, Schema]] = {
         text(NAME.pattern), "The name of the playbook that is run.", examples=["rolling-restart"]
     ),
     "variables": said(
-        {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
-        "Plain values for the playbook.",
+        values_schema(),
+        "What is given to the playbook's variables; a secret is {file: PATH} or {env: NAME}.",
+        examples=[{"version": "4.1.0", "password": {"file": "/etc/healthd/keystore.password"}}],
     ),
     "stages": said(items(reference("Stage"), minItems=1), "One after the other."),
     "policy": said(reference("Policy"), "Goes over the policy of each cluster, key by key."),

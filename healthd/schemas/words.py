@@ -101,6 +101,7 @@ KEYS: Final[Mapping[str, str]] = {
     "HostModel.sshPort": "Where its sshd listens, when not at `ssh.port`.",
     "HostModel.rack": "Its rack.",
     "HostModel.exporter": "host:port of its own exporter.",
+    "variables": "What is given to variables of playbooks; a secret says where it is.",
     "ProbeModel.topic": "The topic's name; must have healthd in it.",
     "ProbeModel.intervalSeconds": "Seconds between two rounds; at most the daemon's interval.",
     "MirrorModel.source": "MirrorMaker's alias of the cluster that is read.",

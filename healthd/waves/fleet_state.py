@@ -12,6 +12,7 @@ from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec_stage import Approval
 from healthd.waves.state import Hold, Pause, WaveStatus
+from healthd.waves.variable_values import Secrets, Texts
 
 FORMAT = 1
 """Of the written state; one more whenever an older healthd would misread it."""
@@ -78,6 +79,10 @@ class StageRun:
     clusters_at_once: int = 1
     approval: Approval | None = None
     soak_seconds: float = 0.0
+    variables: Texts = ()
+    """What wave and stage give to the playbook's variables, by name."""
+    secrets: Secrets = ()
+    """Where the secrets are that wave and stage name."""
     status: StageStatus = StageStatus.PENDING
     since: float = 0.0
     approved: Approved | None = None

@@ -20,6 +20,7 @@ _MOST_NAMED: Final = 8
 _BROKER: Final = "broker:"
 SSH: Final = "ssh"
 SERVICE: Final = "service"
+VARIABLES: Final = "variables"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +39,7 @@ class Pins:
 
     playbook: str
     inventory: tuple[tuple[str, str], ...]
-    """Part (``ssh``, ``service``, ``broker:ID``) and digest."""
+    """Part (``ssh``, ``service``, ``variables``, ``broker:ID``) and digest."""
     places: tuple[Place, ...] = ()
     """Every node of the cluster; empty until the cluster was seen."""
 
@@ -113,6 +114,7 @@ def inventory_changes(
 _HOW: Final = {
     SSH: "the ssh access in the fleet file is another",
     SERVICE: "the service commands in the fleet file are others",
+    VARIABLES: "the variables in the fleet file are others",
 }
 
 

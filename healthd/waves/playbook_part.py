@@ -19,6 +19,8 @@ Word = TypeVar("Word", bound=StrEnum)
 MAX_TEXT: Final = 100_000
 """Characters of one text; a longer one belongs into a file beside the playbook."""
 MAX_ITEMS: Final = 1_000
+MAX_NUMBER: Final = 2**63
+"""The largest that Kafka has in its configuration, and a bit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,7 @@ class Part:
         for key, item in value.items():
             if isinstance(item, bool):
                 found[str(key)] = str(item).lower()
-            elif isinstance(item, int):
+            elif isinstance(item, int) and abs(item) < MAX_NUMBER:
                 found[str(key)] = str(item)
             elif isinstance(item, str):
                 found[str(key)] = item

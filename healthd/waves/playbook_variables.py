@@ -19,7 +19,8 @@ MAX_VARIABLES: Final = 200
 MAX_VALUE: Final = 10_000
 """Characters of one value."""
 _NUMBERS: Final = frozenset({VariableType.INTEGER, VariableType.NUMBER})
-_LARGEST: Final = 10**30
+LARGEST: Final = 10**30
+"""Numbers beyond it are typing errors."""
 _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,30}")
 _NUMBER: Final = re.compile(
     r"[+-]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][+-]?[0-9]{1,3})?"
@@ -185,11 +186,11 @@ def _typed(kind: VariableType, value: object) -> str:
             return str(value)
         case ((VariableType.STRING | VariableType.INTEGER | VariableType.NUMBER), bool()):
             return _no(kind, value)
-        case VariableType.INTEGER, int() if abs(value) < _LARGEST:
+        case VariableType.INTEGER, int() if abs(value) < LARGEST:
             return str(value)
         case VariableType.INTEGER, str() if _INTEGER.fullmatch(value):
             return value
-        case VariableType.NUMBER, int() | float() if abs(value) < _LARGEST:
+        case VariableType.NUMBER, int() | float() if abs(value) < LARGEST:
             return str(value)
         case VariableType.NUMBER, str() if _NUMBER.fullmatch(value):
             return value

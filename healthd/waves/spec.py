@@ -12,7 +12,15 @@ from typing import Any, Final
 from healthd.waves.cron import Recurrence, parse_schedule
 from healthd.waves.policy import SpecProblem, WavePolicy, describe_type, parse_policy
 from healthd.waves.spec_findings import NAME, Findings
-from healthd.waves.spec_stage import MAX_ID, Approval, StageSpec, parse_brokers, parse_stage
+from healthd.waves.spec_stage import (
+    MAX_ID,
+    Approval,
+    StageSpec,
+    parse_brokers,
+    parse_stage,
+    parse_wave_values,
+)
+from healthd.waves.variable_values import Values
 
 __all__ = ["MAX_ID", "NAME", "Approval", "StageSpec", "WaveSpec", "parse_brokers", "parse_wave"]
 
@@ -43,9 +51,8 @@ class WaveSpec:
     """One after the other; never empty."""
     reason: str | None = None
     """Why it is done; `wave start` asks for it when the file does not say."""
-    variables: Mapping[str, str | int | float | bool] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
+    variables: Values = field(default_factory=lambda: MappingProxyType({}))
+    """What is given to the playbook's variables in every stage."""
     policy_given: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """The policy keys that the file sets, as written and already validated."""
     schedule: Recurrence | None = None
@@ -74,7 +81,7 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
     name = found.name(mapping, "name", ())
     playbook = found.name(mapping, "playbook", ())
     reason = found.text(mapping, "reason", (), required=False)
-    variables = _variables(mapping.get("variables", {}), found)
+    variables = parse_wave_values(mapping.get("variables", {}), ("variables",), found)
     stages = _stages(mapping, found)
     schedule = None
     if "schedule" in mapping:
@@ -102,22 +109,6 @@ def _constants(mapping: Mapping[str, Any], found: Findings) -> None:
             found.add((), f"{key} is missing", f"add {key}: {wanted}")
         elif mapping[key] != wanted:
             found.add((key,), f"must be {wanted}", f"write {key}: {wanted}")
-
-
-def _variables(value: object, found: Findings) -> dict[str, Any]:
-    if not isinstance(value, Mapping):
-        found.add(
-            ("variables",), f"must be a mapping, not {describe_type(value)}", "write {key: value}"
-        )
-        return {}
-    for key, item in value.items():
-        if not isinstance(item, str | int | float | bool):
-            found.add(
-                ("variables", str(key)),
-                f"must be text, a number or a boolean, not {describe_type(item)}",
-                "give it one plain value",
-            )
-    return dict(value)
 
 
 def _stages(mapping: Mapping[str, Any], found: Findings) -> tuple[StageSpec, ...]:

@@ -1,13 +1,15 @@
 """One stage of a wave file: which brokers of which clusters, how many at once, and who approves."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Final
 
 from healthd.waves.policy_values import RefusedError, read_duration, read_positive_count
 from healthd.waves.problems import Location, describe_type
 from healthd.waves.spec_findings import Findings
+from healthd.waves.variable_values import SecretSource, Value, Values, parse_values
 
 MAX_ID: Final = 2_147_483_647
 
@@ -21,6 +23,7 @@ STAGE_KEYS: Final = frozenset(
         "clustersAtOnce",
         "approval",
         "soakSeconds",
+        "variables",
     }
 )
 
@@ -51,6 +54,8 @@ class StageSpec:
     approval: Approval | None = None
     soak_seconds: float = 0.0
     """Clean seconds after the stage."""
+    variables: Values = field(default_factory=lambda: MappingProxyType({}))
+    """What goes over the wave's own in this stage."""
 
     @property
     def is_plain(self) -> bool:
@@ -75,6 +80,7 @@ def parse_stage(stage: object, at: Location, found: Findings) -> StageSpec | Non
     clusters_at_once = _value(stage, "clustersAtOnce", 1, read_positive_count, (at, found))
     soak_seconds = _value(stage, "soakSeconds", 0.0, read_duration, (at, found))
     approval = _approval(stage, at, found)
+    variables = parse_wave_values(stage.get("variables", {}), (*at, "variables"), found)
     if name is None or len(found.problems) > before:
         return None
     return StageSpec(
@@ -86,7 +92,21 @@ def parse_stage(stage: object, at: Location, found: Findings) -> StageSpec | Non
         clusters_at_once=clusters_at_once,
         approval=approval,
         soak_seconds=soak_seconds,
+        variables=MappingProxyType(variables),
     )
+
+
+def parse_wave_values(value: object, at: Location, found: Findings) -> dict[str, Value]:
+    """The values that stand in a wave file; a secret's file is named by an absolute path.
+
+    A wave file is sent to the daemon: nobody could say what a path would be relative to.
+    """
+    values = parse_values(value, at, found)
+    for name, given in values.items():
+        file = given.file if isinstance(given, SecretSource) else None
+        if file is not None and not file.startswith("/"):
+            found.add((*at, name, "file"), "must be an absolute path", "begin it with /")
+    return values
 
 
 def _selection(

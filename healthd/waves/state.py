@@ -17,6 +17,7 @@ from healthd.waves.pins import Pins
 from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy
 from healthd.waves.tally import Tally
+from healthd.waves.variable_values import Secrets, Texts
 
 
 class WaveStatus(StrEnum):
@@ -255,6 +256,10 @@ class WaveState:
     nodes: tuple[NodeRun, ...]
     concurrency: int | None = 1
     """How many may be in flight together; None: as many as is safe."""
+    variables: Texts = ()
+    """What wave and stage give to the playbook's variables, by name."""
+    secrets: Secrets = ()
+    """Where the secrets are that wave and stage name."""
     status: WaveStatus = WaveStatus.PLANNED
     clock: float = 0.0
     """The latest time that the wave has seen."""
