@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from healthd.config.fleet import ClusterConfig
 from healthd.config.problems import ConfigError
 from healthd.config.secrets import SecretRef
+from healthd.config.targets import driven
 from healthd.engine.step_host import StepEnds
+from healthd.engine.variables import reference_of, resolved
 from healthd.waves.events import Outcome
 from healthd.waves.playbook import Playbook
 from healthd.waves.playbook_steps import VariableType
 from healthd.waves.state import WaveState
+from healthd.waves.variable_values import joined
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,40 +77,26 @@ async def _read(name: str, reference: SecretRef) -> str:
 
 
 def values_of(state: WaveState, config: ClusterConfig, node: int) -> StepValues:
-    """The values for a node: defaults of the playbook, cluster, host, and then the wave."""
-    host = config.host(node)
-    given: dict[str, object] = {
-        variable.name: variable.default
-        for variable in state.playbook.variables
-        if variable.default is not None
-    }
-    for layer in (config, host, state):
-        given.update(getattr(layer, "variables", {}))
-    secret = _secret_names(state.playbook)
-    texts = {
-        name: _text(value)
-        for name, value in given.items()
-        if name not in secret and not isinstance(value, SecretRef)
-    }
-    texts |= {
+    """The values for a node: defaults of the playbook, cluster, host, and then the wave.
+
+    Raises:
+        StepEnds: a variable has no value, or one that it may not have; each is named. It was
+            looked at when the wave was accepted, but the fleet file may have changed since.
+    """
+    values = resolved(state.playbook, config, node, joined(state.variables, state.secrets))
+    if isinstance(values, list):
+        words = "; ".join(f"variable {each.variable}: {each.message}" for each in values)
+        raise StepEnds(Outcome.NOT_SENT, words)
+    host = driven(config, state.playbook.target).host(node)
+    texts = dict(values.texts) | {
         "broker_id": str(node),
         "host": "" if host is None else host.address,
         "cluster": config.name,
         "rack": (None if host is None else host.rack) or "",
         "wave": state.wave,
     }
-    references = {name: value for name, value in given.items() if isinstance(value, SecretRef)}
+    references = {name: reference_of(source) for name, source in values.secrets}
     return StepValues(texts=texts, references=references)
-
-
-def _secret_names(playbook: Playbook) -> frozenset[str]:
-    return frozenset(
-        variable.name for variable in playbook.variables if variable.type is VariableType.SECRET
-    )
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _typed(kind: VariableType | None, text: str) -> object:
