@@ -13,8 +13,10 @@ from healthd.engine.pinning import pins_of
 from healthd.engine.plans import Asked
 from healthd.engine.variables import given_in
 from healthd.engine.view import OrderRefused, Refusal
+from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.alert_gate import unasked
-from healthd.waves.playbook import Playbook
+from healthd.waves.naming import NODE_WORDS
+from healthd.waves.playbook import Playbook, PlaybookTarget
 from healthd.waves.policy import WavePolicy, unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
 from healthd.waves.state import NodeRun, WaveState
@@ -111,6 +113,8 @@ def new_wave(
     """A wave on one cluster that nobody has begun, pinned to what its cluster is now."""
     config = part.loop.config
     texts, hidden = split(given)
+    if playbook.target is PlaybookTarget.ZOOKEEPER:
+        concurrency = 1  # Whatever was asked for: the ensemble is a quorum.
     return WaveState(
         wave=wave,
         cluster=config.name,
@@ -157,15 +161,16 @@ def _require_servers(config: ClusterConfig, policy: WavePolicy) -> None:
         raise OrderRefused(Refusal.INVALID, message, problems=problems)
 
 
-def known_nodes(wanted: tuple[int, ...] | None, loop: ClusterLoop) -> tuple[int, ...]:
+def known_nodes(
+    wanted: tuple[int, ...] | None, config: ClusterConfig, snapshot: ClusterSnapshot | None
+) -> tuple[int, ...]:
     """The nodes that a stage names, or all that are configured or seen.
 
     Raises:
         OrderRefused: one of them is neither.
     """
-    snapshot = loop.view.snapshot
     seen = set() if snapshot is None else set(snapshot.brokers_by_id)
-    configured = {host.broker for host in loop.config.hosts}
+    configured = {host.broker for host in config.hosts}
     if wanted is None:
         return tuple(sorted(seen | configured))
     unknown = sorted(set(wanted) - seen - configured)
@@ -173,7 +178,8 @@ def known_nodes(wanted: tuple[int, ...] | None, loop: ClusterLoop) -> tuple[int,
         known = ", ".join(map(str, sorted(seen | configured))) or "none that is known yet"
         named = ", ".join(map(str, unknown))
         raise OrderRefused(
-            Refusal.INVALID, f"cluster {loop.config.name} has no broker {named}; it has {known}"
+            Refusal.INVALID,
+            f"cluster {config.name} has no {config.node_word} {named}; it has {known}",
         )
     return tuple(sorted(set(wanted)))
 
@@ -185,9 +191,13 @@ def require_hosts(config: ClusterConfig, nodes: Sequence[int]) -> None:
         OrderRefused: the cluster has no commands, a node no host, or there is no node at all.
     """
     if config.service is None:
-        raise OrderRefused(
-            Refusal.INVALID, f"cluster {config.name} has no service commands in the fleet file"
-        )
+        what = f"cluster {config.name} has no service commands in the fleet file"
+        if config.node_word == NODE_WORDS[PlaybookTarget.ZOOKEEPER]:
+            what = (
+                f"cluster {config.name} has no zookeeper.hosts and zookeeper.service in the fleet"
+                " file: nobody knows how its ZooKeeper servers are restarted"
+            )
+        raise OrderRefused(Refusal.INVALID, what)
     for node in nodes:
         try:
             target_of(config, node)

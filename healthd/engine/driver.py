@@ -27,8 +27,10 @@ from healthd.store.errors import FencedOut, StoreError, VersionConflict
 from healthd.store.records import AuditRecord
 from healthd.waves import events
 from healthd.waves.effects import Step
+from healthd.waves.naming import object_of
 from healthd.waves.orders import refusal_of
 from healthd.waves.overrides import told
+from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.reducer import reduce
 from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 
@@ -342,7 +344,8 @@ class WaveDriver:
             self._carrier.carry_out(effect, look)
 
     def _set_away(self, nodes: frozenset[int]) -> None:
-        if not self.state.is_dry_run:  # Whose brokers are where they were.
+        is_of_brokers = self.state.playbook.target is PlaybookTarget.BROKER
+        if is_of_brokers and not self.state.is_dry_run:  # Whose brokers are where they were.
             self._loop.set_away(nodes)
 
     async def _renew(self) -> None:
@@ -390,7 +393,8 @@ class WaveDriver:
 
 def audit_of(event: events.Ordered, state: WaveState, at: float) -> AuditRecord:
     """What the audit log keeps of an order."""
-    target = f"wave:{state.wave}" + ("" if event.node is None else f"/broker:{event.node}")
+    whom = "" if event.node is None else f"/{object_of(state, event.node)}"
+    target = f"wave:{state.wave}{whom}"
     return AuditRecord(
         at=at, who=event.by, what=f"wave_{event.verb.value}", why=told(event), target=target
     )

@@ -9,11 +9,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 from healthd.config.fleet import ClusterConfig
+from healthd.config.targets import driven
 from healthd.engine.acting import target_of
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.dry_run import DryRunExecutor, Rehearsed, ServiceVerb
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import BrokerState
+from healthd.waves.ensemble import for_target
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 DRY_RUN_KEY: Final = "dryRun"
@@ -67,6 +69,9 @@ def executor_of(
     A daemon that takes a dry run up again finds its hosts as the wave has left them.
     """
     scripts = {}
+    config = driven(config, wave.playbook.target)
+    if snapshot is not None:
+        snapshot = for_target(wave.playbook.target, snapshot)
     for run in wave.nodes:
         host, service = config.host(run.node), config.service
         if host is None or service is None:

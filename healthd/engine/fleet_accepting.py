@@ -130,11 +130,12 @@ def child_of(
     if loop is None:
         message = f"the fleet file has no cluster {member.cluster} any more"
         raise OrderRefused(Refusal.INVALID, message)
-    require_hosts(loop.config, member.nodes)
     given = joined(stage.variables, stage.secrets)
     require_variables(parent.playbook, loop.config, member.nodes, given)
     policy = parent.policies[member.policy]
-    part = Part(stage=member.stage, loop=loop, nodes=member.nodes, policy=policy)
+    target = parent.playbook.target
+    part = Part(stage=member.stage, loop=loop, nodes=member.nodes, policy=policy, target=target)
+    require_hosts(part.config, member.nodes)
     return new_wave(
         member.child,
         part,

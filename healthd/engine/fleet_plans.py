@@ -90,13 +90,13 @@ def fleet_plan(
 
 
 def _plan_of(part: Part, stage: StageSpec, measured: MeasuredRestarts | None) -> dict[str, Any]:
-    view = part.loop.view
-    if view.snapshot is None:
+    snapshot = part.snapshot
+    if snapshot is None:
         return {"cluster": part.cluster, "error": _NOT_SEEN}
     # Hosts of the fleet file that the cluster does not show are part of the wave all the same.
-    seen = tuple(node for node in part.nodes if node in view.snapshot.brokers_by_id)
+    seen = tuple(node for node in part.nodes if node in snapshot.brokers_by_id)
     found = live_plan(
-        ClusterView(config=view.config, snapshot=view.snapshot),
+        ClusterView(config=part.config, snapshot=snapshot),
         nodes=seen,
         concurrency=stage.concurrency,
         given={},
@@ -164,11 +164,12 @@ async def plan_of_wave(
     """
     # A plan is asked for before anybody has to say why.
     spec = spec_of({"reason": "-", **request})
-    parts = parts_of(spec, tools.clusters, interval_seconds=interval_seconds)
-    names = sorted({part.cluster for part in parts})
-    found = [(name, await measured_on(tools.store, name)) for name in names]
-    measured = {name: each for name, each in found if each is not None}
     playbook = await asyncio.to_thread(playbooks, spec.playbook)
+    target = playbook.target
+    parts = parts_of(spec, tools.clusters, interval_seconds=interval_seconds, target=target)
+    names = sorted({part.cluster for part in parts})
+    found = [(name, await measured_on(tools.store, name, target)) for name in names]
+    measured = {name: each for name, each in found if each is not None}
     return await asyncio.to_thread(fleet_plan, spec, request, parts, measured, playbook)
 
 
@@ -218,7 +219,7 @@ def require_fleet_current(
         words = f"the playbook {spec.playbook} does something else now"
         found.append(Difference(change=Change.PLAYBOOK, nodes=(), detail=words))
     try:
-        parts = parts_of(spec, clusters, interval_seconds=interval_seconds)
+        parts = parts_of(spec, clusters, interval_seconds=interval_seconds, target=playbook.target)
     except OrderRefused as error:
         # When the plan was made it could be done: a cluster, a node or a host is gone since.
         found.append(Difference(change=Change.GONE, nodes=(), detail=str(error)))

@@ -14,5 +14,5 @@ async def foreseen(state: WaveState, loop: ClusterLoop, store: StoreThread) -> W
 
     A plan for 1,500 brokers takes most of a second; it is made beside the event loop.
     """
-    measured = await measured_on(store, state.cluster)
+    measured = await measured_on(store, state.cluster, state.playbook.target)
     return await asyncio.to_thread(with_forecast, state, loop.view.snapshot, measured)

@@ -211,7 +211,7 @@ class WaveKeeper:
         # Nobody knows what was changed while no daemon ran.
         pins = None if self._look is None else await self._look(held.state, loop.config)
         actor = self._actor(held.state, loop)
-        guards = None if tools.guards is None else tools.guards.of(held.state, loop.config)
+        guards = None if tools.guards is None else tools.guards.of(held.state, actor.config)
         driver = WaveDriver(
             held.state,
             actor=actor,
@@ -254,11 +254,18 @@ class WaveKeeper:
 
     def _actor(self, state: WaveState, loop: ClusterLoop) -> Actor:
         """The hands of the wave; those of a dry run touch nothing."""
+        target = state.playbook.target
         if state.is_dry_run:
             executor = executor_of(state, loop.config, loop.view.snapshot)
-            return Actor(loop=loop, executor=executor, elector=DryRunElector(), is_dry_run=True)
+            return Actor(
+                loop=loop,
+                executor=executor,
+                elector=DryRunElector(),
+                is_dry_run=True,
+                target=target,
+            )
         elector = self._tools.elector_of(loop.config)
-        return Actor(loop=loop, executor=self._tools.executor, elector=elector)
+        return Actor(loop=loop, executor=self._tools.executor, elector=elector, target=target)
 
     def _changed(self, state: WaveState, record: WaveRecord) -> None:
         self._state, self._record = state, record

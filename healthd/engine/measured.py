@@ -12,6 +12,7 @@ from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
 from healthd.waves.codec import StateUnreadable
 from healthd.waves.planner_duration import MeasuredRestarts
+from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.state import WaveState
 from healthd.waves.stored import read_stored
 
@@ -21,21 +22,24 @@ _WAVES: Final = 5
 """So many waves tell how a cluster is now; older ones tell how it was."""
 
 
-async def measured_on(store: StoreThread, cluster: str) -> MeasuredRestarts | None:
-    """What the last waves on a cluster have measured; None when there is nothing.
+async def measured_on(
+    store: StoreThread, cluster: str, target: PlaybookTarget = PlaybookTarget.BROKER
+) -> MeasuredRestarts | None:
+    """What the last waves on a cluster, over nodes of that kind, have measured; None for nothing.
 
     It is a courtesy: a store that cannot be read leaves it to the model.
     """
     try:
-        return await store.call(lambda inner: _measured(inner, cluster))
+        return await store.call(lambda inner: _measured(inner, cluster, target))
     except StoreError as error:
         log.warning("measured_restarts_unreadable", cluster=cluster, detail=str(error))
         return None
 
 
-def _measured(store: Store, cluster: str) -> MeasuredRestarts | None:
+def _measured(store: Store, cluster: str, target: PlaybookTarget) -> MeasuredRestarts | None:
     """Runs on the store's own thread."""
-    waves = islice(_ended_on(store, cluster), _WAVES)
+    alike = (wave for wave in _ended_on(store, cluster) if wave.playbook.target is target)
+    waves = islice(alike, _WAVES)
     return MeasuredRestarts.of(run.history for wave in waves for run in wave.nodes)
 
 

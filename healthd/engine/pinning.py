@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from healthd.config.fleet import ClusterConfig, HostConfig
+from healthd.config.targets import driven
 from healthd.engine.variables import lacking
 from healthd.engine.view import OrderRefused
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.waves.ensemble import for_target
 from healthd.waves.events import PinsSeen
 from healthd.waves.pins import (
     SERVICE,
@@ -26,10 +28,11 @@ from healthd.waves.variable_values import joined, plain_values
 
 def pins_of(config: ClusterConfig, playbook: Playbook, snapshot: ClusterSnapshot | None) -> Pins:
     """What a wave that is accepted now rests on."""
+    target = playbook.target
     return Pins(
         playbook=playbook_digest(playbook),
-        inventory=inventory_of(config),
-        places=() if snapshot is None else places_of(snapshot),
+        inventory=inventory_of(driven(config, target)),
+        places=() if snapshot is None else places_of(for_target(target, snapshot)),
     )
 
 
@@ -72,6 +75,5 @@ async def seen_now(
             playbook, trouble = None, "; ".join(lacks)
     except OrderRefused as error:
         trouble = str(error)
-    return PinsSeen(
-        at=state.clock, playbook=playbook, trouble=trouble, inventory=inventory_of(config)
-    )
+    inventory = inventory_of(driven(config, state.playbook.target))
+    return PinsSeen(at=state.clock, playbook=playbook, trouble=trouble, inventory=inventory)

@@ -3,10 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from healthd.config.fleet import ClusterConfig
+from healthd.config.targets import driven
 from healthd.engine.accepting import known_nodes, policy_of, require_hosts
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.view import OrderRefused, Refusal
+from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import Role
+from healthd.waves.ensemble import for_target
+from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec import StageSpec, WaveSpec
 
@@ -19,17 +24,35 @@ class Part:
     loop: ClusterLoop
     nodes: tuple[int, ...]
     policy: WavePolicy
+    target: PlaybookTarget = PlaybookTarget.BROKER
+    """What its nodes are."""
 
     @property
     def cluster(self) -> str:
         """The cluster's name."""
         return self.loop.config.name
 
+    @property
+    def config(self) -> ClusterConfig:
+        """The cluster, with the hosts of the nodes."""
+        return driven(self.loop.config, self.target)
+
+    @property
+    def snapshot(self) -> ClusterSnapshot | None:
+        """What was last seen of the nodes."""
+        return _seen(self.loop, self.target)
+
 
 def parts_of(
-    spec: WaveSpec, clusters: Mapping[str, ClusterLoop], *, interval_seconds: float
+    spec: WaveSpec,
+    clusters: Mapping[str, ClusterLoop],
+    *,
+    interval_seconds: float,
+    target: PlaybookTarget = PlaybookTarget.BROKER,
 ) -> tuple[Part, ...]:
     """Every cluster of every stage, with the nodes that no earlier stage has.
+
+    `target` says what the nodes are: that of the playbook.
 
     Raises:
         OrderRefused: a cluster, a node or a host is not known, a stage selects nothing, or a
@@ -42,7 +65,12 @@ def parts_of(
         of_stage = [
             part
             for loop in selected
-            if (part := _part(spec, at, loop, taken, interval_seconds)) is not None
+            if (
+                part := _part(
+                    spec, at, loop, taken, interval_seconds=interval_seconds, target=target
+                )
+            )
+            is not None
         ]
         if not of_stage:
             names = ", ".join(loop.config.name for loop in selected)
@@ -107,27 +135,37 @@ def _part(
     at: int,
     loop: ClusterLoop,
     taken: Mapping[str, Mapping[int, str]],
+    *,
     interval_seconds: float,
+    target: PlaybookTarget,
 ) -> Part | None:
     """One cluster in one stage; None when an earlier stage has all that is selected of it."""
     stage, name = spec.stages[at], loop.config.name
     before = taken.get(name, {})
-    nodes = known_nodes(stage.brokers, loop)
+    config, snapshot = driven(loop.config, target), _seen(loop, target)
+    nodes = known_nodes(stage.brokers, config, snapshot)
     twice = [node for node in nodes if node in before]
     if twice and stage.brokers is not None:
-        raise _refused(at, f"broker {twice[0]} of {name} is in stage {before[twice[0]]} already")
+        word = config.node_word
+        raise _refused(at, f"{word} {twice[0]} of {name} is in stage {before[twice[0]]} already")
     left = tuple(node for node in nodes if node not in before)
     if not left and before:
         return None
-    require_hosts(loop.config, left)
-    _require_room(stage, loop, left)
+    require_hosts(config, left)
+    _require_room(stage, name, snapshot, left)
     policy = policy_of(spec, loop.config, interval_seconds)
-    return Part(stage=at, loop=loop, nodes=left, policy=policy)
+    return Part(stage=at, loop=loop, nodes=left, policy=policy, target=target)
 
 
-def _require_room(stage: StageSpec, loop: ClusterLoop, nodes: tuple[int, ...]) -> None:
-    """Refuse a number that controllers never allow: they are stopped one at a time."""
+def _seen(loop: ClusterLoop, target: PlaybookTarget) -> ClusterSnapshot | None:
     snapshot = loop.view.snapshot
+    return None if snapshot is None else for_target(target, snapshot)
+
+
+def _require_room(
+    stage: StageSpec, cluster: str, snapshot: ClusterSnapshot | None, nodes: tuple[int, ...]
+) -> None:
+    """Refuse a number that controllers never allow: they are stopped one at a time."""
     if stage.concurrency is None or stage.concurrency == 1 or snapshot is None:
         return
     known = snapshot.brokers_by_id
@@ -138,7 +176,7 @@ def _require_room(stage: StageSpec, loop: ClusterLoop, nodes: tuple[int, ...]) -
         raise OrderRefused(
             Refusal.INVALID,
             f"concurrency {stage.concurrency} of stage {stage.name} can never be on cluster"
-            f" {loop.config.name}: its nodes {', '.join(map(str, controllers))} are controllers,"
+            f" {cluster}: its nodes {', '.join(map(str, controllers))} are controllers,"
             " which are stopped one at a time; write 1, or safe",
         )
 

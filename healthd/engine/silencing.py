@@ -10,7 +10,8 @@ from healthd.collect.rest import RestError
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.clock import Clock
 from healthd.engine.tasks import Background
-from healthd.waves.playbook import StepKind
+from healthd.waves.naming import name_of
+from healthd.waves.playbook import PlaybookTarget, StepKind
 from healthd.waves.silences import (
     Silence,
     SilenceMark,
@@ -98,8 +99,8 @@ class Silencer:
         )
         host = self._config.host(node)
         if host is None:
-            return f"the fleet file has no host for broker {node}"
-        own = self._config.name, node
+            return f"the fleet file has no host for {name_of(state, node)}"
+        own = (self._config.name, node) if playbook.target is PlaybookTarget.BROKER else None
         others = [address for name, other, address in self._addresses() if (name, other) != own]
         pattern = host_pattern(host.address, host.exporter, others)
         if pattern is None:

@@ -180,7 +180,12 @@ class Waves:
             await asyncio.to_thread(
                 require_plan, filed, spec, playbook, clusters, interval_seconds=seconds
             )
-        parts = parts_of(spec, self._tools.clusters, interval_seconds=self._interval_seconds)
+        parts = parts_of(
+            spec,
+            self._tools.clusters,
+            interval_seconds=self._interval_seconds,
+            target=playbook.target,
+        )
         # Where secrets are is looked at, too: no wave begins that lacks one.
         await asyncio.to_thread(require_all_variables, spec, parts, playbook)
         now = self._tools.clock.wall()

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.ok_to_stop import UnknownBroker
+from healthd.waves.ensemble import for_target
 from healthd.waves.gate import acknowledged
 from healthd.waves.planner import plan
 from healthd.waves.planner_duration import MeasuredRestarts
@@ -20,7 +21,7 @@ def with_forecast(
         return state
     try:
         found = plan(
-            snapshot,
+            for_target(state.playbook.target, snapshot),
             nodes=[run.node for run in state.nodes],
             concurrency=state.concurrency,
             acknowledged=acknowledged(state),
