@@ -82,6 +82,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
     "wave": LazyCommand(
         target="healthd.cli.wave:wave", help="Start, follow and steer rolling work on brokers."
     ),
+    "playbook": LazyCommand(
+        target="healthd.cli.playbook:playbook",
+        help="Work with playbooks before a wave uses them.",
+    ),
     "hosts": LazyCommand(
         target="healthd.cli.hosts:hosts", help="Trust the keys of a cluster's hosts."
     ),

@@ -147,10 +147,12 @@ class Actor:
         host, pid = await self._seen(node)
         if host.is_running is None or self.is_dry_run:
             return host
-        if self.target is PlaybookTarget.ZOOKEEPER:
-            return host  # Who a server is it says itself, in every collection.
+        is_zookeeper = self.target is PlaybookTarget.ZOOKEEPER
         wanted = Wanted(
-            node=node, cluster_id=self.loop.cluster_id, address=self.loop.addresses.get(node)
+            node=node,
+            cluster_id=None if is_zookeeper else self.loop.cluster_id,
+            address=None if is_zookeeper else self.loop.addresses.get(node),
+            is_zookeeper=is_zookeeper,
         )
         told = await identified(
             self.config, wanted, partial(self._send, node), is_running=host.is_running, pid=pid
@@ -158,6 +160,8 @@ class Actor:
         if isinstance(told, Outcome):
             code = _REASONS.get(told.kind, ReasonCode.HOST_STATE_UNKNOWN)
             return self._unknown(node, code, _words(told))
+        if is_zookeeper and told.agreement is not Agreement.CONTRADICTS:
+            return host  # Who a server is it says itself as well, in every collection.
         if told.agreement is Agreement.GONE:
             return self._unknown(node, ReasonCode.HOST_STATE_UNKNOWN, told.detail)
         return self._unknown(node, ReasonCode.IDENTITY, told.detail) if told.is_hold else host

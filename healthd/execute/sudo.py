@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from typing import Final
 
 LIST: Final = ("sudo", "-n", "-l")
@@ -26,8 +27,23 @@ class Entry:
 
 def asked_of(argv: tuple[str, ...]) -> tuple[str, ...] | None:
     """What asks whether sudo would run this; None when the command does not begin with sudo."""
-    if not argv or argv[0].rpartition("/")[2] != "sudo":
+    options, rest = _parted(argv)
+    return (*LIST, *options, "--", *rest) if rest else None
+
+
+def as_root(argv: tuple[str, ...]) -> tuple[str, tuple[str, ...]] | None:
+    """As whom sudo runs this command, and what; None when the command does not begin with sudo."""
+    options, rest = _parted(argv)
+    if not rest:
         return None
+    users = [value for word, value in pairwise(options) if word in {"-u", "--user"}]
+    return (users[-1] if users else "root"), rest
+
+
+def _parted(argv: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The options of sudo that matter, and the command; no command when it is none of sudo's."""
+    if not argv or argv[0].rpartition("/")[2] != "sudo":
+        return (), ()
     rest, options = list(argv[1:]), []
     while rest and rest[0].startswith("-"):
         word = rest.pop(0)
@@ -37,7 +53,7 @@ def asked_of(argv: tuple[str, ...]) -> tuple[str, ...] | None:
             options += [word, rest.pop(0)]
         elif word not in _FLAGS:
             options.append(word)
-    return (*LIST, *options, "--", *rest) if rest else None
+    return tuple(options), tuple(rest)
 
 
 def wants_password(command: str, listed: str) -> bool:

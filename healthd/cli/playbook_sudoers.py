@@ -1,0 +1,165 @@
+"""`healthd playbook sudoers`: a sudoers file with exactly what a playbook needs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import click
+
+from healthd.cli.direct import DEFAULT_FLEET_FILE
+from healthd.cli.exits import Exit
+from healthd.config.fleet import ClusterConfig
+from healthd.config.fleet_file import load_fleet
+from healthd.config.playbooks import PlaybookNotFound, load_playbook, read_playbook
+from healthd.config.problems import ConfigError
+from healthd.config.targets import driven
+from healthd.engine.privileges import of_playbook, place_of
+from healthd.engine.variables import resolved
+from healthd.waves.playbook import Playbook
+from healthd.waves.sudoers import NotListable, Place, sudoers_file
+from healthd.waves.variable_values import Resolved, resolve_variables
+
+DEFAULT_USER: Final = "healthd"
+
+
+@click.command("sudoers")
+@click.argument("playbook")
+@click.option("--cluster", metavar="NAME", help="With its hosts, service commands and variables.")
+@click.option(
+    "--broker", type=click.IntRange(min=0), metavar="ID", help="Of --cluster this one host only."
+)
+@click.option(
+    "--fleet-file",
+    "--fleet",
+    envvar="HEALTHD_FLEET_FILE",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_FLEET_FILE,
+    show_default=True,
+    metavar="FILE",
+    help="The fleet file, for --cluster.  [env: HEALTHD_FLEET_FILE]",
+)
+@click.option(
+    "--playbook-dir",
+    envvar="HEALTHD_PLAYBOOK_DIR",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where your own playbooks are.  [env: HEALTHD_PLAYBOOK_DIR]",
+)
+@click.option(
+    "--var", "given", multiple=True, metavar="NAME=VALUE", help="A variable's value; repeatable."
+)
+@click.option("--user", metavar="NAME", help="Who logs in; else ssh.user of the cluster.")
+@click.pass_context
+def sudoers(
+    context: click.Context,
+    *,
+    playbook: str,
+    cluster: str | None,
+    broker: int | None,
+    fleet_file: Path,
+    playbook_dir: Path | None,
+    given: tuple[str, ...],
+    user: str | None,
+) -> None:
+    """Print a sudoers file with exactly the commands that PLAYBOOK runs with become.
+
+    With --cluster also its service commands that begin with sudo. PLAYBOOK is a name or a file.
+    Nothing in it is a wildcard: a command that is not known word by word is not listed; then
+    stderr says why, and it exits 3.
+    """
+    if broker is not None and cluster is None:
+        raise click.UsageError("--broker needs --cluster")
+    values = _given(given)
+    try:
+        book = _playbook(playbook, playbook_dir)
+        config = None if cluster is None else _cluster(fleet_file, cluster)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        context.exit(Exit.USAGE)
+    except PlaybookNotFound as error:
+        raise click.UsageError(str(error)) from None
+    if config is None:
+        places, trouble = _anywhere(book, values)
+    else:
+        places, trouble = _hosts(book, driven(config, book.target), values, broker)
+    who = user or (config.ssh.user if config is not None and config.ssh is not None else None)
+    about = "" if config is None else f" on cluster {config.name}"
+    title = f"What healthd runs with sudo for playbook {book.name}{about}."
+    try:
+        text = sudoers_file(who or DEFAULT_USER, places, title=title)
+    except NotListable as error:
+        click.echo(f"{error}: it cannot be listed; nothing was printed", err=True)
+        context.exit(Exit.PROBLEMS)
+    click.echo(text, nl=False)
+    for line in dict.fromkeys(trouble):
+        click.echo(f"not listed: {line}", err=True)
+    if trouble:
+        context.exit(Exit.PROBLEMS)
+
+
+def _given(given: tuple[str, ...]) -> dict[str, str]:
+    values = {}
+    for each in given:
+        name, equals, value = each.partition("=")
+        if not equals or not name:
+            raise click.UsageError(f"--var {each}: write NAME=VALUE")
+        values[name] = value
+    return values
+
+
+def _playbook(name: str, folder: Path | None) -> Playbook:
+    path = Path(name)
+    if path.suffix in {".yaml", ".yml"}:
+        return read_playbook(path)
+    return load_playbook(name, folder)
+
+
+def _cluster(fleet_file: Path, name: str) -> ClusterConfig:
+    fleet = load_fleet(fleet_file)
+    config = fleet.cluster(name)
+    if config is None:
+        known = ", ".join(each.name for each in fleet.clusters)
+        raise click.UsageError(f"there is no cluster {name} in {fleet_file}, which has {known}")
+    return config
+
+
+def _anywhere(book: Playbook, values: Mapping[str, str]) -> tuple[list[Place], list[str]]:
+    """Without a fleet file: the defaults, and what is given on the command line."""
+    texts = {each.name: each.default for each in book.variables if each.default is not None}
+    commands, trouble = of_playbook(book, {**texts, **values})
+    return [Place(name="", commands=commands)], list(trouble)
+
+
+def _hosts(
+    book: Playbook, config: ClusterConfig, values: Mapping[str, str], broker: int | None
+) -> tuple[list[Place], list[str]]:
+    hosts = [host for host in config.hosts if broker is None or host.broker == broker]
+    if not hosts:
+        which = "hosts" if broker is None else f"host for {broker}"
+        raise click.UsageError(f"cluster {config.name} has no {which} in the fleet file")
+    places, trouble = [], []
+    for host in hosts:
+        found = resolved(book, config, host.broker, values)
+        if isinstance(found, Resolved):
+            texts = dict(found.texts)
+        else:
+            # What is known is listed all the same; what needs the rest says so by itself.
+            trouble += [f"variable {each.variable}: {each.message}" for each in found]
+            texts = _known(book)
+        texts |= {
+            "broker_id": str(host.broker),
+            "host": host.address,
+            "cluster": config.name,
+            "rack": host.rack or "",
+        }
+        place, more = place_of(config, host.broker, book, texts)
+        places.append(place)
+        trouble += more
+    return places, trouble
+
+
+def _known(book: Playbook) -> dict[str, str]:
+    plain = [each for each in book.variables if each.default is not None]
+    found = resolve_variables(plain, ())
+    return dict(found.texts) if isinstance(found, Resolved) else {}
