@@ -141,13 +141,14 @@ def _from_line(line: bytes) -> HostKey:
 
 def _check_time(certificate: SSHCertificate, now: float) -> None:
     if now < certificate.valid_after:
-        raise CertificateError(f"it is valid only from {_moment(certificate.valid_after)}")
+        raise CertificateError(f"it is valid only from {moment(certificate.valid_after)}")
     # The end itself is outside, as OpenSSH has it.
     if now >= certificate.valid_before:
-        raise CertificateError(f"it was valid until {_moment(certificate.valid_before)}")
+        raise CertificateError(f"it was valid until {moment(certificate.valid_before)}")
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """A certificate's time, for people."""
     try:
         return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"
     except (ValueError, OverflowError, OSError):

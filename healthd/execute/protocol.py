@@ -6,6 +6,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol
 
+from healthd.config.secrets import SecretRef
+
 MAX_STDIN_BYTES: Final = 16 * 1024 * 1024
 """More is not put into a command: it is held in memory, for as many hosts at a time as there are
 connections."""
@@ -30,17 +32,27 @@ class Target:
 
     Attributes:
         address: Name or IP address, as it stands in the known-hosts file.
-        key_file: The private key; refused when others may read it.
+        key_file: The private key; refused when others may read it. None: the agent has the keys.
         known_hosts_file: In OpenSSH's format; a host that is not in it is refused.
         connect_timeout_seconds: For name, connection, key exchange and login together.
+        passphrase: Where the private key's passphrase is.
+        certificate_file: A user's certificate for the key, in OpenSSH's format.
+        agent: The socket of an SSH agent; asked where there is no key file.
+        bastion: The host through which this one is reached, which may have a bastion itself.
+        is_local: It is the machine that healthd runs on; nothing of SSH is used.
     """
 
     address: str
     port: int = 22
     user: str
-    key_file: Path
+    key_file: Path | None = None
     known_hosts_file: Path
     connect_timeout_seconds: float = 10.0
+    passphrase: SecretRef | None = None
+    certificate_file: Path | None = None
+    agent: Path | None = None
+    bastion: "Target | None" = None
+    is_local: bool = False
 
     def __str__(self) -> str:
         return f"{self.user}@{self.address}:{self.port}"

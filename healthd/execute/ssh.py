@@ -8,12 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import paramiko
+
 from healthd.execute.output import Lines
 from healthd.execute.protocol import Command, ExecKind, Outcome, Stream, Target
 from healthd.execute.redact import redact
-from healthd.execute.ssh_connect import ConnectError
+from healthd.execute.ssh_errors import ConnectError, HungError
 from healthd.execute.ssh_pool import ConnectionPool
 from healthd.execute.ssh_session import Session
+from healthd.execute.ssh_transport import Transport
 from healthd.execute.words import explained
 
 _GRACE_SECONDS: Final = 2.0
@@ -53,18 +56,20 @@ class _Job:
 class SshExecutor:
     """An `Executor` over SSH.
 
-    Host keys are checked against the target's known-hosts file and nothing else; no agent, no
-    key but the target's, no terminal, no forwarding.
+    Host keys are checked against the target's known-hosts file and nothing else; no agent and no
+    key but the target's, no terminal, no forwarding of ports or agents.
 
     Args:
         pool_size: Commands at a time and connections at a time; further ones wait, for as long
-            as their own time-out, and are `not_sent` after that.
+            as their own time-out, and are `not_sent` after that. Each takes two threads: the
+            library's, and one that reads what the command prints. Hosts that do not answer take
+            none.
         idle_seconds: A connection that nobody has used for so long is closed.
         secrets: Struck out of every answer.
     """
 
     def __init__(
-        self, *, pool_size: int = 8, idle_seconds: float = 30.0, secrets: Collection[str] = ()
+        self, *, pool_size: int = 32, idle_seconds: float = 30.0, secrets: Collection[str] = ()
     ) -> None:
         self._threads = ThreadPoolExecutor(pool_size, thread_name_prefix="healthd-ssh")
         self._pool = ConnectionPool(size=pool_size, idle_seconds=idle_seconds)
@@ -76,7 +81,7 @@ class SshExecutor:
     @property
     def open_connections(self) -> int:
         """How many connections are open now."""
-        return self._pool.open_connections()
+        return self._pool.open_connections
 
     async def run(self, target: Target, command: Command) -> Outcome:
         """Carry the command out once and answer what came of it."""
@@ -85,16 +90,17 @@ class SshExecutor:
             return Outcome(kind=ExecKind.NOT_SENT, detail="the executor is closed")
         job = _Job(target=target, command=command, loop=asyncio.get_running_loop())
         try:
-            outcome = await self._through_the_pool(job)
+            outcome = await self._connected(job)
         finally:
             # After a cancellation the thread notices within a tick and lets go by itself.
             job.is_cancelled.set()
             self._sweep_later(job.loop)
+        secrets = (*self._secrets, *command.secrets)
         return replace(
             outcome,
-            stdout=redact(outcome.stdout, self._secrets),
-            stderr=redact(outcome.stderr, self._secrets),
-            detail=redact(outcome.detail, self._secrets),
+            stdout=redact(outcome.stdout, secrets),
+            stderr=redact(outcome.stderr, secrets),
+            detail=redact(outcome.detail, secrets),
             seconds=time.monotonic() - started,
         )
 
@@ -103,11 +109,41 @@ class SshExecutor:
         self._is_closed = True
         if self._sweep is not None:
             self._sweep.cancel()
-        await asyncio.to_thread(self._pool.close)
+        await self._pool.close()
         await asyncio.to_thread(self._threads.shutdown, cancel_futures=True)
 
-    async def _through_the_pool(self, job: _Job) -> Outcome:
-        future = self._threads.submit(self._carry_out, job)
+    async def _connected(self, job: _Job) -> Outcome:
+        """Carry it out on the host's connection; on a new one where the kept one has died.
+
+        Trying again is safe: no command has been sent then.
+        """
+        is_again = False
+        while True:
+            try:
+                async with self._pool.connection(
+                    job.target, wait_seconds=job.wait_seconds
+                ) as transport:
+                    outcome = await self._through_the_threads(job, transport)
+            except _DiedError as error:
+                if is_again:
+                    return Outcome(kind=error.kind, detail=error.detail)
+                is_again = True
+            except ConnectError as error:
+                if isinstance(error, HungError):
+                    self._pool.hung(job.target)
+                return Outcome(kind=error.kind, detail=error.detail)
+            else:
+                self._note(job.target, outcome)
+                return outcome
+
+    def _note(self, target: Target, outcome: Outcome) -> None:
+        if outcome.kind is ExecKind.EXITED:
+            self._pool.answered(target)
+        elif outcome.kind is ExecKind.TIMED_OUT:
+            self._pool.hung(target)
+
+    async def _through_the_threads(self, job: _Job, transport: Transport) -> Outcome:
+        future = self._threads.submit(self._carry_out, job, transport)
         answer = asyncio.wrap_future(future)
         begun = asyncio.ensure_future(job.has_begun.wait())
         either: set[asyncio.Future[Any]] = {answer, begun}
@@ -139,26 +175,26 @@ class SshExecutor:
             detail=f"no connection was free within {job.wait_seconds:g} s; see sshPoolSize",
         )
 
-    def _carry_out(self, job: _Job) -> Outcome:
+    def _carry_out(self, job: _Job, transport: Transport) -> Outcome:
         """The blocking part, on a thread of the pool."""
         job.loop.call_soon_threadsafe(job.has_begun.set)
+        channel = _open(transport, job.target)
         try:
-            with self._pool.channel(job.target) as channel:
-                if job.is_cancelled.is_set():
-                    return Outcome(kind=ExecKind.NOT_SENT, detail="healthd stopped waiting")
-                if job.is_too_late:
-                    detail = f"it could not be sent within {job.wait_seconds:g} s"
-                    return Outcome(kind=ExecKind.NOT_SENT, detail=detail)
-                job.may_be_sent = True
-                session = Session(
-                    channel=channel,
-                    command=job.command,
-                    is_cancelled=job.is_cancelled,
-                    lines=self._lines(job),
-                )
-                return explained(session.run(), job.command, job.target)
-        except ConnectError as error:
-            return Outcome(kind=error.kind, detail=error.detail)
+            if job.is_cancelled.is_set():
+                return Outcome(kind=ExecKind.NOT_SENT, detail="healthd stopped waiting")
+            if job.is_too_late:
+                detail = f"it could not be sent within {job.wait_seconds:g} s"
+                return Outcome(kind=ExecKind.NOT_SENT, detail=detail)
+            job.may_be_sent = True
+            session = Session(
+                channel=channel,
+                command=job.command,
+                is_cancelled=job.is_cancelled,
+                lines=self._lines(job),
+            )
+            return explained(session.run(), job.command, job.target)
+        finally:
+            channel.close()
 
     def _lines(self, job: _Job) -> Lines | None:
         """Tells lines to the command's reader, on the loop's thread."""
@@ -179,9 +215,36 @@ class SshExecutor:
     def _sweep_now(self, loop: asyncio.AbstractEventLoop) -> None:
         self._sweep = None
         if not self._is_closed:
-            self._threads.submit(self._pool.close_idle)
-            if self._pool.open_connections():
+            self._pool.close_idle()
+            if self._pool.open_connections:
                 self._sweep_later(loop)
+
+
+class _DiedError(ConnectError):
+    """The connection had died before anything was sent on it."""
+
+
+def _open(transport: Transport, target: Target) -> paramiko.Channel:
+    """A session on the connection.
+
+    Raises:
+        ConnectError: There is none; nothing was sent.
+    """
+    began = time.monotonic()
+    try:
+        return transport.open_session(timeout=target.connect_timeout_seconds)
+    except paramiko.ChannelException as error:
+        raise ConnectError(
+            ExecKind.NOT_SENT, f"{target} opens no further session: {error.text}"
+        ) from error
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        is_late = time.monotonic() - began >= target.connect_timeout_seconds
+        # A connection on which nothing is answered is of no use to the next command either.
+        transport.cut()
+        reason = str(error) or type(error).__name__
+        raise (HungError if is_late else _DiedError)(
+            ExecKind.UNREACHABLE, f"{target} does not open a session: {reason}"
+        ) from error
 
 
 def _given_up(job: _Job) -> Outcome:

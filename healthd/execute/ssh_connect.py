@@ -1,13 +1,11 @@
 """One SSH connection, made step by step: reach the host, check its key, log in."""
 
-import logging
-import socket
-import stat
-import threading
+import asyncio
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor as Threads
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 import paramiko
 
@@ -20,71 +18,76 @@ from healthd.execute.known_hosts import (
     read_known_keys,
 )
 from healthd.execute.protocol import ExecKind, Target
+from healthd.execute.ssh_errors import ConnectError, NoSuchKeyError
+from healthd.execute.ssh_keys import Identity, load_identity
+from healthd.execute.ssh_line import Line, greet, reach
+from healthd.execute.ssh_transport import Transport, exchange_keys, log_in, through
 
-_LOG_CHANNEL: Final = "healthd.execute.paramiko"
-_KEEPALIVE_SECONDS: Final = 10
-_DEAD_PEER_MILLISECONDS: Final = 30_000
-"""A host that was powered off acknowledges nothing: the kernel drops the connection after this
-long, where TCP's own retries would take a quarter of an hour."""
-
-# paramiko logs whole tracebacks for every refused connection; what matters is in the outcome.
-logging.getLogger(_LOG_CHANNEL).addHandler(logging.NullHandler())
-logging.getLogger(_LOG_CHANNEL).propagate = False
+__all__ = ["ConnectError", "handshake", "line_to", "offered_host_keys"]
 
 
-class _Transport(paramiko.Transport):
-    """Asks the host for the kinds of keys that it is told, and for nothing else.
-
-    paramiko adds the certificate form of every kind by itself, at the end: what comes first, and
-    whether certificates are asked for at all, is for the known-hosts file to say.
-    """
-
-    asked: tuple[str, ...] = PLAIN_ALGORITHMS
-
-    @property
-    def preferred_keys(self) -> tuple[str, ...]:
-        return self.asked
-
-
-class ConnectError(Exception):
-    """No connection, and nothing was sent; the kind and the sentence for the outcome."""
-
-    def __init__(self, kind: ExecKind, detail: str) -> None:
-        super().__init__(detail)
-        self.kind = kind
-        self.detail = detail
-
-
-class _NoSuchKeyError(ConnectError):
-    """The host has no key of the kinds that it was asked for."""
-
-
-def connect(
-    target: Target, *, deadline: float, now: Callable[[], float] = time.time
-) -> paramiko.Transport:
-    """A transport that is logged in, to a host that has shown its known key.
-
-    Nothing of ours (no user name, no key) is sent before the host's key is known to be right.
+async def line_to(
+    target: Target, *, bastion: Transport | None, deadline: float, threads: Threads
+) -> Line:
+    """A line on which the host's sshd has begun to speak.
 
     Args:
         target: The host.
-        deadline: On the monotonic clock, for everything together.
-        now: The wall clock, by which host certificates are valid or not.
+        bastion: Logged in to the target's bastion, where it has one.
+        deadline: On the monotonic clock.
+        threads: Where names are looked up.
 
     Raises:
         ConnectError: With the kind of outcome that this is.
     """
-    key = _load_key(target.key_file)
-    known = _known_keys(target)
-    transport = _reach(target, deadline)
+    if target.bastion is None or bastion is None:
+        return await greet(
+            await reach(target, deadline=deadline, threads=threads), target, deadline=deadline
+        )
+    channel = await through(bastion, target, target.bastion, deadline=deadline, threads=threads)
+    return await greet(channel, target, deadline=deadline)
+
+
+async def handshake(
+    line: Line,
+    target: Target,
+    *,
+    deadline: float,
+    threads: Threads,
+    now: Callable[[], float] = time.time,
+) -> Transport:
+    """A transport that is logged in, to a host that has shown its known key.
+
+    Nothing of ours (no user name, no key) is sent before the host's key is known to be right.
+    The line is closed when it comes to nothing.
+
+    Args:
+        line: To the host.
+        target: The host.
+        deadline: On the monotonic clock, for everything together.
+        threads: Where files are read and what may block is sent.
+        now: The wall clock, by which certificates are valid or not.
+
+    Raises:
+        ConnectError: With the kind of outcome that this is.
+    """
     try:
-        _exchange_keys(transport, target, asked_algorithms(known), deadline)
-        _check_host_key(transport, target, known, now())
-        _log_in(transport, target, key, deadline)
+        identity, known = await asyncio.get_running_loop().run_in_executor(
+            threads, _read_files, target, now()
+        )
     except BaseException:
-        transport.close()
+        line.close()
         raise
-    transport.set_keepalive(_KEEPALIVE_SECONDS)
+    transport = Transport(line)
+    try:
+        await exchange_keys(transport, target, asked_algorithms(known), deadline)
+        _check_host_key(transport, target, known, now())
+        await _log_in(transport, target, identity, deadline=deadline, threads=threads)
+    except BaseException:
+        transport.cut()
+        raise
+    finally:
+        identity.close()
     return transport
 
 
@@ -92,109 +95,67 @@ def offered_host_keys(target: Target) -> tuple[HostKey, ...]:
     """Every key that the host shows and owns, unchecked; for a person to compare and trust.
 
     A connection shows one key, so there is one for each kind (as ssh-keyscan has it), each
-    within the target's connect time-out.
+    within the target's connect time-out. A bastion in between is logged in to, and so has to be
+    trusted first. Not to be called where an event loop runs.
 
     Raises:
         ConnectError: The host cannot be reached, or shows no key that can be used.
     """
+    return asyncio.run(_offered(target))
+
+
+async def _offered(target: Target) -> tuple[HostKey, ...]:
     found: list[HostKey] = []
-    for algorithm in PLAIN_ALGORITHMS:
-        deadline = time.monotonic() + target.connect_timeout_seconds
-        transport = _reach(target, deadline)
-        try:
-            _exchange_keys(transport, target, (algorithm,), deadline)
-            key = _shown(transport).key
-        except _NoSuchKeyError as error:
-            trouble = error
-        else:
-            if key not in found:
-                found.append(key)
-        finally:
-            transport.close()
+    with ThreadPoolExecutor(1, thread_name_prefix="healthd-ssh-names") as threads:
+        async with _logged_in(target.bastion, threads) as bastion:
+            for algorithm in PLAIN_ALGORITHMS:
+                try:
+                    key = await _offers(target, algorithm, bastion, threads)
+                except NoSuchKeyError as error:
+                    trouble = error
+                else:
+                    if key not in found:
+                        found.append(key)
     if not found:
         raise trouble
     return tuple(found)
 
 
-def _load_key(path: Path) -> paramiko.PKey:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise ConnectError(
-                ExecKind.AUTH_REFUSED,
-                f"the key file {path} may be read by others (mode {mode:04o}): chmod 600 {path}",
-            )
-        return paramiko.PKey.from_path(path)
-    except OSError as error:
-        raise ConnectError(
-            ExecKind.AUTH_REFUSED, f"the key file {path} cannot be read: {error.strerror}"
-        ) from error
-    except (TypeError, ValueError, paramiko.SSHException) as error:
-        # TypeError is how the cryptography library asks for a passphrase.
-        raise ConnectError(
-            ExecKind.AUTH_REFUSED,
-            f"the key file {path} is no private key without passphrase that can be used",
-        ) from error
+@asynccontextmanager
+async def _logged_in(target: Target | None, threads: Threads) -> AsyncIterator[Transport | None]:
+    if target is None:
+        yield None
+        return
+    async with _logged_in(target.bastion, threads) as bastion:
+        deadline = time.monotonic() + target.connect_timeout_seconds
+        line = await line_to(target, bastion=bastion, deadline=deadline, threads=threads)
+        transport = await handshake(line, target, deadline=deadline, threads=threads)
+        try:
+            yield transport
+        finally:
+            transport.cut()
 
 
-def _known_keys(target: Target) -> KnownKeys:
+async def _offers(
+    target: Target, algorithm: str, bastion: Transport | None, threads: Threads
+) -> HostKey:
+    deadline = time.monotonic() + target.connect_timeout_seconds
+    line = await line_to(target, bastion=bastion, deadline=deadline, threads=threads)
+    transport = Transport(line)
     try:
-        return read_known_keys(target.known_hosts_file, target.address, target.port)
+        await exchange_keys(transport, target, (algorithm,), deadline)
+        return _shown(transport).key
+    finally:
+        transport.cut()
+
+
+def _read_files(target: Target, now: float) -> tuple[Identity, KnownKeys]:
+    identity = load_identity(target, now)
+    try:
+        return identity, read_known_keys(target.known_hosts_file, target.address, target.port)
     except KnownHostsError as error:
+        identity.close()
         raise ConnectError(ExecKind.HOST_KEY_REFUSED, str(error)) from error
-
-
-def _reach(target: Target, deadline: float) -> _Transport:
-    try:
-        connection = socket.create_connection(
-            (target.address, target.port), timeout=remaining(deadline)
-        )
-    except OSError as error:
-        reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror
-        raise ConnectError(
-            ExecKind.UNREACHABLE,
-            f"{target.address}:{target.port} cannot be reached: {reason or error}",
-        ) from error
-    try:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_PEER_MILLISECONDS)
-        transport = _Transport(connection)
-    except BaseException:
-        connection.close()
-        raise
-    transport.set_log_channel(_LOG_CHANNEL)
-    transport.daemon = True
-    return transport
-
-
-def _exchange_keys(
-    transport: _Transport, target: Target, asked: tuple[str, ...], deadline: float
-) -> None:
-    """Agree on keys; the host shows the first of what it is asked for that it has."""
-    transport.asked = asked
-    transport.banner_timeout = transport.handshake_timeout = remaining(deadline)
-    is_done = threading.Event()
-    try:
-        # Waiting here is ours: start_client's own time-out ends without saying so.
-        transport.start_client(event=is_done)
-        in_time = is_done.wait(remaining(deadline))
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise _no_ssh(target, error) from error
-    if not in_time:
-        raise _no_ssh(target, None)
-    if not transport.is_active():
-        raise _no_ssh(target, transport.get_exception())
-
-
-def _no_ssh(target: Target, error: BaseException | None) -> ConnectError:
-    reason = str(error) or type(error).__name__ if error else "no answer in time"
-    # The library has one class for all that two sides cannot agree on.
-    is_about_key = isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and (
-        "host key" in str(error)
-    )
-    return (_NoSuchKeyError if is_about_key else ConnectError)(
-        ExecKind.UNREACHABLE,
-        f"{target.address}:{target.port} does not answer as an SSH server: {reason}",
-    )
 
 
 def _shown(transport: paramiko.Transport) -> Shown:
@@ -230,30 +191,26 @@ def _check_host_key(
     )
 
 
-def _log_in(
-    transport: paramiko.Transport, target: Target, key: paramiko.PKey, deadline: float
+async def _log_in(
+    transport: Transport,
+    target: Target,
+    identity: Identity,
+    *,
+    deadline: float,
+    threads: Threads,
 ) -> None:
-    transport.auth_timeout = remaining(deadline)
-    try:
-        still_asked = transport.auth_publickey(target.user, key)
-    except paramiko.AuthenticationException as error:
-        # The library reports a connection that ended, or hung, in the same class.
-        if "timeout" in str(error).lower() or not transport.is_active():
-            raise _no_ssh(target, error) from error
-        raise ConnectError(
-            ExecKind.AUTH_REFUSED,
-            f"{target} refuses the key {target.key_file}: add its public half to that user's "
-            "authorized_keys",
-        ) from error
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        raise _no_ssh(target, error) from error
-    if still_asked:
-        raise ConnectError(
-            ExecKind.AUTH_REFUSED,
-            f"{target} wants more than the key: {', '.join(still_asked)}",
-        )
-
-
-def remaining(deadline: float) -> float:
-    """Seconds until the deadline; never 0, which a socket takes for "do not wait at all"."""
-    return max(deadline - time.monotonic(), 0.001)
+    trouble: BaseException | None = None
+    for key in identity.keys:
+        if not transport.is_active():
+            break
+        trouble = await log_in(transport, target, key, deadline=deadline, threads=threads)
+        if trouble is None:
+            return
+        if isinstance(trouble, paramiko.ssh_exception.PartialAuthentication):
+            raise ConnectError(
+                ExecKind.AUTH_REFUSED,
+                f"{target} wants more than the key: {', '.join(trouble.allowed_types)}",
+            )
+    raise ConnectError(
+        ExecKind.AUTH_REFUSED, f"{target} refuses {identity.words}: {identity.hint}"
+    ) from trouble

@@ -1,184 +1,273 @@
 """SSH connections kept for a short while: one a host, never more than the pool's size."""
 
-import contextlib
-import socket
-import threading
+import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-
-import paramiko
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
 
 from healthd.execute.protocol import ExecKind, Target
-from healthd.execute.ssh_connect import ConnectError, connect, remaining
+from healthd.execute.ssh_connect import handshake, line_to
+from healthd.execute.ssh_errors import ConnectError, HungError
+from healthd.execute.ssh_line import Line
+from healthd.execute.ssh_places import Places
+from healthd.execute.ssh_transport import Transport
+
+_HELPERS: Final = 4
+"""Threads for names, key files and first messages; each such thing takes milliseconds."""
+_FRESH_SECONDS: Final = 30.0
+"""A host ends a connection on which nobody logs in, by default after two minutes."""
+_FIRST_PAUSE_SECONDS: Final = 0.25
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+"""After each time that a host has hung it is left alone for twice as long, up to this."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Kept:
-    """A host's connection; `users` counts the commands that are on it."""
+    """A host's connection; `users` counts the commands (or hosts behind it) that are on it."""
 
-    ready: threading.Lock = field(default_factory=threading.Lock)
-    transport: paramiko.Transport | None = None
+    target: Target
+    transport: Transport | None = None
+    attempt: asyncio.Task[Transport] | None = None
+    is_queued: bool = False
+    """Its attempt waits for a place."""
+    has_place: bool = False
+    is_suspect: bool = False
+    """As which it has taken its place."""
     users: int = 0
     idle_since: float = 0.0
+    bastion: "_Kept | None" = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.transport is not None and self.transport.is_active()
+
+
+@dataclass(frozen=True, slots=True)
+class _Hung:
+    """A host went silent, so many times in a row."""
+
+    times: int
+    at: float
 
 
 class ConnectionPool:
     """Connections shared by the commands on one host, closed when they have been idle.
 
-    Used from worker threads; there are at most as many as `size`, so that the connections in
-    use are at most that many, and idle ones make room for new ones.
+    Lives on one event loop. Each open connection is a thread, and takes a place; hosts that do
+    not answer take none. Bastions are few, and are counted apart: a host may hold its place while
+    it waits for its bastion.
+
+    Args:
+        size: How many connections are open at a time, bastions apart.
+        idle_seconds: After so long without use one is closed.
+        clock: The time, on the monotonic clock.
     """
 
     def __init__(
-        self,
-        *,
-        size: int,
-        idle_seconds: float,
-        clock: Callable[[], float] = time.monotonic,
+        self, *, size: int, idle_seconds: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._size = size
+        self._places = Places(size, self._make_room)
         self._idle_seconds = idle_seconds
         self._clock = clock
-        self._lock = threading.Lock()
         self._kept: dict[Target, _Kept] = {}
+        self._hung: dict[Target, _Hung] = {}
+        self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="healthd-ssh-helper")
         self._is_closed = False
 
-    @contextmanager
-    def channel(self, target: Target) -> Iterator[paramiko.Channel]:
-        """A fresh session on the host's connection, which is made when there is none.
+    @asynccontextmanager
+    async def connection(self, target: Target, *, wait_seconds: float) -> AsyncIterator[Transport]:
+        """The host's connection, which is made when there is none; all who ask share one attempt.
+
+        Args:
+            target: The host.
+            wait_seconds: For a place, where there is none.
 
         Raises:
-            ConnectError: There is no session; nothing was sent.
+            ConnectError: There is none; nothing was sent.
         """
         kept = self._enter(target)
         try:
-            session = self._session(target, kept)
-            try:
-                yield session
-            finally:
-                session.close()
+            yield await self._open(kept, wait_seconds)
         finally:
             self._leave(kept)
 
-    def drop(self, target: Target) -> None:
-        """Cut the host's connection now, from any thread; whoever waits on it is woken.
+    def hung(self, target: Target) -> None:
+        """The host has gone silent: its next connection waits behind those of the others."""
+        before = self._hung.get(target)
+        times = 1 if before is None else before.times + 1
+        self._hung[target] = _Hung(times, self._clock())
 
-        Only the socket is shut: the connection's own thread sees the end and does the rest.
+    def answered(self, target: Target) -> None:
+        """The host has answered: it does not hang any more."""
+        self._hung.pop(target, None)
+
+    def drop(self, target: Target) -> None:
+        """Cut the host's connection now; whoever waits on it is woken.
+
+        Only the line is shut: the connection's own thread sees the end and does the rest.
         """
-        with self._lock:
-            kept = self._kept.get(target)
-        transport = None if kept is None else kept.transport
-        if transport is not None:
-            _cut(transport)
+        kept = self._kept.get(target)
+        if kept is not None and kept.transport is not None:
+            kept.transport.cut()
 
     def close_idle(self) -> None:
         """Close the connections that nobody has used for `idle_seconds`."""
         now = self._clock()
-        with self._lock:
-            idle = [
-                target
-                for target, kept in self._kept.items()
-                if kept.users == 0 and now - kept.idle_since >= self._idle_seconds
-            ]
-            leaving = [self._kept.pop(target) for target in idle]
-        for kept in leaving:
-            _close(kept)
+        for kept in tuple(self._kept.values()):
+            is_old = now - kept.idle_since >= self._idle_seconds
+            if kept.users == 0 and (is_old or not kept.is_open):
+                self._let_go(kept)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Cut every connection; commands under way see it as lost."""
-        with self._lock:
-            self._is_closed = True
-            leaving = list(self._kept.values())
-            self._kept.clear()
+        self._is_closed = True
+        leaving = tuple(self._kept.values())
+        attempts = [kept.attempt for kept in leaving if kept.attempt is not None]
+        for attempt in attempts:
+            attempt.cancel()
+        await asyncio.gather(*attempts, return_exceptions=True)
         for kept in leaving:
-            _close(kept)
+            if kept.transport is not None:
+                kept.transport.cut()
+                await asyncio.to_thread(kept.transport.close)
+        await asyncio.to_thread(self._helpers.shutdown, cancel_futures=True)
 
+    @property
     def open_connections(self) -> int:
-        """How many connections are open."""
-        with self._lock:
-            return sum(
-                kept.transport is not None and kept.transport.is_active()
-                for kept in self._kept.values()
-            )
+        """How many connections are open, to hosts and to bastions."""
+        return sum(kept.is_open for kept in self._kept.values())
 
     def _enter(self, target: Target) -> _Kept:
-        with self._lock:
-            if self._is_closed:
-                raise ConnectError(ExecKind.NOT_SENT, "healthd is shutting its connections down")
-            kept = self._kept.setdefault(target, _Kept())
-            kept.users += 1
-            leaving = self._make_room()
-        for one in leaving:
-            _close(one)
+        if self._is_closed:
+            raise ConnectError(ExecKind.NOT_SENT, "healthd is shutting its connections down")
+        kept = self._kept.setdefault(target, _Kept(target))
+        kept.users += 1
         return kept
 
-    def _make_room(self) -> list[_Kept]:
-        """Take out idle connections, the longest idle first, until the size is kept."""
-        too_many = len(self._kept) - self._size
-        if too_many <= 0:
-            return []
-        idle = sorted(
-            (item for item in self._kept.items() if item[1].users == 0),
-            key=lambda item: item[1].idle_since,
-        )
-        return [self._kept.pop(target) for target, _ in idle[:too_many]]
-
     def _leave(self, kept: _Kept) -> None:
-        with self._lock:
-            kept.users -= 1
-            kept.idle_since = self._clock()
+        kept.users -= 1
+        kept.idle_since = self._clock()
+        if kept.users:
+            return
+        if kept.attempt is not None:
+            kept.attempt.cancel()
+            self._forget(kept)
+        elif not kept.is_open or (kept.has_place and self._places.is_wanted):
+            self._let_go(kept)
 
-    def _session(self, target: Target, kept: _Kept) -> paramiko.Channel:
-        """Open a session; one on a connection that has died meanwhile is tried again, once.
-
-        Trying again is safe: no command has been sent on it yet.
-        """
-        deadline = time.monotonic() + target.connect_timeout_seconds
-        # A host that accepts connections and then says nothing holds this lock for as long as
-        # one connect may take; the others on the same host give up after the same time.
-        if not kept.ready.acquire(timeout=remaining(deadline)):
+    async def _open(self, kept: _Kept, wait_seconds: float) -> Transport:
+        if kept.transport is not None and kept.transport.is_active():
+            return kept.transport
+        attempt = kept.attempt
+        if attempt is None:
+            self._release(kept)
+            attempt = kept.attempt = asyncio.create_task(self._connect(kept, wait_seconds))
+            # Whoever asked may have given up by then: nobody hears of its failure.
+            attempt.add_done_callback(lambda one: one.cancelled() or one.exception())
+        # One who gives up does not end it for the others.
+        await asyncio.wait({attempt}, timeout=wait_seconds)
+        if not attempt.done() and not kept.is_queued:
+            # It is under way, under deadlines of its own.
+            await asyncio.wait({attempt}, timeout=wait_seconds + _patience(kept.target))
+        if not attempt.done():
             raise ConnectError(
-                ExecKind.UNREACHABLE, f"another connection to {target} has not got through either"
+                ExecKind.NOT_SENT,
+                f"no connection was free within {wait_seconds:g} s; see sshPoolSize",
             )
+        if attempt.cancelled():
+            raise ConnectError(ExecKind.NOT_SENT, "the executor was closed")
+        return attempt.result()
+
+    async def _connect(self, kept: _Kept, wait_seconds: float) -> Transport:
+        """Reach the host, wait for a place, and log in; a failure gives everything back."""
+        line: Line | None = None
+        target, budget = kept.target, kept.target.connect_timeout_seconds
         try:
-            transport = kept.transport
-            if transport is not None and transport.is_active():
-                try:
-                    return _open(transport, target, deadline)
-                except ConnectError:
-                    if transport.is_active():
-                        raise
-            transport = kept.transport = connect(target, deadline=deadline)
-            if self._is_closed:
-                _close(kept)
-            return _open(transport, target, deadline)
+            bastion = await self._bastion_of(kept, wait_seconds)
+            began = self._clock()
+            line = await self._line(target, bastion, began + budget)
+            spent = self._clock() - began
+            await self._take_place(kept)
+            if time.monotonic() - line.heard_at > _FRESH_SECONDS:
+                line.close()
+                spent = 0.0
+                line = await self._line(target, bastion, time.monotonic() + budget)
+            kept.transport = await handshake(
+                line,
+                target,
+                deadline=time.monotonic() + budget - spent,
+                threads=self._helpers,
+            )
+        except BaseException as error:
+            if line is not None:
+                line.close()
+            if isinstance(error, HungError):
+                self.hung(target)
+            self._release(kept)
+            raise
         finally:
-            kept.ready.release()
+            kept.attempt = None
+        return kept.transport
+
+    async def _line(self, target: Target, bastion: Transport | None, deadline: float) -> Line:
+        return await line_to(target, bastion=bastion, deadline=deadline, threads=self._helpers)
+
+    async def _bastion_of(self, kept: _Kept, wait_seconds: float) -> Transport | None:
+        wanted = kept.target.bastion
+        if wanted is None:
+            return None
+        kept.bastion = self._enter(wanted)
+        try:
+            return await self._open(kept.bastion, wait_seconds)
+        except ConnectError as error:
+            detail = f"{kept.target.address} is behind {wanted.address}: {error.detail}"
+            raise ConnectError(error.kind, detail) from error
+
+    async def _take_place(self, kept: _Kept) -> None:
+        if any(one.bastion is kept for one in self._kept.values()):
+            return
+        hung = self._hung.get(kept.target)
+        kept.is_queued = True
+        try:
+            if hung is not None:
+                pause = min(_FIRST_PAUSE_SECONDS * 2.0**hung.times, _LONGEST_PAUSE_SECONDS)
+                await asyncio.sleep(max(hung.at + pause - self._clock(), 0.0))
+            await self._places.take(is_suspect=hung is not None)
+        finally:
+            kept.is_queued = False
+        kept.has_place, kept.is_suspect = True, hung is not None
+
+    def _make_room(self) -> None:
+        """Close what has been idle longest, for one who waits for a place."""
+        idle = [kept for kept in self._kept.values() if kept.users == 0 and kept.has_place]
+        if idle and self._places.is_wanted:
+            self._let_go(min(idle, key=lambda kept: kept.idle_since))
+
+    def _release(self, kept: _Kept) -> None:
+        """Give back what a connection holds."""
+        transport, kept.transport = kept.transport, None
+        if transport is not None:
+            transport.cut()
+        if kept.has_place:
+            kept.has_place = False
+            self._places.give_back(is_suspect=kept.is_suspect)
+        bastion, kept.bastion = kept.bastion, None
+        if bastion is not None:
+            self._leave(bastion)
+
+    def _let_go(self, kept: _Kept) -> None:
+        self._release(kept)
+        self._forget(kept)
+
+    def _forget(self, kept: _Kept) -> None:
+        if self._kept.get(kept.target) is kept:
+            del self._kept[kept.target]
 
 
-def _open(transport: paramiko.Transport, target: Target, deadline: float) -> paramiko.Channel:
-    try:
-        return transport.open_session(timeout=remaining(deadline))
-    except paramiko.ChannelException as error:
-        raise ConnectError(
-            ExecKind.NOT_SENT, f"{target} opens no further session: {error.text}"
-        ) from error
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        # A connection on which nothing is answered is of no use to the next command either.
-        _cut(transport)
-        reason = str(error) or type(error).__name__
-        raise ConnectError(
-            ExecKind.UNREACHABLE, f"{target} does not open a session: {reason}"
-        ) from error
-
-
-def _cut(transport: paramiko.Transport) -> None:
-    with contextlib.suppress(OSError):
-        transport.sock.shutdown(socket.SHUT_RDWR)
-
-
-def _close(kept: _Kept) -> None:
-    if kept.transport is not None:
-        kept.transport.close()
+def _patience(target: Target) -> float:
+    """How long an attempt takes at most, besides its wait for a place."""
+    behind = 0.0 if target.bastion is None else _patience(target.bastion)
+    return behind + 2 * target.connect_timeout_seconds

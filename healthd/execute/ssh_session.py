@@ -116,12 +116,17 @@ class Session:
 
         A program that asks for a password, where none is given, so ends at once.
         """
-        while self._unsent and self.channel.send_ready():
-            sent = self.channel.send(bytes(self._unsent[:_CHUNK_BYTES]))
-            self._unsent = self._unsent[sent:]
-        if not self._unsent and self._is_input_open:
+        try:
+            while self._unsent and self.channel.send_ready():
+                sent = self.channel.send(bytes(self._unsent[:_CHUNK_BYTES]))
+                self._unsent = self._unsent[sent:]
+            if not self._unsent and self._is_input_open:
+                self._is_input_open = False
+                self.channel.shutdown_write()
+        except OSError:
+            # The command has ended without reading it all; how it ended is read further on.
             self._is_input_open = False
-            self.channel.shutdown_write()
+            self._unsent = memoryview(b"")
 
     def _read(self, out: Sink, err: Sink) -> bool:
         has_read = False

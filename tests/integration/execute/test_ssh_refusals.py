@@ -1,5 +1,6 @@
 """What keeps a command from being sent, against a real sshd: refused, named, nothing done."""
 
+import asyncio
 import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -192,7 +193,7 @@ async def test_the_hosts_keys_can_be_shown_to_a_person_before_they_are_trusted(
     make_key(tmp_path / "ecdsa", "ecdsa")
     settings = f"HostKey {tmp_path}/rsa\nHostKey {tmp_path}/ecdsa\n"
     with running_host(tmp_path / "sshd", "127.0.46.1", settings=settings) as host:
-        shown = offered_host_keys(host.target)
+        shown = await asyncio.to_thread(offered_host_keys, host.target)
         files = [host.folder / "host.pub", tmp_path / "ecdsa.pub", tmp_path / "rsa.pub"]
         assert [key.fingerprint for key in shown] == [fingerprint(file) for file in files]
 

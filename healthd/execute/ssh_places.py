@@ -1,0 +1,75 @@
+"""Places for open connections: so many and no more, and few of them for hosts that hang."""
+
+import asyncio
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+
+@dataclass(order=True, slots=True, kw_only=True)
+class _Waiting:
+    """Somebody who waits; those whose host has hung come after all others."""
+
+    is_suspect: bool
+    number: int
+    turn: asyncio.Future[None] = field(compare=False)
+
+
+class Places:
+    """A bounded number of places, given out in the order of asking.
+
+    Hosts that have hung at their last attempt (suspects) wait until nobody else does, and take a
+    quarter of the places at most: however many of them there are, the others find room.
+
+    Args:
+        size: How many places there are.
+        make_room: Called when somebody has to wait; may give a place back.
+    """
+
+    def __init__(self, size: int, make_room: Callable[[], None]) -> None:
+        self._size = size
+        self._make_room = make_room
+        self._most_suspects = max(size // 4, 1)
+        self._taken = 0
+        self._suspects = 0
+        self._numbers = itertools.count()
+        self._waiting: list[_Waiting] = []
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether somebody would take a place if one were given back."""
+        return any(self._may(one) and not one.turn.done() for one in self._waiting)
+
+    async def take(self, *, is_suspect: bool) -> None:
+        """Return with a place, which has to be given back."""
+        turn = asyncio.get_running_loop().create_future()
+        waiting = _Waiting(is_suspect=is_suspect, number=next(self._numbers), turn=turn)
+        self._waiting.append(waiting)
+        self._hand_out()
+        if not turn.done():
+            self._make_room()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            else:
+                self.give_back(is_suspect=is_suspect)
+            raise
+
+    def give_back(self, *, is_suspect: bool) -> None:
+        """A place is free again; say what was said when it was taken."""
+        self._taken -= 1
+        self._suspects -= is_suspect
+        self._hand_out()
+
+    def _may(self, one: _Waiting) -> bool:
+        return not one.is_suspect or self._suspects < self._most_suspects
+
+    def _hand_out(self) -> None:
+        for one in sorted(self._waiting):
+            if self._taken < self._size and self._may(one) and not one.turn.done():
+                self._waiting.remove(one)
+                self._taken += 1
+                self._suspects += one.is_suspect
+                one.turn.set_result(None)
