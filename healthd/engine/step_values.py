@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from healthd.config.fleet import ClusterConfig
 from healthd.config.problems import ConfigError
 from healthd.config.secrets import SecretRef
-from healthd.config.targets import driven
 from healthd.engine.step_host import StepEnds
 from healthd.engine.variables import reference_of, resolved
 from healthd.waves.events import Outcome
@@ -80,23 +79,27 @@ def values_of(state: WaveState, config: ClusterConfig, node: int) -> StepValues:
     """The values for a node: defaults of the playbook, cluster, host, and then the wave.
 
     Raises:
-        StepEnds: a variable has no value, or one that it may not have; each is named. It was
-            looked at when the wave was accepted, but the fleet file may have changed since.
+        StepEnds: a variable has none, or one that it may not have; the broker is named.
     """
-    values = resolved(state.playbook, config, node, joined(state.variables, state.secrets))
-    if isinstance(values, list):
-        words = "; ".join(f"variable {each.variable}: {each.message}" for each in values)
-        raise StepEnds(Outcome.NOT_SENT, words)
-    host = driven(config, state.playbook.target).host(node)
-    texts = dict(values.texts) | {
+    given = joined(state.variables, state.secrets)
+    found = resolved(state.playbook, config, node, given)
+    if isinstance(found, list):
+        first = found[0]
+        detail = (
+            f"playbook {state.playbook.name}, broker {node}: the variable {first.variable} "
+            f"{first.message} -> {first.action}"
+        )
+        raise StepEnds(Outcome.FAILED, detail)
+    host = config.host(node)
+    built_in = {
         "broker_id": str(node),
         "host": "" if host is None else host.address,
         "cluster": config.name,
         "rack": (None if host is None else host.rack) or "",
         "wave": state.wave,
     }
-    references = {name: reference_of(source) for name, source in values.secrets}
-    return StepValues(texts=texts, references=references)
+    references = {name: reference_of(source) for name, source in found.secrets}
+    return StepValues(texts=dict(found.texts) | built_in, references=references)
 
 
 def _typed(kind: VariableType | None, text: str) -> object:

@@ -15,7 +15,6 @@ from plugins.sshd import SshdHost
 from support.daemon import snapshot_of_cluster
 from support.steps import NODE, Stage
 
-from healthd.config.secrets import SecretRef
 from healthd.execute.local import LocalExecutor
 from healthd.execute.protocol import Command, ExecKind, Target
 from healthd.execute.protocol import Outcome as Ended
@@ -36,6 +35,7 @@ from healthd.waves.playbook_steps import (
     VariableType,
     WaitAction,
 )
+from healthd.waves.variable_values import SecretSource
 
 
 def sh(text: str, **changes: object) -> CommandAction:
@@ -108,7 +108,7 @@ async def test_a_secret_goes_in_by_a_pipe_and_never_comes_out(here: Stage, tmp_p
     secret = tmp_path / "password"
     secret.write_text("planted-hunter2\n")
     here.declare(Variable(name="password", type=VariableType.SECRET))
-    here.config = replace(here.config, variables={"password": SecretRef(file=secret)})
+    here.config = replace(here.config, variables={"password": SecretSource(file=str(secret))})
     outcome, detail = await here.run(sh("cat; echo; echo end", stdin="password"))
     assert outcome is Outcome.OK, detail
     assert "[redacted]" in detail
@@ -146,6 +146,13 @@ async def test_a_program_that_is_not_there_is_told(here: Stage) -> None:
     outcome, detail = await here.run(CommandAction(argv=("/nowhere/tool",)))
     assert outcome is Outcome.FAILED
     assert "/nowhere/tool" in detail
+
+
+async def test_a_declared_variable_without_a_value_is_one_line_too(here: Stage) -> None:
+    here.declare(Variable(name="jdk"))
+    outcome, detail = await here.run(CommandAction(argv=("true",)))
+    assert outcome is Outcome.FAILED
+    assert detail.startswith("playbook os-patch, broker 1: the variable jdk has no value -> write ")
 
 
 # What comes before ------------------------------------------------------------------------------
@@ -295,6 +302,9 @@ def cases(folder: Path, page: str) -> list[tuple[Check, StepState, str]]:
         (ChangedCheck(changed=Changed.BOOT_ID), unknown, "of before is not known"),
         (BrokerCheck(broker_state="running", in_every_isr=True), done, "broker 1 is as"),
         (BrokerCheck(broker_state="starting"), running, "broker 1 is running, not starting"),
+        (BrokerCheck(version="4.1.0"), done, "broker 1 runs Kafka 4.1.0"),
+        (BrokerCheck(version="4.1"), done, ""),
+        (BrokerCheck(version="4.10"), running, "runs Kafka 4.1.0, not 4.10"),
     ]
 
 

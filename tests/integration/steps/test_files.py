@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from support.steps import HERE, NODE, Stage
 
-from healthd.config.secrets import SecretRef
 from healthd.execute.local import LocalExecutor
 from healthd.execute.protocol import Command, ExecKind, Target
 from healthd.execute.protocol import Outcome as Ended
@@ -24,6 +23,7 @@ from healthd.waves.playbook_steps import (
     Variable,
     VariableType,
 )
+from healthd.waves.variable_values import SecretSource
 
 
 def upload(stage: Stage, path: Path, content: bytes, **place: object) -> UploadAction:
@@ -257,7 +257,7 @@ async def test_a_template_takes_variables_as_what_they_are(here: Stage, tmp_path
         Variable(name="tls", type=VariableType.BOOLEAN, default="false"),
         Variable(name="password", type=VariableType.SECRET),
     )
-    here.config = replace(here.config, variables={"password": SecretRef(file=secret)})
+    here.config = replace(here.config, variables={"password": SecretSource(file=str(secret))})
     path = tmp_path / "file"
     text = (
         "node.id={{ broker_id }}\nheap={{ heap * 2 }}g\n{% if tls %}tls{% endif %}"
@@ -295,8 +295,9 @@ async def test_what_no_template_may_do_is_one_line_and_sends_nothing(
 
 
 async def test_a_secret_that_cannot_be_read_sends_nothing(here: Stage, tmp_path: Path) -> None:
+    here.declare(Variable(name="password", type=VariableType.SECRET))
     here.config = replace(
-        here.config, variables={"password": SecretRef(file=tmp_path / "not there")}
+        here.config, variables={"password": SecretSource(file=str(tmp_path / "not there"))}
     )
     path = tmp_path / "file"
     outcome, detail = await here.run(template(path, "{{ password }}"))
