@@ -73,6 +73,7 @@ class Carrier:
         self._standing = standing
         self._tasks = Background("wave_effect_broke", wave=wave)
         self._observing: set[int] = set()
+        self._asking: set[effects.ObserveStep] = set()
 
     async def cancel(self) -> None:
         """Let go of everything; what was sent may have been carried out."""
@@ -92,6 +93,11 @@ class Carrier:
                 if effect.node not in self._observing:
                     self._observing.add(effect.node)
                     self._tasks.spawn(self._observe(effect.node), name=_name(effect, effect.node))
+            case effects.ObserveStep():
+                if effect not in self._asking:
+                    self._asking.add(effect)
+                    name = _name(effect, effect.node)
+                    self._tasks.spawn(self._observe_step(effect), name=name)
             case effects.Confirm():
                 self._tasks.spawn(self._confirm(effect.nodes), name=_name(effect, *effect.nodes))
             case effects.FetchLogs():
@@ -106,7 +112,9 @@ class Carrier:
             now = Moment.of(self._clock)
             old, wait_seconds = look.too_old(now), look.seconds_left(now)
         try:
-            if old is None:
+            if isinstance(command, effects.RunStep):
+                outcome, detail = await self._actor.run_step(command, self._state())
+            elif old is None:
                 outcome, detail = await self._actor.command(command, wait_seconds=wait_seconds)
             else:
                 outcome, detail = events.Outcome.NOT_SENT, f"DAEMON_STALLED: {old}"
@@ -150,6 +158,26 @@ class Carrier:
         finally:
             self._observing.discard(node)
         self._tell(events.Observed(at=self._now(), node=node, host=host))
+
+    async def _observe_step(self, effect: effects.ObserveStep) -> None:
+        """Ask what became of a step; a question that breaks has no answer, and is asked again."""
+        try:
+            state, detail = await self._actor.observe_step(effect, self._state())
+        except Exception as error:  # noqa: BLE001  # Whatever broke, nothing is known.
+            state, detail = events.StepState.UNKNOWN, f"{type(error).__name__}: {error}"
+        finally:
+            self._asking.discard(effect)
+        self._tell(
+            events.StepObserved(
+                at=self._now(),
+                node=effect.node,
+                effect_id=effect.effect_id,
+                step=effect.step,
+                state=state,
+                detail=detail,
+                is_verify=effect.is_verify,
+            )
+        )
 
     async def _confirm(self, nodes: tuple[int, ...]) -> None:
         # A host may take long to answer; what is seen of the cluster must not grow old meanwhile.

@@ -336,7 +336,7 @@ class WaveDriver:
                 broker=note.node,
                 detail=note.detail,
             )
-        self._set_away(self.state.in_flight)
+        self._set_away(self.state.away)
         self._on_change(self.state)
         if self._guards is not None:
             self._guards.moved(self.state)

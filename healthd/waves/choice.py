@@ -45,7 +45,7 @@ def room(state: WaveState) -> int | None:
     """How many more the wave's concurrency allows in flight; None: as many as is safe."""
     if state.concurrency is None:
         return None
-    return max(0, state.concurrency - len(state.in_flight))
+    return max(0, state.concurrency - len(state.at_work))
 
 
 def has_stopped_one(state: WaveState) -> bool:
@@ -75,22 +75,37 @@ def pick(
     ordered = sequence(snapshot, pending)
     if not ordered:
         return Choice(blockers=tuple(_unlisted(state, node) for node in pending))
+    if not state.playbook.restarts:
+        return _beside(state, [node for _, node in ordered], among)
+    # Whoever is prepared goes before the others of its group: what was done for it grows old.
+    ordered = tuple(sorted(ordered, key=lambda item: (item[0], not _is_prepared(state, item[1]))))
     if reading.repairs:
         return _repairs(state, snapshot, [node for rank, node in ordered if rank is Rank.REPAIR])
     if room(state) == 0 or any(run.repair for run in state.having(BEFORE_SOAK)):
         return Choice()  # Repairs come before everybody else, until they are back.
     controllers = [node for rank, node in ordered if rank in _CONTROLLERS]
-    if state.in_flight and len(controllers) > 1:
+    if state.at_work and len(controllers) > 1:
         # Whoever is blocked by those in flight is not passed over for the active one.
         controllers = [node for rank, node in ordered if rank is Rank.CONTROLLER]
     plain = [node for rank, node in ordered if rank is Rank.BROKER]
     if controllers or state.concurrency == 1:
         chosen = _one(state, snapshot, controllers or plain)
         # Who waits only for those in flight is in the wave's ordinary course.
-        return chosen if chosen.nodes or not state.in_flight else Choice()
-    if _has_controller(snapshot, state.in_flight):
+        return chosen if chosen.nodes or not state.at_work else Choice()
+    if _has_controller(snapshot, state.at_work):
         return Choice()  # Plain brokers wait for every controller of the wave.
     return _several(state, snapshot, plain, among)
+
+
+def _beside(state: WaveState, ordered: Sequence[int], among: Collection[int] | None) -> Choice:
+    """The next nodes of a playbook that stops nothing: nothing stands against them but the gate."""
+    looked_at = [node for node in ordered if among is None or node in among]
+    return Choice(nodes=tuple(looked_at[: room(state)]))
+
+
+def _is_prepared(state: WaveState, node: int) -> bool:
+    run = state.node(node)
+    return run is not None and run.steps.is_prepared
 
 
 def _one(state: WaveState, snapshot: ClusterSnapshot, group: Sequence[int]) -> Choice:
@@ -146,9 +161,12 @@ def _several(
     looked_at = plain if among is None else [node for node in plain if node in among]
     if among is not None and _may_all_go(state, snapshot, looked_at):
         return Choice(nodes=tuple(looked_at))
+    prepared = [node for node in plain if _is_prepared(state, node)]
     chosen = [
         node
-        for node in company(snapshot, plain, away=away, room=left, acknowledged=acknowledged(state))
+        for node in company(
+            snapshot, prepared or plain, away=away, room=left, acknowledged=acknowledged(state)
+        )
         if among is None or node in among
     ]
     if chosen and not stop_blockers(state, snapshot, chosen):
@@ -176,15 +194,13 @@ def stop_blockers(
 
 
 def _away(state: WaveState, snapshot: ClusterSnapshot) -> frozenset[int]:
-    """What is in flight and listed."""
-    return state.in_flight & snapshot.brokers_by_id.keys()
+    """What is at work and listed: whoever is being prepared is about to be stopped."""
+    return state.at_work & snapshot.brokers_by_id.keys()
 
 
 def _is_second_controller(state: WaveState, snapshot: ClusterSnapshot, node: int) -> bool:
     """Whether it is a controller and another one is in flight."""
-    return _has_controller(snapshot, (node,)) and _has_controller(
-        snapshot, state.in_flight - {node}
-    )
+    return _has_controller(snapshot, (node,)) and _has_controller(snapshot, state.at_work - {node})
 
 
 def _has_controller(snapshot: ClusterSnapshot, nodes: Iterable[int]) -> bool:

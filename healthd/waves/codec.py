@@ -2,12 +2,12 @@
 
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from healthd.waves.state import DERIVED, WaveState
+from healthd.waves.state import DERIVED, SPARSE, WaveState
 
 T = TypeVar("T")
 
@@ -55,13 +55,20 @@ def encode_value(value: Any) -> Any:
         return {
             item.name: encode_value(getattr(value, item.name))
             for item in fields(value)
-            if not item.metadata.get(DERIVED)
+            if not item.metadata.get(DERIVED) and not _is_left_out(item, getattr(value, item.name))
         }
     if isinstance(value, frozenset):
         return sorted(encode_value(item) for item in value)
     if isinstance(value, tuple | list):
         return [encode_value(item) for item in value]
     return value
+
+
+def _is_left_out(item: "Field[Any]", value: Any) -> bool:
+    """Whether a field goes without saying: most nodes of most waves have no steps of their own."""
+    if not item.metadata.get(SPARSE) or item.default_factory is MISSING:
+        return False
+    return bool(value == item.default_factory())
 
 
 def decode_value(kind: type[T], value: Any, path: str) -> T:

@@ -175,6 +175,8 @@ class Verb(StrEnum):
     RETRY = "retry"
     SKIP = "skip"
     ABORT = "abort"
+    CONFIRM = "confirm"
+    """Answers the question of a playbook's step: the node goes on."""
     OVERRIDE = "override"
     """A second person's: one hold does not count for a while."""
 

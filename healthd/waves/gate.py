@@ -22,9 +22,11 @@ from healthd.waves.ensemble import explained
 from healthd.waves.events import Confirmed, SnapshotSeen
 from healthd.waves.overrides import standing
 from healthd.waves.permission import windows_closed
+from healthd.waves.playbook import GateNeeded
 from healthd.waves.sequence import needs_repair
 from healthd.waves.state import NodeStatus, WaveState
 
+_FULL_INDEX: Final = 100.0
 _CHANGING: Final = (EvidenceGroup.METADATA, EvidenceGroup.QUORUM, EvidenceGroup.METRICS)
 """Evidence that a restart changes."""
 
@@ -58,6 +60,8 @@ def acknowledged(state: WaveState) -> Acknowledgements:
 
 def waiting_repairs(state: WaveState, snapshot: ClusterSnapshot) -> frozenset[int]:
     """Nodes that this wave has yet to take and that are down, fenced or not running."""
+    if not state.playbook.restarts:
+        return frozenset()  # It starts nobody.
     brokers = snapshot.brokers_by_id
     return frozenset(
         run.node
@@ -79,8 +83,10 @@ def read_gate(
     snapshot = event.snapshot
     if snapshot is None:
         raise ValueError("a gate is read from a snapshot")
+    if state.playbook.gate is GateNeeded.PERMISSION:
+        return _permission(state, event, snapshot)
     repairs = waiting_repairs(state, snapshot)
-    away = state.in_flight | repairs
+    away = state.away | repairs
     found = [
         *event.holds,
         *windows_closed(state.policy, wall=wall_of(event, snapshot), cluster=state.cluster),
@@ -88,7 +94,7 @@ def read_gate(
             snapshot,
             snapshot_holds(
                 snapshot,
-                in_flight=state.in_flight,
+                in_flight=state.away,
                 repairs=repairs,
                 baseline=state.policy.baseline,
             ),
@@ -113,6 +119,22 @@ def read_gate(
         index=index,
         outdated=outdated,
         oldest=event.at - max(_changing_ages(snapshot).values(), default=0.0),
+    )
+
+
+def _permission(
+    state: WaveState, event: SnapshotSeen | Confirmed, snapshot: ClusterSnapshot
+) -> Reading:
+    """What a wave waits for that asks nothing of the cluster's health: leave to work."""
+    found = (
+        *(hold for hold in event.holds if hold.code is not ReasonCode.CRUISE_CONTROL),
+        *windows_closed(state.policy, wall=wall_of(event, snapshot), cluster=state.cluster),
+    )
+    return Reading(
+        holds=standing(state, in_order(dict.fromkeys(found))),
+        repairs=frozenset(),
+        index=_FULL_INDEX,
+        oldest=event.at,
     )
 
 

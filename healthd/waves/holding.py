@@ -12,8 +12,10 @@ from healthd.waves.gate import Reading
 from healthd.waves.moves import then
 from healthd.waves.naming import object_of
 from healthd.waves.overrides import standing
+from healthd.waves.playbook import GateNeeded
 from healthd.waves.soaking import soak_lacks, soaked_seconds
-from healthd.waves.state import IN_FLIGHT, Hold, NodeStatus, WaveState, WaveStatus
+from healthd.waves.state import AT_WORK, Hold, NodeRun, NodeStatus, WaveState, WaveStatus
+from healthd.waves.steps import step_of, waits_for_person
 
 WAITING: Final = frozenset(
     {ReasonCode.NOT_CLEAN_LONG_ENOUGH, ReasonCode.SOAKING, ReasonCode.BROKER_IN_FLIGHT}
@@ -62,6 +64,8 @@ def with_gate(
 
 def index_too_low(state: WaveState, reading: Reading) -> tuple[Reason, ...]:
     """What the Health Index without the wave's own effect has against the next node."""
+    if state.playbook.gate is GateNeeded.PERMISSION:
+        return ()
     found = index_holds(
         state.clean,
         index=reading.index,
@@ -72,7 +76,9 @@ def index_too_low(state: WaveState, reading: Reading) -> tuple[Reason, ...]:
 
 
 def not_clean(state: WaveState, at: float) -> tuple[Reason, ...]:
-    """What the clean run still lacks."""
+    """What the clean run still lacks; nothing where only leave to work is asked for."""
+    if state.playbook.gate is GateNeeded.PERMISSION:
+        return ()
     return clean_enough(
         state.clean,
         at=at,
@@ -84,13 +90,20 @@ def not_clean(state: WaveState, at: float) -> tuple[Reason, ...]:
 
 def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
     """The nodes that the wave waits for: until they soak, and until the soak is over."""
-    for run in state.having(IN_FLIGHT):
+    for run in state.having(AT_WORK):
+        question = waits_for_person(state, run)
+        if question is not None:
+            yield Reason(
+                code=ReasonCode.APPROVAL_MISSING,
+                object=object_of(state, run.node),
+                detail=question,
+            )
+            continue
         if run.status is not NodeStatus.SOAKING:
             yield Reason(
                 code=ReasonCode.BROKER_IN_FLIGHT,
                 object=object_of(state, run.node),
-                detail=f"{run.status.value} for {at - run.since:.0f} s"
-                + (f": {run.detail}" if run.detail else ""),
+                detail=f"{run.status.value} for {at - run.since:.0f} s{_doing(state, run, at)}",
             )
             continue
         soaked = soaked_seconds(run, at)
@@ -101,6 +114,14 @@ def in_flight(state: WaveState, at: float) -> Iterable[Reason]:
             detail = f"its soak: {lacks[0].detail}"
         if detail is not None:
             yield Reason(code=ReasonCode.SOAKING, object=object_of(state, run.node), detail=detail)
+
+
+def _doing(state: WaveState, run: NodeRun, at: float) -> str:
+    """What a node is at: its step, or what was last said of it."""
+    step = step_of(state, run)
+    if step is None:
+        return f": {run.detail}" if run.detail else ""
+    return f": step '{step.name}', {run.steps.phase.value} for {at - run.steps.since:.0f} s"
 
 
 def waiting(state: WaveState, at: float) -> tuple[Reason, ...]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.safety.clean_run import CleanRun
-from healthd.waves import nodes
+from healthd.waves import nodes, stepping
 from healthd.waves.choice import has_stopped_one, may_take, pick, stop_blockers
 from healthd.waves.effects import Step
 from healthd.waves.events import Confirmed, HostState
@@ -16,9 +17,18 @@ from healthd.waves.holding import index_too_low, not_clean, with_gate
 from healthd.waves.moves import then
 from healthd.waves.naming import object_of
 from healthd.waves.permission import of_health
+from healthd.waves.phases import has_to_be_taken_again, has_to_prepare
 from healthd.waves.repairs import repair_taken, start_repair
 from healthd.waves.soaking import soak_again
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
+
+_UNREACHABLE: Final = frozenset(
+    {
+        ReasonCode.HOST_UNREACHABLE,
+        ReasonCode.HOST_KEY_REFUSED,
+        ReasonCode.HOST_AUTH_REFUSED,
+    }
+)
 
 
 def on_confirmed(state: WaveState, event: Confirmed) -> Step:
@@ -104,7 +114,8 @@ def _send_again(
 
 def _take(state: WaveState, runs: Sequence[NodeRun], event: Confirmed, reading: Reading) -> Step:
     """Take those whose hosts say which process would be stopped: one step, and so one write."""
-    found = [(run, _host_unknown(state, run.node, event.hosts[run.node])) for run in runs]
+    in_the_way = _host_unknown if state.playbook.restarts else _host_unreachable
+    found = [(run, in_the_way(state, run.node, event.hosts[run.node])) for run in runs]
     unknown = [reason for _, reason in found if reason is not None]
     known = [run for run, reason in found if reason is None]
     step = Step(state=state)
@@ -118,9 +129,14 @@ def _take(state: WaveState, runs: Sequence[NodeRun], event: Confirmed, reading: 
 
 def _take_one(state: WaveState, run: NodeRun, event: Confirmed, reading: Reading) -> Step:
     host, is_repair = event.hosts[run.node], run.node in reading.repairs
-    if run.attempt and host.start != run.started_before and not is_repair:
+    if not state.playbook.restarts:
+        return stepping.prepare(state, run, event.at)
+    had_its_turn = bool(run.attempt) and not has_to_be_taken_again(state.playbook, run)
+    if had_its_turn and host.start != run.started_before and not is_repair:
         # It was taken in an earlier try and runs a new process: it has been restarted.
         return nodes.restarted(state, run, event.at, host)
+    if not is_repair and has_to_prepare(state.playbook, run):
+        return stepping.prepare(state, run, event.at)
     if not is_repair:
         # It may have been taken as a repair before, and have come back by itself.
         return nodes.stop(state, replace(run, repair=False), event)
@@ -167,3 +183,9 @@ def _host_unknown(state: WaveState, node: int, host: HostState) -> Reason | None
         code = ReasonCode.IDENTITY
         detail = "the cluster lists it, but its host says that the service does not run"
     return Reason(code=code, object=object_of(state, node), detail=detail)
+
+
+def _host_unreachable(_state: WaveState, _node: int, host: HostState) -> Reason | None:
+    """Why nothing can be done on a host whose process is not touched; None when it can."""
+    reason = host.reason
+    return reason if reason is not None and reason.code in _UNREACHABLE else None

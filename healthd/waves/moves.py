@@ -43,7 +43,8 @@ def command_id(run: NodeRun, attempt: int, verb: str) -> str:
 def failed(state: WaveState, run: NodeRun, at: float, detail: str, *, watched: bool) -> Step:
     """Give the node up; beyond the budget the wave pauses and names it."""
     step = moved(state, run, NodeStatus.FAILED, at, detail)
-    changed = replace(run_of(step.state, run.node), is_watched=watched, command=None)
+    ended = replace(run.steps, at=None, effect="", said="", broken="", cut="")
+    changed = replace(run_of(step.state, run.node), is_watched=watched, command=None, steps=ended)
     after = step.state.with_node(changed)
     notes: tuple[Note, ...] = ()
     count = len(after.having({NodeStatus.FAILED}))

@@ -15,15 +15,20 @@ from healthd.waves.moves import (
     changed_broker,
     command_id,
     failed,
+    followed,
     moved,
     paused,
     run_of,
     then,
 )
 from healthd.waves.naming import name_of
+from healthd.waves.phases import StepGroup, has_steps, steps_of
+from healthd.waves.phases import left as left_of
 from healthd.waves.playbook import StepKind
 from healthd.waves.returning import soak
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
+from healthd.waves.step_run import NodeSteps
+from healthd.waves.steps import enter
 
 POLL_SECONDS: Final = 2.0
 """How often a host is asked while its process is on its way out or in."""
@@ -53,6 +58,7 @@ def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
         is_overdue=False,
         is_watched=False,
         observed_at=event.at,
+        steps=replace(run.steps, is_worked=False, broken=""),
     )
     effect = StopService(
         node=run.node,
@@ -139,6 +145,7 @@ def restarted(state: WaveState, run: NodeRun, at: float, host: HostState) -> Ste
     step = moved(state, run, NodeStatus.RECOVERING, at, f"new process, started {host.start}")
     changed = replace(
         run_of(step.state, run.node),
+        steps=_steps_restarted(state, run),
         started_after=host.start,
         starting_since=at if run.starting_since is None else run.starting_since,
         command=None,
@@ -150,10 +157,36 @@ def restarted(state: WaveState, run: NodeRun, at: float, host: HostState) -> Ste
     return then(step, after)
 
 
+def _steps_restarted(state: WaveState, run: NodeRun) -> NodeSteps:
+    """Where a node is in its steps when its new process is seen."""
+    if not has_steps(state.playbook):
+        return run.steps
+    steps = replace(run.steps, is_prepared=False)
+    if run.status is not NodeStatus.STOPPING or run.repair:
+        return steps
+    if left_of(state.playbook, run, StepGroup.BETWEEN):
+        return replace(steps, broken="its process came back by itself, before its steps were done")
+    return replace(steps, is_worked=True)
+
+
+def start_after_steps(state: WaveState, run: NodeRun, at: float) -> Step:
+    """The steps between stop and start are over, or one has failed: bring the node back.
+
+    The host is asked first: a reboot may have started the process, and nobody does it twice.
+    """
+    step = moved(state, run, NodeStatus.STARTING, at, run.steps.broken or "its steps are done")
+    current = run_of(step.state, run.node)
+    ready = replace(current.steps, is_worked=not current.steps.broken)
+    asked = replace(current, steps=ready, observed_at=at, command_at=None)
+    return then(step, step.state.with_node(asked), effects=(Observe(node=run.node),))
+
+
 def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
     """Ask hosts in time and give up what takes too long."""
     policy, playbook = state.policy, state.playbook
     waited = at - run.since
+    if run.status is NodeStatus.STOPPED and run.steps.at is not None:
+        return Step(state=state)  # Its steps have deadlines of their own.
     if run.status is NodeStatus.STOPPING:
         limit = playbook.timeout_seconds(StepKind.LEFT, policy)
         if waited > limit:
@@ -165,7 +198,9 @@ def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
         limit = playbook.timeout_seconds(StepKind.START, policy)
         if waited > limit:
             detail = f"its process was not running within {limit:g} s: {run.detail or 'no answer'}"
-            return failed(state, run, at, detail, watched=False)
+            # A step may have taken its host away: it is started when that is back.
+            is_watched = bool(steps_of(playbook, StepGroup.BETWEEN))
+            return failed(state, run, at, detail, watched=is_watched)
         return _overdue(state, run, at) or _ask(state, run, at, POLL_SECONDS)
     if run.status is NodeStatus.RECOVERING:
         return _overdue(state, run, at) or _ask(state, run, at, SLOW_POLL_SECONDS)
@@ -180,7 +215,8 @@ def _overdue(state: WaveState, run: NodeRun, at: float) -> Step | None:
     """Nothing moves on by itself when a restart takes too long: a person has to look."""
     limit = state.playbook.timeout_seconds(StepKind.BACK, state.policy)
     began = run.since if run.starting_since is None else run.starting_since
-    if run.is_overdue or at - began <= limit:
+    is_back = run.status is NodeStatus.RECOVERING and run.steps.at is not None
+    if run.is_overdue or is_back or at - began <= limit:
         return None
     if run.status is NodeStatus.SOAKING:
         held = [hold.reason for hold in state.holds]
@@ -248,6 +284,8 @@ def on_observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
         if not host.is_running:
             return left(state, run, at)
         return restarted(state, run, at, host) if renewed else Step(state=state)
+    if run.status is NodeStatus.STOPPED and run.steps.at is not None:
+        return Step(state=state)  # It is started when its steps are over.
     if run.status is NodeStatus.STOPPED and not host.is_running:
         return start(state, run, at)
     if run.status in {NodeStatus.STOPPED, NodeStatus.STARTING}:
@@ -260,10 +298,19 @@ def on_observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
 
 
 def left(state: WaveState, run: NodeRun, at: float) -> Step:
-    """The process has ended: start it in the same step, so that nothing comes between."""
+    """The process has ended: the playbook's steps come now, and without any the start.
+
+    Whoever was down before it was taken is only brought back: its turn is still to come.
+    """
     gone = moved(state, run, NodeStatus.STOPPED, at, "its process has left")
-    begun = start(gone.state, replace(run_of(gone.state, run.node), command=None), at)
-    return then(gone, begun.state, effects=begun.effects, notes=begun.notes)
+    stopped = replace(run_of(gone.state, run.node), command=None)
+    if not run.repair and has_steps(state.playbook):
+        between = left_of(state.playbook, run, StepGroup.BETWEEN)
+        steps = replace(stopped.steps, is_prepared=False, is_worked=not between)
+        stopped = replace(stopped, steps=steps, is_stop_due=False)
+        if between:
+            return followed(gone, enter(gone.state.with_node(stopped), stopped, at))
+    return followed(gone, start(gone.state, stopped, at))
 
 
 def _late(state: WaveState, run: NodeRun, event: Observed, *, renewed: bool) -> Step:

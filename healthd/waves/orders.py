@@ -1,14 +1,17 @@
-"""What a person orders: pause, resume, retry, skip, abort; refused in words when it cannot be."""
+"""What a person orders, pause, resume, retry, skip, confirm, abort; refused in words or taken."""
 
 from dataclasses import replace
 
-from healthd.waves import pinning
+from healthd.waves import pinning, stepping
 from healthd.waves.effects import Note, Step
 from healthd.waves.events import Ordered, Verb
 from healthd.waves.moves import then
 from healthd.waves.naming import name_of
 from healthd.waves.overrides import overridden, refusal_of_override, told
+from healthd.waves.phases import is_repeatable
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
+from healthd.waves.step_run import NodeSteps
+from healthd.waves.steps import step_of, waits_for_person
 
 
 def refusal_of(state: WaveState, order: Ordered) -> str | None:
@@ -17,7 +20,7 @@ def refusal_of(state: WaveState, order: Ordered) -> str | None:
         return f"the wave has ended: {state.status.value}"
     if order.verb is Verb.OVERRIDE:
         return refusal_of_override(state, order)
-    if order.verb in {Verb.RETRY, Verb.SKIP}:
+    if order.verb in {Verb.RETRY, Verb.SKIP, Verb.CONFIRM}:
         return _refusal_for_node(state, order)
     if order.verb is Verb.RESUME:
         if not state.is_paused:
@@ -37,6 +40,13 @@ def _refusal_for_node(state: WaveState, order: Ordered) -> str | None:
     if run is None:
         named = ", ".join(str(each.node) for each in state.nodes)
         return f"{name_of(state, order.node)} is not in this wave, which has {named}"
+    if order.verb is Verb.CONFIRM:
+        return _refusal_of_confirm(state, run)
+    if order.verb is Verb.SKIP and waits_for_person(state, run) is not None:
+        return None
+    step = step_of(state, run)
+    if step is not None:
+        return f"{name_of(state, order.node)} is in its step '{step.name}'; wait until that is over"
     is_stuck = run.status is NodeStatus.FAILED or run.is_overdue
     if order.verb is Verb.RETRY and state.abort is not None:
         return f"the wave is being aborted, by {state.abort.by}; nothing new is begun"
@@ -50,6 +60,12 @@ def _refusal_for_node(state: WaveState, order: Ordered) -> str | None:
             " or overdue can be skipped"
         )
     return None
+
+
+def _refusal_of_confirm(state: WaveState, run: NodeRun) -> str | None:
+    if waits_for_person(state, run) is not None:
+        return None
+    return f"{name_of(state, run.node)} is {run.status.value}; it waits for nobody's confirmation"
 
 
 def _rests_on_failure(state: WaveState, pause: Pause) -> bool:
@@ -103,16 +119,34 @@ def _retry(state: WaveState, order: Ordered) -> Step:
         command=None,
         starting_since=None,
         observed_at=None,
+        steps=_steps_again(state, run),
     )
     note = Note(event="node_pending", node=run.node, detail="to be tried again")
     return then(Step(state=lifted), lifted.with_node(again), notes=(note,))
+
+
+def _steps_again(state: WaveState, run: NodeRun) -> NodeSteps:
+    """Its steps for another try: what has certainly run is done again only where it may be."""
+    steps = state.playbook.steps
+    return replace(
+        run.steps,
+        over=tuple(at for at in run.steps.over if not is_repeatable(steps[at])),
+        returning_since=None,
+        broken="",
+        cut="",
+    )
+
+
+def _confirm(state: WaveState, order: Ordered) -> Step:
+    return stepping.on_confirmed(state, _run(state, order), order.at)
 
 
 def _skip(state: WaveState, order: Ordered) -> Step:
     run = _run(state, order)
     lifted = _without_pauses_of(state, run.node)
     moved = run.moved(NodeStatus.SKIPPED, order.at, order.reason)
-    skipped = replace(moved, is_overdue=False, command=None)
+    steps = replace(run.steps, at=None, effect="", said="")
+    skipped = replace(moved, is_overdue=False, command=None, steps=steps)
     left = tuple(node for node in state.candidates if node != run.node)
     after = replace(lifted.with_node(skipped), candidates=left)
     return Step(state=after, notes=(Note(event="node_skipped", node=run.node),))
@@ -129,6 +163,7 @@ _CARRY_OUT = {
     Verb.RETRY: _retry,
     Verb.SKIP: _skip,
     Verb.ABORT: _abort,
+    Verb.CONFIRM: _confirm,
     Verb.OVERRIDE: overridden,
 }
 

@@ -19,9 +19,9 @@ def time_passed(state: WaveState, at: float) -> Tally:
 
 def snapshot_seen(state: WaveState, event: SnapshotSeen) -> Tally:
     """The tally after a snapshot, with the nodes that are in flight as it is seen."""
-    return state.tally.looked(
-        event.snapshot, event.previous, own=state.in_flight, at=event.at
-    ).restored(event.snapshot, collected_since=event.collected_since, at=event.at)
+    return state.tally.looked(event.snapshot, event.previous, own=state.away, at=event.at).restored(
+        event.snapshot, collected_since=event.collected_since, at=event.at
+    )
 
 
 def reckoned(step: Step, at: float) -> Step:

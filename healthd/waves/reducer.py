@@ -26,9 +26,10 @@ from healthd.waves import (
     pinning,
     reckoning,
     repairs,
+    stepping,
     taking,
 )
-from healthd.waves.effects import Note, Observe, Step
+from healthd.waves.effects import Effect, Note, Observe, Step
 from healthd.waves.events import (
     Began,
     CommandEnded,
@@ -42,10 +43,11 @@ from healthd.waves.events import (
     PinsSeen,
     Resumed,
     SnapshotSeen,
+    StepObserved,
     StoreFailed,
     Ticked,
 )
-from healthd.waves.moves import BY_HEALTHD, paused, then
+from healthd.waves.moves import BY_HEALTHD, followed, paused, run_of, then
 from healthd.waves.playbook import StepKind
 from healthd.waves.soaking import soak_again
 from healthd.waves.state import (
@@ -57,6 +59,7 @@ from healthd.waves.state import (
     WaveState,
     WaveStatus,
 )
+from healthd.waves.steps import taken_up as taken_up_step
 
 _STORE: Final = "the state file"
 """How the reason of a pause begins that a failing journal has caused."""
@@ -75,7 +78,9 @@ def reduce(state: WaveState, event: Event) -> Step:
     return reckoning.reckoned(_settled(state, step, event.at), event.at)
 
 
-def _dispatch(state: WaveState, event: Event) -> Step:  # noqa: PLR0912 - a case for each event.
+def _dispatch(  # noqa: C901, PLR0911, PLR0912 - a case for each event.
+    state: WaveState, event: Event
+) -> Step:
     match event:
         case Began():
             began = _not_judged_yet(replace(state, status=WaveStatus.RUNNING), event.at)
@@ -93,9 +98,9 @@ def _dispatch(state: WaveState, event: Event) -> Step:  # noqa: PLR0912 - a case
         case Observed():
             return _for_node(state, event.node, lambda run: _observed(state, run, event))
         case CommandEnded():
-            return _for_node(
-                state, event.node, lambda run: nodes.on_command_ended(state, run, event)
-            )
+            return _for_node(state, event.node, lambda run: _command_ended(state, run, event))
+        case StepObserved():
+            return _for_node(state, event.node, lambda run: stepping.on_observed(state, run, event))
         case LogsSeen() | Noted():
             return Step(state=state, notes=(_told(event),))
         case Ordered():
@@ -129,6 +134,12 @@ def _for_node(state: WaveState, node: int, act: Callable[[NodeRun], Step]) -> St
     return Step(state=state) if run is None else act(run)
 
 
+def _command_ended(state: WaveState, run: NodeRun, event: CommandEnded) -> Step:
+    if run.steps.at is not None and event.effect_id == run.steps.effect:
+        return stepping.on_ended(state, run, event)
+    return nodes.on_command_ended(state, run, event)
+
+
 def _observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
     if run.status is NodeStatus.PENDING:
         return repairs.on_pending_observed(state, run, event)
@@ -138,10 +149,8 @@ def _observed(state: WaveState, run: NodeRun, event: Observed) -> Step:
 def _ticked(state: WaveState, event: Ticked) -> Step:
     step = Step(state=state)
     for node in [run.node for run in state.busy]:
-        run = step.state.node(node)
-        if run is not None:
-            done = nodes.on_tick(step.state, run, event.at)
-            step = then(step, done.state, effects=done.effects, notes=done.notes)
+        for act in (stepping.on_tick, nodes.on_tick):
+            step = followed(step, act(step.state, run_of(step.state, node), event.at))
     return step
 
 
@@ -167,8 +176,9 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
         last_change=max(state.last_change, event.at),
     )
     after = _not_judged_yet(soak_again(after, event.at), event.at)
-    asked: list[Observe] = []
-    for run in after.busy:
+    asked: list[Effect] = []
+    taken_up = after.busy
+    for run in taken_up:
         changed = replace(
             run,
             command=None,
@@ -178,9 +188,12 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
             # The deadline of a stop counts again: nobody watched it meanwhile.
             since=event.at if run.status is NodeStatus.STOPPING else run.since,
         )
-        after = after.with_node(changed)
         asked.append(Observe(node=run.node))
-    note = Note(event="wave_resumed_by_daemon", detail=f"{len(asked)} nodes are observed first")
+        step = taken_up_step(after.with_node(changed), changed, event.at)
+        after = step.state
+        asked.extend(step.effects)
+    detail = f"{len(taken_up)} nodes are observed first"
+    note = Note(event="wave_resumed_by_daemon", detail=detail)
     return Step(state=after, effects=tuple(asked), notes=(note,))
 
 
@@ -224,7 +237,8 @@ def _status(state: WaveState, at: float) -> WaveStatus:
         if not state.has_any(NOT_ENDED):
             any_failed = state.has_any({NodeStatus.FAILED})
             return WaveStatus.FAILED if any_failed else WaveStatus.SUCCEEDED
-        busy = [run for run in state.having(BEFORE_SOAK) if not _may_be_left(run)]
+        working = BEFORE_SOAK | {NodeStatus.PREPARING}
+        busy = [run for run in state.having(working) if not _may_be_left(run)]
         if state.abort is not None and not busy:
             return WaveStatus.ABORTED
     if state.is_paused:
@@ -234,10 +248,13 @@ def _status(state: WaveState, at: float) -> WaveStatus:
 
 def _may_be_left(run: NodeRun) -> bool:
     """Whether an aborted wave need not wait for it: it runs, and is not back for too long."""
-    return run.status is NodeStatus.RECOVERING and run.is_overdue
+    is_running = run.status is NodeStatus.RECOVERING and run.steps.at is None
+    return is_running and run.is_overdue
 
 
 def _is_watching(state: WaveState, at: float) -> bool:
     """Whether a stop that timed out may still take effect; the wave stays to start it again."""
+    if not state.watched:
+        return False
     limit = state.playbook.timeout_seconds(StepKind.STOP, state.policy)
     return any(run.status.has_ended and at - run.since <= limit for run in state.watched)

@@ -10,7 +10,7 @@ from healthd.waves.events import Observed
 from healthd.waves.gate import Reading
 from healthd.waves.moves import BY_HEALTHD, then
 from healthd.waves.naming import name_of
-from healthd.waves.state import NodeRun, Pause, WaveState
+from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 
 DIED_LIMIT: Final = 2
 """How many nodes may die by themselves before a person has to look."""
@@ -60,9 +60,15 @@ def start_repair(state: WaveState, run: NodeRun, at: float) -> Step:
     )
 
 
+def _was_ours(run: NodeRun) -> bool:
+    """Whether the wave has stopped or started it before."""
+    ours = {NodeStatus.STOPPING.value, NodeStatus.STARTING.value}
+    return any(status in ours for status, _ in run.history)
+
+
 def repair_taken(state: WaveState, run: NodeRun, at: float) -> tuple[WaveState, tuple[Note, ...]]:
     """The node as a repair; the second that died by itself in one wave pauses it instead."""
-    by_itself = run.node in state.seen_up and run.attempt == 0 and run.node not in state.died
+    by_itself = run.node in state.seen_up and not _was_ours(run) and run.node not in state.died
     died = (*state.died, run.node) if by_itself else state.died
     if by_itself and len(died) >= DIED_LIMIT:
         names = " and ".join(name_of(state, node) for node in died)

@@ -16,8 +16,14 @@ from healthd.safety.clean_run import CleanRun
 from healthd.waves.pins import Pins
 from healthd.waves.playbook import Playbook
 from healthd.waves.policy import WavePolicy
+from healthd.waves.step_run import NodeSteps
 from healthd.waves.tally import Tally
 from healthd.waves.variable_values import Secrets, Texts
+
+DERIVED: Final = "derived"
+"""Marks a field that is made from others: it is not part of what is stored or compared."""
+SPARSE: Final = "sparse"
+"""Marks a field that is only stored when it is another value than it has by default."""
 
 
 class WaveStatus(StrEnum):
@@ -46,6 +52,8 @@ class NodeStatus(StrEnum):
     """Where a node is in its life in a wave."""
 
     PENDING = "pending"
+    PREPARING = "preparing"
+    """The steps before its stop are being done, or all of a playbook that stops nothing."""
     STOPPING = "stopping"
     STOPPED = "stopped"
     STARTING = "starting"
@@ -71,7 +79,10 @@ IN_FLIGHT = BETWEEN_STOP_AND_START | {NodeStatus.RECOVERING, NodeStatus.SOAKING}
 
 BEFORE_SOAK = IN_FLIGHT - {NodeStatus.SOAKING}
 
-NOT_ENDED = IN_FLIGHT | {NodeStatus.PENDING}
+AT_WORK = IN_FLIGHT | {NodeStatus.PREPARING}
+"""What time alone can do something to; so many at once as the wave's concurrency says."""
+
+NOT_ENDED = AT_WORK | {NodeStatus.PENDING}
 """The wave is not through with a node in one of these."""
 
 
@@ -110,6 +121,8 @@ class NodeRun:
     """Snapshots of its soak on which the cluster was well, permission or not."""
     soak_since: float | None = None
     """Since when its soak has been clean time; None: from the next snapshot on."""
+    steps: NodeSteps = field(default_factory=NodeSteps, metadata={SPARSE: True})
+    """How far it is with the steps of its playbook beside its restart."""
     detail: str = ""
     history: tuple[tuple[str, float], ...] = ()
     """Every status it had, with the time it entered it."""
@@ -186,10 +199,6 @@ class Track:
     """When, on the wave clock, and how much."""
     lowest: float
     lowest_at: float
-
-
-DERIVED: Final = "derived"
-"""Marks a field that is made from others: it is not part of what is stored or compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -336,16 +345,24 @@ class WaveState:
 
     @property
     def busy(self) -> tuple[NodeRun, ...]:
-        """The nodes that time alone can do something to: those in flight, and those watched."""
+        """The nodes that time alone can do something to: those at work, and those watched."""
         places = self._places
-        return tuple(
-            self.nodes[at] for at in sorted(places.watched.union(places.having(IN_FLIGHT)))
-        )
+        return tuple(self.nodes[at] for at in sorted(places.watched.union(places.having(AT_WORK))))
 
     @property
     def in_flight(self) -> frozenset[int]:
         """Ids of the nodes from stopping to done."""
         return frozenset(run.node for run in self.having(IN_FLIGHT))
+
+    @property
+    def at_work(self) -> frozenset[int]:
+        """Ids of the nodes in flight and of those that are being prepared."""
+        return frozenset(run.node for run in self.having(AT_WORK))
+
+    @property
+    def away(self) -> frozenset[int]:
+        """Ids of the nodes that may be out of the cluster by the wave's own doing."""
+        return self.in_flight if self.playbook.restarts else frozenset()
 
     @property
     def soak_since(self) -> float | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.safety.clean_run import observe
-from healthd.waves import nodes, reckoning, returning, soaking
+from healthd.waves import nodes, reckoning, returning, soaking, stepping
 from healthd.waves.back import Missing, not_back, partitions_missing
 from healthd.waves.choice import is_looking, may_take, pick
 from healthd.waves.effects import Confirm, Step
@@ -20,10 +20,11 @@ from healthd.waves.holding import (
     waiting,
     with_gate,
 )
-from healthd.waves.moves import then
+from healthd.waves.moves import run_of, then
 from healthd.waves.outlook import watched
 from healthd.waves.permission import of_health
 from healthd.waves.repairs import ask_repairs
+from healthd.waves.sequence import needs_repair
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 
@@ -89,6 +90,10 @@ def _bring_on(state: WaveState, event: SnapshotSeen, reading: Reading) -> Step:
     missing = partitions_missing(event.snapshot, [run.node for run in started])
     lacking = {node: many for node, (_, many) in missing.items()}
     step = Step(state=watched(state, event.snapshot, reading.holds, lacking, event.at))
+    for run in state.having({NodeStatus.PREPARING}):
+        broker = event.snapshot.brokers_by_id.get(run.node)
+        if broker is not None and needs_repair(broker):
+            step = then(step, stepping.gone(step.state, run_of(step.state, run.node)))
     for run in started:
         done = _bring_one_on(step.state, run, event, missing)
         step = then(step, done.state, effects=done.effects, notes=done.notes)
@@ -102,7 +107,7 @@ def _bring_one_on(state: WaveState, run: NodeRun, event: SnapshotSeen, missing: 
             return returning.back(state, run, event.at)
         why = why_not_back(event.snapshot, run.node, why)
         return Step(state=state.with_node(replace(run, detail=why)))
-    if run.status is NodeStatus.SOAKING:
+    if run.status is NodeStatus.SOAKING and state.playbook.restarts:
         why = not_back(event.snapshot, run.node, missing)
         if why is not None:
             why = why_not_back(event.snapshot, run.node, why)
