@@ -26,7 +26,9 @@ from healthd.collect.direct import (
     target_of_bootstrap,
 )
 from healthd.collect.doctor.examine import examine
+from healthd.collect.doctor.needed import needs_json
 from healthd.collect.outlook import Outlook
+from healthd.collect.principal import principal_of
 from healthd.collect.prometheus_pages import PrometheusReaders
 from healthd.collect.protocol import ClusterSource
 from healthd.collect.resolving import PatientLoop
@@ -164,7 +166,7 @@ def _parts(
             prometheus=PrometheusAlerts,
             cruise_control=CruiseControl,
         ),
-        playbooks=partial(_playbook, settings.playbook_dir),
+        playbooks=partial(_playbook, settings.playbook_dir, settings.playbook_digests),
         reload=partial(
             reload_fleet, path=settings.fleet_file, interval_seconds=settings.interval_seconds
         ),
@@ -231,9 +233,9 @@ def _elector_of(config: ClusterConfig) -> LeaderElector:
     return KafkaLeaderElector(properties)
 
 
-def _playbook(folder: Path | None, name: str) -> Playbook:
+def _playbook(folder: Path | None, allowed: Path | None, name: str) -> Playbook:
     try:
-        return load_playbook(name, folder)
+        return load_playbook(name, folder, allowed)
     except (PlaybookNotFound, ConfigError) as error:
         raise OrderRefused(Refusal.INVALID, str(error)) from error
 
@@ -356,6 +358,17 @@ def direct_examination(
         return await with_hosts(found, config, executor_of=_many_hosts)
 
     return asyncio.run(work())
+
+
+def needed_acls(*, cluster: str | None, fleet_file: Path | None) -> dict[str, Any]:
+    """Every ACL that healthd needs on a cluster of the fleet file; nobody is asked anything.
+
+    Raises:
+        ConfigError: the fleet file is wrong.
+        LookupError: it has no such cluster.
+    """
+    config = _configured(cluster, fleet_file)
+    return needs_json(config, principal=principal_of(Access.of(config.security)))
 
 
 def _configured(cluster: str | None, fleet_file: Path | None) -> ClusterConfig:

@@ -44,6 +44,11 @@ _AUTHORIZER: Final = {
     default=True,
     help="Log in on each host as well and look at it; nothing is changed there.",
 )
+@click.option(
+    "--acls",
+    is_flag=True,
+    help="Print the ACLs that healthd needs, by what they are for; reads the fleet file only.",
+)
 @output_option
 @click.pass_context
 def doctor(
@@ -56,6 +61,7 @@ def doctor(
     server: str,
     token_file: Path | None,
     hosts: bool,
+    acls: bool,
     output: str,
 ) -> None:
     """Say what healthd may and may not see of CLUSTER, what that costs, and what would grant it.
@@ -69,6 +75,11 @@ def doctor(
         raise click.UsageError("--direct and --bootstrap exclude each other")
     if cluster is None and bootstrap is None:
         raise click.UsageError("say which CLUSTER")
+    if acls:
+        if bootstrap is not None:
+            raise click.UsageError("--acls reads the fleet file: it excludes --bootstrap")
+        _show_acls(context, cluster, fleet_file, output)
+        return
     if direct or bootstrap is not None:
         examined: Mapping[str, Any] = found_now(
             context,
@@ -87,6 +98,24 @@ def doctor(
         _show(examined)
     if examined["problems"]:
         context.exit(Exit.PROBLEMS)
+
+
+def _show_acls(context: click.Context, cluster: str | None, fleet_file: Path, output: str) -> None:
+    """Print what has to be granted, as commands for somebody who may."""
+    needed: Mapping[str, Any] = found_now(
+        context,
+        lambda: importlib.import_module(_FACTORY).needed_acls(
+            cluster=cluster, fleet_file=fleet_file
+        ),
+    )
+    if output == "json":
+        click.echo(json.dumps(needed))
+        return
+    for need in needed["purposes"]:
+        click.echo(f"# {need['purpose']}: {need['why']}")
+        for command in need["commands"]:
+            click.echo(command)
+        click.echo()
 
 
 def _without_hosts(examined: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """`healthd doctor`: what a person reads, exit codes, and where it looks from."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,3 +169,65 @@ def test_hosts_can_be_left_out(served: Any) -> None:
     result = served.run("doctor", "payments", "--no-hosts", "-o", "json")
     assert result.exit_code == Exit.OK
     assert json.loads(result.output)["hosts"] == []
+
+
+FLEET = """
+apiVersion: healthd/v1
+kind: Fleet
+clusters:
+  - name: payments
+    bootstrapServers: ["b1:9092", "b2:9092"]
+    security: {protocol: SASL_PLAINTEXT, saslMechanism: PLAIN, username: hal, passwordEnv: PW}
+    probe: {}
+    ssh: {user: ops, keyFile: id, knownHostsFile: known}
+    service: {stop: [stop], start: [start], status: [status]}
+    hosts: [{broker: 1, address: b1}]
+  - {name: plain, bootstrapServers: ["c1:9092"]}
+"""
+
+
+def fleet_of(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("PW", "planted")
+    (folder / "id").write_text("key")
+    (folder / "id").chmod(0o600)
+    (folder / "fleet.yaml").write_text(FLEET)
+    return str(folder / "fleet.yaml")
+
+
+def test_the_acls_that_are_needed_are_printed_by_what_they_are_for(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = fleet_of(tmp_path, monkeypatch)
+    served.address = "http://127.0.0.1:1"
+    result = served.run("doctor", "payments", "--acls", "--fleet", file, "-o", "json")
+    assert result.exit_code == Exit.OK, result.stderr
+    document = json.loads(result.output)
+    assert document["principal"] == "User:hal"
+    acls = {need["purpose"]: need["acls"] for need in document["purposes"]}
+    assert list(acls) == ["read", "probe", "waves", "configs"]
+    assert set(acls["read"]) == {
+        "Describe on Cluster:kafka-cluster",
+        "DescribeConfigs on Cluster:kafka-cluster",
+        "Describe on Topic:*",
+        "DescribeConfigs on Topic:*",
+    }
+    assert acls["waves"] == ["Alter on Cluster:kafka-cluster"]
+    assert acls["configs"] == ["AlterConfigs on Cluster:kafka-cluster"]
+    lines = served.run("doctor", "payments", "--acls", "--fleet", file).output
+    assert "# waves: giving restarted brokers" in lines
+    assert (
+        "kafka-acls.sh --bootstrap-server b1:9092 --command-config admin.properties --add "
+        "--allow-principal User:hal --operation Alter --cluster\n"
+    ) in lines
+    assert "planted" not in lines
+
+
+def test_a_cluster_that_is_only_read_needs_nothing_to_change(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = fleet_of(tmp_path, monkeypatch)
+    result = served.run("doctor", "plain", "--acls", "--fleet", file, "-o", "json")
+    assert [need["purpose"] for need in json.loads(result.output)["purposes"]] == ["read"]
+    assert served.run("doctor", "nowhere", "--acls", "--fleet", file).exit_code == Exit.USAGE
+    both = served.run("doctor", "plain", "--acls", "--bootstrap", "b1:9092")
+    assert both.exit_code == Exit.USAGE
