@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
+from healthd.waves.naming import NODE_WORDS, name_of
 from healthd.waves.policy import policy_document
 from healthd.waves.report_story import (
     Entry,
@@ -48,6 +49,7 @@ def wave_report(
         "dryRun": state.is_dry_run,
         "cluster": state.cluster,
         "playbook": state.playbook.name,
+        "target": state.playbook.target.value,
         "reason": state.reason,
         "requestedBy": state.requested_by,
         "requestedAt": requested_at,
@@ -112,12 +114,14 @@ def _differences(state: WaveState, journal: Sequence[Entry]) -> list[str]:
     found: list[str] = []
     for before, after in itertools.pairwise(node for node in taken if node in place):
         if place[before] > place[after]:
-            found.append(f"broker {before} was taken before broker {after}, planned after it")
-    found += [f"broker {node} was blocked and was taken later" for node in taken
+            names = name_of(state, before), name_of(state, after)
+            found.append("{} was taken before {}, planned after it".format(*names))
+    found += [f"{name_of(state, node)} was blocked and was taken later" for node in taken
               if node in state.forecast.blocked]  # fmt: skip
     left = [node for node in place if node not in taken]
     if state.status.has_ended and left:
-        found.append(f"not taken: broker {', '.join(map(str, sorted(left)))}")
+        named = ", ".join(map(str, sorted(left)))
+        found.append(f"not taken: {NODE_WORDS[state.playbook.target]} {named}")
     return found
 
 

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from healthd.waves.naming import NODE_WORDS
+from healthd.waves.playbook import PlaybookTarget
+
 Report = Mapping[str, Any]
 
 _PHASES: Final = ("stopping", "starting", "recovering", "soaking")
@@ -44,7 +47,7 @@ def _summary(report: Report) -> list[str]:
     return [
         (
             f"- **What**: {report['playbook']} on cluster {report['cluster']}, "
-            f"{done} of {len(nodes)} brokers done, {together}"
+            f"{done} of {len(nodes)} {_word(report)}s done, {together}"
         ),
         f"- **Who**: {report['requestedBy']}",
         f"- **Why**: {_flat(report['reason'])}",
@@ -89,10 +92,11 @@ def _steps(steps: Sequence[Sequence[int]]) -> str:
 
 
 def _brokers(report: Report) -> list[str]:
+    word = _word(report)
     return [
-        "## Brokers",
+        f"## {word[0].upper()}{word[1:]}s",
         "",
-        "| broker | status | stopping s | starting s | recovering s | soaking s | remark |",
+        f"| {word} | status | stopping s | starting s | recovering s | soaking s | remark |",
         "|---|---|---|---|---|---|---|",
         *(_row(broker) for broker in report["brokers"]),
         "",
@@ -140,7 +144,7 @@ def _people(report: Report) -> list[str]:
     return [
         "## What people did",
         "",
-        "| when | who | what | broker | why |",
+        f"| when | who | what | {_word(report)} | why |",
         "|---|---|---|---|---|",
         *(
             f"| {moment(each['at'])} | {cell(each['by'])} | {each['what'].replace('_', ' ')} "
@@ -152,7 +156,7 @@ def _people(report: Report) -> list[str]:
 
 
 def _replication(report: Report) -> list[str]:
-    found = report["replication"]
+    found, word = report["replication"], _word(report)
     went = found["wentUnderMinIsr"]
     under = "none" if not went else f"{went}, for {found['underMinIsrPartitionSeconds']:g} s in all"
     if went:
@@ -169,7 +173,7 @@ def _replication(report: Report) -> list[str]:
             f"{found['mostUnderReplicated']} partitions at most"
         ),
         (
-            f"- **How it is known**: {found['snapshots']} snapshots while a broker was in flight, "
+            f"- **How it is known**: {found['snapshots']} snapshots while a {word} was in flight, "
             f"at most {found['longestGapSeconds']:g} s apart"
         ),
         "",
@@ -209,21 +213,28 @@ def _or_dash(seconds: float | None) -> str:
 
 
 def _timeline(report: Report) -> list[str]:
-    lines = markdown_timeline(report["timeline"])
+    word = _word(report)
+    lines = markdown_timeline(report["timeline"], word)
     if report["commands"]:
-        lines += ["", "## What would have been done", "", *map(_sentence, report["commands"])]
+        told = [_sentence(command, word) for command in report["commands"]]
+        lines += ["", "## What would have been done", "", *told]
     return lines
 
 
-def markdown_timeline(entries: Iterable[Report]) -> list[str]:
+def markdown_timeline(entries: Iterable[Report], word: str = "broker") -> list[str]:
     """The story of a wave, line by line."""
-    return ["## Timeline", "", *map(_sentence, entries)]
+    return ["## Timeline", "", *(_sentence(entry, word) for entry in entries)]
+
+
+def _word(report: Report) -> str:
+    """What the nodes of the wave are called."""
+    return NODE_WORDS[PlaybookTarget(report.get("target", PlaybookTarget.BROKER))]
 
 
 def _logs(report: Report) -> Iterable[str]:
     for broker in report["brokers"]:
         if broker["logs"]:
-            yield from ("", f"## Last log lines of broker {broker['broker']}", "", "```")
+            yield from ("", f"## Last log lines of {_word(report)} {broker['broker']}", "", "```")
             yield from (*broker["logs"], "```")
 
 
@@ -238,8 +249,8 @@ def _bullets(lines: Sequence[str]) -> list[str]:
     return [*(f"- {line}" for line in lines), ""] if lines else []
 
 
-def _sentence(entry: Report) -> str:
-    who = "" if entry["node"] is None else f" broker {entry['node']}"
+def _sentence(entry: Report, word: str) -> str:
+    who = "" if entry["node"] is None else f" {word} {entry['node']}"
     event = entry["event"].replace("_", " ")
     detail = f": {_flat(entry['detail'])}" if entry["detail"] else ""
     return f"- {moment(entry['at'])}{who} {event}{detail}"

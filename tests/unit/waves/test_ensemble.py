@@ -23,9 +23,12 @@ from healthd.waves.codec import decode_state, encode_state
 from healthd.waves.effects import Confirm, Observe, StartService, Step, StopService
 from healthd.waves.ensemble import MOST_BEHIND, projected
 from healthd.waves.events import Ordered, PinsSeen, Verb
+from healthd.waves.forecast import with_forecast
 from healthd.waves.pins import Pins, playbook_digest
 from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.reducer import reduce
+from healthd.waves.report import wave_report
+from healthd.waves.report_text import report_markdown
 from healthd.waves.sequence import sequence
 from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 
@@ -371,6 +374,18 @@ def _restarted(wave: WaveState, node: int, at: float, leader: int) -> WaveState:
 
 
 # --- What is written -------------------------------------------------------------------------
+
+
+def test_the_report_calls_servers_what_they_are() -> None:
+    wave = with_forecast(ensemble_wave(a_run(2, NodeStatus.DONE), 1, 3), kafka_with())
+    entry = {"at": "2026-01-01T12:00:00Z", "event": "node_stopping", "node": 2, "detail": ""}
+    report = wave_report(wave, [entry])
+    assert report["target"] == "zookeeper"
+    assert report["plan"]["steps"] == [[2], [3], [1]]
+    text = report_markdown(report)
+    assert "1 of 3 ZooKeeper servers done, 1 together" in text
+    assert "- 2026-01-01T12:00:00Z ZooKeeper server 2 node stopping" in text
+    assert "## ZooKeeper servers" in text
 
 
 def test_the_journal_keeps_what_the_wave_is_about() -> None:
