@@ -199,6 +199,8 @@ class Checker:
                 detail = f"broker {self.node} is not in the ISR of {missing[0]}"
                 detail += f" and {len(missing) - 1} more" if len(missing) > 1 else ""
                 return Finding(is_true=False, detail=detail)
+        if check.version is not None:
+            return _runs(self.node, None if broker is None else broker.version, check.version)
         return Finding(is_true=True, detail=f"broker {self.node} is as it should be")
 
     async def _page(self, check: HttpCheck) -> Finding:
@@ -250,6 +252,16 @@ async def contains(wanted: str, text: str) -> bool:
     return await asyncio.to_thread(
         lambda: compiled.is_in(text) or any(map(compiled.is_in, text.splitlines()))
     )
+
+
+def _runs(node: int, version: str | None, wanted: str) -> Finding:
+    if version is None:
+        return Finding(is_true=None, detail=f"broker {node} does not tell its version")
+    told, asked = version.split("."), wanted.split(".")
+    known = min(len(told), len(asked))
+    is_it = told[:known] == asked[:known]
+    detail = f"broker {node} runs Kafka {version}" + ("" if is_it else f", not {wanted}")
+    return Finding(is_true=is_it, detail=detail)
 
 
 def _port_number(text: str) -> int:

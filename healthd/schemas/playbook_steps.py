@@ -180,6 +180,7 @@ _CHECKS: Final[Mapping[str, tuple[str, Mapping[str, Schema], tuple[str, ...], st
             "inEveryIsr": said(
                 {"type": "boolean"}, "In every ISR that it belongs to.", default=False
             ),
+            "version": said(text(), "Kafka's version, such as 4.1.0, as the broker tells it."),
         },
         (),
         "The latest snapshot says so of the node.",

@@ -23,13 +23,15 @@ from healthd.waves.playbook_texts import has_variables
 from healthd.waves.problems import Location, describe_type
 from healthd.waves.spec_findings import Findings
 
+BROKER_KEYS: Final = ("brokerState", "inEveryIsr", "version")
 CHECK_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "command": ("command", "become", "exitCode", "stdoutMatches"),
     "port": ("port",),
     "file": ("file", "exists", "sha256", "become"),
     "changed": ("changed",),
-    "brokerState": ("brokerState", "inEveryIsr"),
-    "inEveryIsr": ("brokerState", "inEveryIsr"),
+    "brokerState": BROKER_KEYS,
+    "inEveryIsr": BROKER_KEYS,
+    "version": BROKER_KEYS,
     "url": ("url", "status", "bodyMatches", "caFile"),
     "tlsPort": ("tlsPort", "fingerprint"),
     "brokerConfig": ("brokerConfig",),
@@ -40,7 +42,7 @@ CHECK_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
 MAX_CHECKS: Final = 50
 MAX_PORT: Final = 65_535
 MAX_EXIT: Final = 255
-_FORMS: Final = ", ".join(key for key in CHECK_KEYS if key != "inEveryIsr")
+_FORMS: Final = ", ".join(key for key in CHECK_KEYS if key not in BROKER_KEYS[1:])
 _SHA256: Final = re.compile(r"[0-9a-fA-F]{64}")
 _FINGERPRINT: Final = re.compile(r"[0-9a-fA-F]{2}(?::?[0-9a-fA-F]{2}){31}")
 _URL: Final = re.compile(r"https?://[^/\s]+\S*")
@@ -148,10 +150,12 @@ def _changed(part: Part) -> Check:
 def _broker(part: Part) -> Check:
     state = part.word("brokerState", BrokerState, None)
     in_every_isr = part.flag("inEveryIsr")
-    if state is None and not in_every_isr and not part.has("brokerState"):
+    if not in_every_isr and not part.has("brokerState") and not part.has("version"):
         part.add("asks for nothing", "write inEveryIsr: true, or brokerState", "inEveryIsr")
     return BrokerCheck(
-        broker_state=None if state is None else state.value, in_every_isr=in_every_isr
+        broker_state=None if state is None else state.value,
+        in_every_isr=in_every_isr,
+        version=part.text("version"),
     )
 
 
@@ -208,6 +212,7 @@ _READERS: Final[Mapping[str, Callable[[Part], Check]]] = {
     "changed": _changed,
     "brokerState": _broker,
     "inEveryIsr": _broker,
+    "version": _broker,
     "url": _http,
     "tlsPort": _certificate,
     "brokerConfig": _config,

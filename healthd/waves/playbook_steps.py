@@ -89,6 +89,8 @@ class BrokerCheck:
     broker_state: str | None = None
     """A word of the snapshot, such as ``running``."""
     in_every_isr: bool = False
+    version: str | None = None
+    """Of Kafka, such as ``4.1.0``; compared as far as both are known: some brokers tell ``4.1``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from plugins.sshd import SshdHost
-from support.daemon import snapshot_of_cluster
+from support.daemon import snapshot_json, snapshot_of_cluster
 from support.steps import NODE, Stage
 
 from healthd.execute.local import LocalExecutor
@@ -312,7 +312,8 @@ async def test_each_check_says_what_is_so_and_why_not(
     here: Stage, tmp_path: Path, page: str
 ) -> None:
     (tmp_path / "x").write_text("x")
-    here.snapshot = snapshot_of_cluster()
+    brokers = [{**row, "version": "4.1.0"} for row in snapshot_json()["brokers"]]
+    here.snapshot = snapshot_of_cluster(brokers=brokers)
     for check, state, told in cases(tmp_path, page):
         at = here.step(WaitAction(until=(check,)))
         found, detail = await here.seen(at)
@@ -363,7 +364,8 @@ async def test_a_command_outlives_its_connection(shared_sshd: SshdHost, tmp_path
         path = tmp_path / "made"
         at = stage.step(sh(f"echo began; sleep 1; echo x >> {path}"))
         running = asyncio.create_task(stage.run(at=at))
-        while not list(stage.folder.glob("*/child")):  # noqa: ASYNC110  # The host's own.
+        while not list(stage.folder.glob("*/child")):
+            assert not running.done(), running.result()
             await asyncio.sleep(0.05)
         shared_sshd.cut_sessions()
         outcome, detail = await running
