@@ -1,7 +1,6 @@
 """Asking one ZooKeeper server: by four-letter words, by its AdminServer where words are off."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
@@ -69,6 +68,7 @@ class ServerReader:
         self._members: frozenset[int] = frozenset()
         self._words_denied = False
         self._id_denied = False
+        self._id_told = False
         self._further_seconds = 0.0
 
     async def read(self, limit_seconds: float) -> ServerSeen:
@@ -110,11 +110,14 @@ class ServerReader:
         says = words.says_of_srvr(await self._word("srvr"))
         leads = None
         if says.state is ServerState.LEADER:
-            leads = await self._first_of(self._leads_by_word, self._leads_by_command)
-        if self._id is None and not self._id_denied and says.state.is_serving:
-            identity = await self._first_of(self._identity_by_word, self._identity_by_command)
-            # Its list of words changes only with a restart, and then a connection breaks.
-            self._id_denied = identity is None
+            leads, _ = await self._first_of(self._leads_by_word, self._leads_by_command)
+        if not self._id_told and not self._id_denied and says.state.is_serving:
+            identity, is_denied = await self._first_of(
+                self._identity_by_word, self._identity_by_command
+            )
+            # Its list of words changes only with a restart, and then a connection breaks. An
+            # answer that only came too late is asked for again.
+            self._id_denied = is_denied
             self._learn(identity)
         return self._seen(says, leads)
 
@@ -123,7 +126,7 @@ class ServerReader:
         leads = None
         if says.state is ServerState.LEADER:
             leads = await self._leads_by_command()
-        if self._id is None and says.state.is_serving:
+        if not self._id_told and says.state.is_serving:
             self._learn(await self._identity_by_command())
         return replace(self._seen(says, leads), asked_admin_server=True)
 
@@ -131,18 +134,24 @@ class ServerReader:
         self,
         by_word: Callable[[], Awaitable[ResultT]],
         by_command: Callable[[], Awaitable[ResultT]],
-    ) -> ResultT | None:
+    ) -> tuple[ResultT | None, bool]:
         """What a further word says, or the AdminServer where it is not allowed; None: neither.
 
-        Only srvr is always allowed: zkServer.sh itself needs it.
+        And whether neither ever will: each of them has answered, and said nothing. Only srvr is
+        always allowed: zkServer.sh itself needs it.
         """
         ways = (by_word,) if self._admin_url is None else (by_word, by_command)
+        have_answered = True
         for way in ways:
             # What hangs here must not take away what srvr has said.
-            with contextlib.suppress(AnswerError, aiohttp.ClientError, OSError):
+            try:
                 async with asyncio.timeout(self._further_seconds):
-                    return await way()
-        return None
+                    return await way(), False
+            except AnswerError:
+                continue
+            except (aiohttp.ClientError, OSError):
+                have_answered = False
+        return None, have_answered
 
     async def _leads_by_word(self) -> LeaderSays:
         return words.says_of_mntr(await self._word("mntr"))
@@ -187,7 +196,9 @@ class ServerReader:
 
     def _learn(self, identity: Identity | None) -> None:
         if identity is not None:
-            self._id, self._members = identity
+            number, self._members = identity
+            self._id_told = number is not None
+            self._id = self._id if number is None else number
 
     def _seen(self, says: ServerSays, leads: LeaderSays | None) -> ServerSeen:
         return ServerSeen(
@@ -212,7 +223,7 @@ class ServerReader:
         origin: Origin = Origin.THEIRS,
     ) -> ServerSeen:
         # Whoever comes back may have another configuration.
-        self._id_denied = self._words_denied = False
+        self._id_told = self._id_denied = self._words_denied = False
         return replace(
             self._seen(ServerSays(state=state), None), reason=reason, problem=problem, origin=origin
         )

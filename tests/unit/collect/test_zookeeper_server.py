@@ -96,6 +96,35 @@ async def test_an_admin_server_that_cannot_fill_it_in_costs_nothing_else(
     assert (seen.says.state, seen.leads, seen.reason) == (ServerState.LEADER, None, None)
 
 
+async def test_an_id_that_came_too_late_is_asked_for_again(session: aiohttp.ClientSession) -> None:
+    words, is_slow = Words(LEADER), True
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        word = await reader.readexactly(4)
+        if word == b"conf" and is_slow:
+            await reader.read()
+        writer.write(words.answers[word.decode()].encode())
+
+    async with on_port(serve) as port:
+        reader = ServerReader(f"127.0.0.1:{port}", None, lambda: session)
+        assert (await reader.read(0.5)).id is None
+        is_slow = False
+        assert (await reader.read(LIMIT)).id == 2
+
+
+async def test_a_server_that_was_away_is_asked_again_who_it_is(
+    session: aiohttp.ClientSession,
+) -> None:
+    words = Words(LEADER)
+    async with on_port(words.serve) as port:
+        reader = ServerReader(f"127.0.0.1:{port}", None, lambda: session)
+        assert (await reader.read(LIMIT)).id == 2
+        answers, words.answers = words.answers, {"srvr": "rubbish"}
+        assert (await reader.read(LIMIT)).id == 2
+        words.answers = answers | {"conf": "serverId=3\nserver.3=a:1:2\n"}
+        assert (await reader.read(LIMIT)).id == 3
+
+
 async def test_further_words_that_hang_take_nothing_away(session: aiohttp.ClientSession) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readexactly(4) == b"srvr":
