@@ -28,8 +28,8 @@ COMMAND_SECONDS: Final = 10.0
 MAX_PRINTED: Final = 100_000
 """Characters; no secret is longer, and a log that somebody prints by mistake is."""
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_TOO_WIDE: Final = 0o037
-"""Bits beyond 0640 that let others in: the group may read, nobody else may do anything."""
+_TOO_WIDE: Final = 0o077
+"""Bits beyond 0600 that let others in, the group too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class SecretRef:
             return _printed(self.command, self.timeout_seconds)
         if self.file is not None:
             try:
-                value = self.file.read_text(encoding="utf-8").rstrip("\r\n")
+                value = _private_text(self.file).rstrip("\r\n")
             except (OSError, UnicodeDecodeError) as error:
                 reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
                 raise _unreadable(str(self.file), f"the secret cannot be read: {reason}") from None
@@ -98,6 +98,30 @@ def _printed(argv: tuple[str, ...], timeout_seconds: float) -> str:
     return value
 
 
+def _private_text(path: Path) -> str:
+    """The text of a file that is for its owner alone at this moment.
+
+    Raises:
+        ConfigError: others may use it.
+        OSError: it cannot be read.
+        UnicodeDecodeError: it is no text.
+    """
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        found = _too_wide(path, status)
+        if found is not None:
+            message, action = found
+            raise ConfigError([Problem(file=str(path), message=message, action=action)])
+        return file.read().decode("utf-8")
+
+
+def _too_wide(path: Path, status: os.stat_result) -> tuple[str, str] | None:
+    mode = stat.S_IMODE(status.st_mode)
+    if stat.S_ISREG(status.st_mode) and mode & _TOO_WIDE:
+        return f"file {path} has mode {mode:04o}: others may use it", f"run chmod 600 {path}"
+    return None
+
+
 def _unreadable(file: str, message: str) -> ConfigError:
     return ConfigError([Problem(file=file, message=message, action="provide the secret there")])
 
@@ -107,7 +131,7 @@ def file_problem(path: Path, *, is_private: bool) -> tuple[str, str] | None:
 
     Args:
         path: The file.
-        is_private: Whether nobody but its owner and group may read it.
+        is_private: Whether nobody but its owner may use it.
     """
     try:
         status = path.stat()
@@ -116,9 +140,9 @@ def file_problem(path: Path, *, is_private: bool) -> tuple[str, str] | None:
         return f"file {path} cannot be used: {reason}", "create it, or correct the path"
     if not stat.S_ISREG(status.st_mode):
         return f"{path} is not a file", "name a file"
-    mode = stat.S_IMODE(status.st_mode)
-    if is_private and mode & _TOO_WIDE:
-        return f"file {path} has mode {mode:04o}: others may use it", f"run chmod 600 {path}"
+    wide = _too_wide(path, status) if is_private else None
+    if wide is not None:
+        return wide
     if not os.access(path, os.R_OK):
         return f"file {path} may not be read by this user", "change its owner or group"
     return None

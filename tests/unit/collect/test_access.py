@@ -21,6 +21,7 @@ from healthd.config.secrets import SecretRef
 def password(tmp_path: Path) -> Path:
     file = tmp_path / "password"
     file.write_text("s3cr3t\n")
+    file.chmod(0o600)
     return file
 
 

@@ -195,6 +195,7 @@ async def test_a_token_is_sent_and_never_shown_and_read_again_when_it_changes(
 
     token = tmp_path / "token"
     token.write_text(SECRET + "\n")
+    token.chmod(0o600)
     async with serving(answer) as url:
         config = server(url, bearer_token=SecretRef(file=token))
         reader = Alertmanager(config)
@@ -220,6 +221,7 @@ async def test_a_secret_that_is_not_there_is_a_failure_that_names_where_it_shoul
 async def test_a_token_of_two_lines_is_a_failure_that_does_not_show_it(tmp_path: Path) -> None:
     token = tmp_path / "token"
     token.write_text(f"{SECRET}\n{SECRET}\n")
+    token.chmod(0o600)
     config = server("http://127.0.0.1:1", bearer_token=SecretRef(file=token))
     with pytest.raises(RestError, match="no header may hold") as refused:
         await firing(Alertmanager(config))

@@ -32,6 +32,7 @@ def server() -> Iterator[TokenServer]:
 def config(server: TokenServer, tmp_path: Path) -> OAuthConfig:
     file = tmp_path / "secret"
     file.write_text(SECRET)
+    file.chmod(0o600)
     return OAuthConfig(
         token_endpoint_url=server.token_url,
         client_id="healthd/1",

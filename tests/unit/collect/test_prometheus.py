@@ -599,6 +599,7 @@ class TestCredentials:
     ) -> None:
         file = tmp_path / "token"
         file.write_text("first\n")
+        file.chmod(0o600)
         clock = Clock()
         pages = pages_of(target(api.url, bearer_token=SecretRef(file=file)), clock=clock)
         await pages.read()

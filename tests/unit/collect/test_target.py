@@ -13,6 +13,7 @@ from healthd.config.secrets import SecretRef
 def test_target_is_built_from_the_fleet_file(tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("s3cret\n")
+    secret.chmod(0o600)
     config = ClusterConfig(
         name="payments",
         bootstrap_servers=("b1:9092",),

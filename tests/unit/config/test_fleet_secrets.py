@@ -34,14 +34,14 @@ def test_a_secret_file_that_is_missing_is_named(write: WriteFile, tmp_path: Path
     assert f"{tmp_path}/nope cannot be used: No such file" in problem
 
 
-@pytest.mark.parametrize("mode", [0o644, 0o660, 0o601, 0o777])
+@pytest.mark.parametrize("mode", [0o640, 0o440, 0o644, 0o660, 0o601, 0o777])
 def test_a_secret_file_that_others_may_use_is_refused(write: WriteFile, mode: int) -> None:
     write("pw", "x", mode)
     (problem,) = problems_of(write, cluster(SASL.format("pw")))
     assert f"has mode {mode:04o}: others may use it -> run chmod 600" in problem
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o440])
+@pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
 def test_a_private_secret_file_is_accepted(write: WriteFile, mode: int) -> None:
     write("pw", "x", mode)
     assert problems_of(write, cluster(SASL.format("pw"))) == []
@@ -109,3 +109,15 @@ def test_secrets_are_read_from_file_and_environment_and_never_shown(
     for missing in (SecretRef(env="NOT_SET"), SecretRef(file=write("empty"))):
         with pytest.raises(ConfigError, match=r"is not set|is empty"):
             missing.read()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620])
+def test_a_file_that_has_become_too_wide_is_not_read_any_more(tmp_path: Path, mode: int) -> None:
+    file = tmp_path / "secret"
+    file.write_text("planted\n")
+    file.chmod(0o600)
+    assert SecretRef(file=file).read() == "planted"
+    file.chmod(mode)
+    with pytest.raises(ConfigError, match=f"mode {mode:04o}.*chmod 600") as caught:
+        SecretRef(file=file).read()
+    assert "planted" not in str(caught.value)
