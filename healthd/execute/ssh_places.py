@@ -21,6 +21,8 @@ class Places:
     Hosts that have hung at their last attempt (suspects) wait until nobody else does, and take a
     quarter of the places at most: however many of them there are, the others find room.
 
+    Who is slow with a place that it has got is set aside, while others may go on.
+
     Args:
         size: How many places there are.
         make_room: Called when somebody has to wait; may give a place back.
@@ -32,6 +34,7 @@ class Places:
         self._most_suspects = max(size // 4, 1)
         self._taken = 0
         self._suspects = 0
+        self._aside = 0
         self._numbers = itertools.count()
         self._waiting: list[_Waiting] = []
 
@@ -62,6 +65,21 @@ class Places:
         self._taken -= 1
         self._suspects -= is_suspect
         self._hand_out()
+
+    def set_aside(self, *, is_suspect: bool) -> bool:
+        """Give a place back, and stay beside: for one that has got it and then goes slowly.
+
+        There is room beside for as many as there are places; False when it is taken, too.
+        """
+        if self._aside >= self._size:
+            return False
+        self._aside += 1
+        self.give_back(is_suspect=is_suspect)
+        return True
+
+    def leave_aside(self) -> None:
+        """The room beside is not needed any more."""
+        self._aside -= 1
 
     def _may(self, one: _Waiting) -> bool:
         return not one.is_suspect or self._suspects < self._most_suspects

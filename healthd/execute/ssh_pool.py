@@ -19,6 +19,8 @@ _HELPERS: Final = 4
 """Threads for names, key files and first messages; each such thing takes milliseconds."""
 _FRESH_SECONDS: Final = 30.0
 """A host ends a connection on which nobody logs in, by default after two minutes."""
+_SLOW_SECONDS: Final = 1.0
+"""A login takes some hundredths of a second; after this its place goes to another meanwhile."""
 _FIRST_PAUSE_SECONDS: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 """After each time that a host has hung it is left alone for twice as long, up to this."""
@@ -195,12 +197,7 @@ class ConnectionPool:
                 line.close()
                 spent = 0.0
                 line = await self._line(target, bastion, time.monotonic() + budget)
-            kept.transport = await handshake(
-                line,
-                target,
-                deadline=time.monotonic() + budget - spent,
-                threads=self._helpers,
-            )
+            kept.transport = await self._handshake(kept, line, time.monotonic() + budget - spent)
         except BaseException as error:
             if line is not None:
                 line.close()
@@ -211,6 +208,34 @@ class ConnectionPool:
         finally:
             kept.attempt = None
         return kept.transport
+
+    async def _handshake(self, kept: _Kept, line: Line, deadline: float) -> Transport:
+        """The transport; while the host takes its time with it, another has its place."""
+        going = asyncio.ensure_future(
+            handshake(line, kept.target, deadline=deadline, threads=self._helpers)
+        )
+        try:
+            await asyncio.wait({going}, timeout=_SLOW_SECONDS)
+            if not going.done() and kept.has_place:
+                await self._go_aside(kept, going)
+            return await going
+        except asyncio.CancelledError:
+            going.cancel()
+            await asyncio.wait({going})
+            if not going.cancelled() and going.exception() is None:
+                going.result().cut()
+            raise
+
+    async def _go_aside(self, kept: _Kept, going: asyncio.Future[Transport]) -> None:
+        if not self._places.set_aside(is_suspect=kept.is_suspect):
+            return
+        kept.has_place = False
+        try:
+            await asyncio.wait({going})
+        finally:
+            self._places.leave_aside()
+        if going.exception() is None:
+            await self._take_place(kept)
 
     async def _line(self, target: Target, bastion: Transport | None, deadline: float) -> Line:
         return await line_to(target, bastion=bastion, deadline=deadline, threads=self._helpers)

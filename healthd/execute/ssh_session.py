@@ -75,7 +75,11 @@ class Session:
         transport = self.channel.get_transport()
         if not transport.is_active():
             return self._lost("the connection ended")
-        return ExecKind.EXITED, None, f"{name} was ended by a signal on the host"
+        return (
+            ExecKind.EXITED,
+            None,
+            (f"{name} ended without an exit code: a signal ended it, or the host its session"),
+        )
 
     def _drain(
         self, out: Sink, err: Sink, deadline: float
