@@ -1,12 +1,20 @@
 """`healthd playbook`: what there is to do with playbooks before a wave uses them."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import click
 
 from healthd.cli.app import LazyCommand, LazyGroup
 
-COMMANDS: Final = {
+COMMANDS: Final[Mapping[str, LazyCommand]] = {
+    "lint": LazyCommand(
+        target="healthd.cli.playbook_lint:lint", help="Say what is wrong, or looks wrong, in them."
+    ),
+    "digest": LazyCommand(
+        target="healthd.cli.playbook_digest:digest",
+        help="Print the lines that a list of allowed playbooks takes.",
+    ),
     "sudoers": LazyCommand(
         target="healthd.cli.playbook_sudoers:sudoers",
         help="Print a sudoers file with exactly what a playbook needs.",

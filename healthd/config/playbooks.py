@@ -1,14 +1,20 @@
 """Finding playbooks: the operator's own folder first, then those that healthd ships."""
 
 import re
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from healthd.config.playbook_digests import DigestList, playbook_file_digest
+from healthd.config.playbook_sources import source_digests
 from healthd.config.problems import ConfigError, Problem
-from healthd.config.yaml_source import Document, read_document
+from healthd.config.yaml_source import Document, parse_document, read_bytes, too_large
 from healthd.waves.playbook import Playbook
 from healthd.waves.playbook_parse import parse_playbook
 
+MAX_BYTES: Final = 1_000_000
+"""Of a playbook's file; the longest that we know takes 10 kB."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
@@ -23,21 +29,63 @@ class PlaybookNotFound(LookupError):  # noqa: N818  # It says what happened.
     """No folder has a playbook of that name; says which were looked in and what there is."""
 
 
-def load_playbook(name: str, own_folder: Path | None = None) -> Playbook:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlaybookFile:
+    """A playbook as it was read from its file."""
+
+    path: Path
+    playbook: Playbook
+    digest: str
+    """SHA-256 of the file, and of the files that its steps send (`playbook_file_digest`)."""
+
+
+def load_playbook(
+    name: str, own_folder: Path | None = None, allowed: Path | None = None
+) -> Playbook:
     """The playbook of a name.
+
+    Args:
+        name: the playbook's.
+        own_folder: looked in before what healthd ships.
+        allowed: the file of digests that has to have its own; None: every playbook is allowed.
 
     Raises:
         PlaybookNotFound: there is none.
-        ConfigError: the file is not a valid playbook.
+        ConfigError: the file is not a valid playbook, or not one that is allowed.
     """
     folders = [folder for folder in (own_folder, shipped("playbooks")) if folder is not None]
     if _NAME.fullmatch(name):
         for folder in folders:
             path = folder / f"{name}.yaml"
             if path.is_file():
-                return read_playbook(path)
+                return _allowed(read_playbook_file(path), name, allowed)
     known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     raise PlaybookNotFound(f"there is no playbook {name}; there are: {', '.join(known) or 'none'}")
+
+
+def _allowed(file: PlaybookFile, name: str, allowed: Path | None) -> Playbook:
+    if file.playbook.name != name:
+        message = f"the playbook in {name}.yaml has the name {file.playbook.name}"
+        action = f"write name: {name}, or rename the file: a wave finds it by both"
+        raise ConfigError([Problem(file=str(file.path), message=message, action=action)])
+    if allowed is not None:
+        DigestList.read(allowed).require(file.digest, name, str(file.path))
+    return file.playbook
+
+
+def playbook_files(own_folder: Path | None) -> list[PlaybookFile | ConfigError]:
+    """Every playbook that a wave can name, by name, or what is wrong with its file."""
+    found: dict[str, Path] = {}
+    for folder in (shipped("playbooks"), own_folder):
+        if folder is not None:
+            found |= {path.stem: path for path in folder.glob("*.yaml") if path.is_file()}
+    files: list[PlaybookFile | ConfigError] = []
+    for _, path in sorted(found.items()):
+        try:
+            files.append(read_playbook_file(path))
+        except ConfigError as error:
+            files.append(error)
+    return files
 
 
 def read_playbook(path: Path) -> Playbook:
@@ -46,23 +94,51 @@ def read_playbook(path: Path) -> Playbook:
     Raises:
         ConfigError: it cannot be read or is not a valid playbook.
     """
+    return read_playbook_file(path).playbook
+
+
+def read_playbook_file(path: Path) -> PlaybookFile:
+    """The playbook in a file, and its digest: both of the same bytes.
+
+    Raises:
+        ConfigError: it cannot be read or is not a valid playbook.
+    """
     try:
-        document, problems = read_document(path)
+        content = read_bytes(path, MAX_BYTES)
     except OSError as error:
         message = f"cannot be opened: {error.strerror or error}"
         action = "let healthd's user read it"
         raise ConfigError([Problem(file=str(path), message=message, action=action)]) from error
-    if document is None:
+    if content is None:
+        raise ConfigError([too_large(str(path), MAX_BYTES)])
+    document, problems = parse_document(content, str(path))
+    if document is None or problems:
         raise ConfigError(problems)
+    playbook, problems = playbook_of(document, path.parent)
+    if playbook is None:
+        raise ConfigError(problems)
+    digest = playbook_file_digest(sha256(content).hexdigest(), playbook.files)
+    return PlaybookFile(path=path, playbook=playbook, digest=digest)
+
+
+def playbook_of(document: Document, folder: Path | None) -> tuple[Playbook | None, list[Problem]]:
+    """The playbook in a document, with the digests of the files that its steps send.
+
+    Args:
+        document: the file's content.
+        folder: where these files are; None: they are not looked at.
+    """
     parsed = parse_playbook(document.data)
-    if isinstance(parsed, Playbook):
-        return parsed
-    raise ConfigError(document.located(problem) for problem in parsed)
+    if not isinstance(parsed, Playbook):
+        return None, [document.located(problem) for problem in parsed]
+    if folder is None or not parsed.sources:
+        return parsed, []
+    digests, problems = source_digests(parsed, folder)
+    if problems:
+        return None, [document.located(problem) for problem in problems]
+    return replace(parsed, folder=str(folder.absolute()), files=digests), []
 
 
-def check_playbook(document: Document, _folder: Path) -> list[Problem]:
+def check_playbook(document: Document, folder: Path) -> list[Problem]:
     """What is wrong with a playbook file."""
-    parsed = parse_playbook(document.data)
-    if isinstance(parsed, Playbook):
-        return []
-    return [document.located(problem) for problem in parsed]
+    return playbook_of(document, folder)[1]

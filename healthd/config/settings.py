@@ -115,6 +115,9 @@ class SettingsFields(BaseModel):
     playbook_dir: FilePath | None = None
     """Folder of your own playbooks, looked in before those that healthd ships; none by default."""
 
+    playbook_digests: FilePath | None = None
+    """File with the SHA-256 of every playbook that may be run; none by default: every one may."""
+
     wave_dir: FilePath | None = None
     """Folder of wave files that are started by their `schedule`; none by default."""
 

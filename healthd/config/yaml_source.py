@@ -79,21 +79,33 @@ def read_document(
     Raises:
         OSError: The file cannot be opened or read.
     """
-    name = str(file)
+    content = read_bytes(file, max_bytes)
+    if content is None:
+        return None, [too_large(str(file), max_bytes)]
+    return parse_document(content, str(file), max_nodes=max_nodes)
+
+
+def read_bytes(file: str | Path, max_bytes: int) -> bytes | None:
+    """The bytes of a file (`-` is stdin); None when there are more than `max_bytes`.
+
+    Raises:
+        OSError: The file cannot be opened or read.
+    """
     try:
-        if name == STDIN:
+        if str(file) == STDIN:
             content = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with Path(file).open("rb") as stream:
                 content = stream.read(max_bytes + 1)
     except ValueError as error:
         raise OSError(f"{error}") from error
-    if len(content) > max_bytes:
-        problem = _problem(
-            name, _FIRST, f"is larger than {max_bytes} bytes", "split it, or name the right file"
-        )
-        return None, [problem]
-    return parse_document(content, name, max_nodes=max_nodes)
+    return None if len(content) > max_bytes else content
+
+
+def too_large(file: str, max_bytes: int) -> Problem:
+    """What is wrong with a file that has more bytes than that."""
+    message = f"is larger than {max_bytes} bytes"
+    return _problem(file, _FIRST, message, "split it, or name the right file")
 
 
 def parse_document(

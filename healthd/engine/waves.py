@@ -175,18 +175,12 @@ class Waves:
             raise OrderRefused(Refusal.INVALID, message)
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(self._playbooks, spec.playbook)
+        clusters, seconds = self._tools.clusters, self._interval_seconds
         if filed is not None:
-            clusters, seconds = self._tools.clusters, self._interval_seconds
             await asyncio.to_thread(
                 require_plan, filed, spec, playbook, clusters, interval_seconds=seconds
             )
-        parts = parts_of(
-            spec,
-            self._tools.clusters,
-            interval_seconds=self._interval_seconds,
-            target=playbook.target,
-        )
-        # Where secrets are is looked at, too: no wave begins that lacks one.
+        parts = parts_of(spec, clusters, interval_seconds=seconds, target=playbook.target)
         await asyncio.to_thread(require_all_variables, spec, parts, playbook)
         now = self._tools.clock.wall()
         wave = wave_id(spec.name, now)

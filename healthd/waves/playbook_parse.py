@@ -1,6 +1,7 @@
 """A playbook file's content to a `Playbook`, or to everything that is wrong with it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from healthd.waves.playbook import (
@@ -39,39 +40,65 @@ Row = tuple[StepKind | None, Step | None]
 """What a row does, and the step; None where that was not understood."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was understood of a playbook, with all that is wrong."""
+
+    problems: tuple[SpecProblem, ...]
+    kinds: tuple[StepKind | None, ...] = ()
+    """Of each row; None where it was not understood."""
+    steps: tuple[Step | None, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    target: PlaybookTarget = PlaybookTarget.BROKER
+    gate: GateNeeded = GateNeeded.FULL
+    name: str | None = None
+    description: str = ""
+
+
 def parse_playbook(data: object) -> Playbook | list[SpecProblem]:
     """The playbook that a mapping describes, or everything that is wrong with it."""
+    reading = read_data(data)
+    if reading.problems or reading.name is None:
+        return list(reading.problems)
+    return Playbook(
+        name=reading.name,
+        description=reading.description,
+        steps=tuple(step for step in reading.steps if step is not None),
+        target=reading.target,
+        gate=reading.gate,
+        variables=reading.variables,
+    )
+
+
+def read_data(data: object) -> Reading:
+    """As much of a playbook as can be understood, and everything that is wrong with it."""
     found = Findings()
     if not isinstance(data, Mapping):
         message = f"must be a mapping, not {describe_type(data)}"
         found.add((), message, "write apiVersion, kind, name and steps")
-        return found.problems
+        return Reading(problems=tuple(found.problems))
     top = Part(data=data, at=(), found=found)
     top.keys(PLAYBOOK_KEYS)
     _constants(top)
     name = found.name(data, "name", ())
     description = _description(top)
-    target = top.word("target", PlaybookTarget, None)
-    gate = top.word("gate", GateNeeded, None)
+    target = top.word("target", PlaybookTarget, None) or PlaybookTarget.BROKER
+    gate = top.word("gate", GateNeeded, None) or GateNeeded.FULL
     variables = parse_variables(data.get("variables", {}), found)
     rows = _rows(top)
     name_problems(data, variables, found)
     _named(rows, {variable.name: variable for variable in variables}, found)
-    found.problems += shape_problems(
-        [kind for kind, _ in rows],
-        [step for _, step in rows],
-        gate or GateNeeded.FULL,
-        target or PlaybookTarget.BROKER,
-    )
-    if found.problems or name is None:
-        return found.problems
-    return Playbook(
+    kinds, steps = tuple(kind for kind, _ in rows), tuple(step for _, step in rows)
+    found.problems += shape_problems(kinds, steps, gate, target)
+    return Reading(
+        problems=tuple(found.problems),
+        kinds=kinds,
+        steps=steps,
+        variables=variables,
+        target=target,
+        gate=gate,
         name=name,
         description=description,
-        steps=tuple(step for _, step in rows if step is not None),
-        target=target or PlaybookTarget.BROKER,
-        gate=gate or GateNeeded.FULL,
-        variables=variables,
     )
 
 

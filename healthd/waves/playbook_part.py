@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from healthd.waves.patterns import PatternError, pattern
-from healthd.waves.playbook_texts import has_variables
+from healthd.waves.playbook_texts import without_variables
 from healthd.waves.problems import Location, describe_type, unknown_key
 from healthd.waves.spec_findings import Findings
 
@@ -141,9 +141,10 @@ class Part:
     def pattern(self, key: str) -> str | None:
         """A regular expression as RE2 reads it."""
         text = self.text(key)
-        if text is not None and not has_variables(text):
+        if text is not None:
             try:
-                pattern(text)
+                # A variable's value matches itself only, so that any letter stands for it.
+                pattern(without_variables(text, "x"))
             except PatternError as error:
                 self.add(f"is no pattern: it {error}", "correct the pattern (RE2)", key)
                 return None

@@ -15,10 +15,6 @@ _PLACE: Final = re.compile(r"\$(?:\$\{|\{([^}]*)(\}?))")
 _MOST_DEEP: Final = 64
 
 
-class TextError(ValueError):
-    """Why a text with variables cannot be filled in; says no value."""
-
-
 def names_in(text: str) -> tuple[str, ...]:
     """The names between ``${`` and ``}``, in their order; what is no name is among them, too."""
     return tuple(match[1] for match in _PLACE.finditer(text) if match[1] is not None)
@@ -34,22 +30,9 @@ def has_variables(text: str) -> bool:
     return bool(names_in(text))
 
 
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with every variable's value in its place, and ``$${`` as ``${``.
-
-    Raises:
-        TextError: it names a variable that has no value.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name = match[1]
-        if name is None:
-            return "${"
-        if not match[2] or name not in values:
-            raise TextError(f"there is no variable {name}")
-        return values[name]
-
-    return _PLACE.sub(value, text)
+def without_variables(text: str, instead: str) -> str:
+    """The text with something else in the place of every variable."""
+    return _PLACE.sub(lambda match: "${" if match[1] is None else instead, text)
 
 
 def texts_in(value: object, location: Location = ()) -> Iterator[tuple[Location, str]]:
