@@ -19,6 +19,7 @@ from healthd.cli.exits import Exit
 from healthd.collect.access import Access
 from healthd.collect.alerts import Alertmanager, PrometheusAlerts
 from healthd.collect.cluster import ClusterCollector
+from healthd.collect.cluster_admin import ClusterAdmin, KafkaClusterAdmin, admin_target
 from healthd.collect.cruise_control import CruiseControl
 from healthd.collect.direct import (
     snapshot_of_bootstrap,
@@ -51,6 +52,7 @@ from healthd.config.wave_files import read_wave_files
 from healthd.engine.clock import Clock
 from healthd.engine.daemon import HealthDaemon, Parts
 from healthd.engine.guards import Outside
+from healthd.engine.hardening import harden
 from healthd.engine.host_doctor import with_hosts
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs, logs_of_a_command
@@ -109,6 +111,7 @@ def run_command(config: str | None, **flags: Any) -> None:
         for problem in error.problems:
             click.echo(str(problem), err=True)
         sys.exit(Exit.USAGE)
+    harden()
     configure_logs(settings.log_format, settings.log_level)
     for name in sorted(set(unknown_variables(os.environ)) - CLI_VARIABLES):
         log.warning("unknown_variable_ignored", name=name)
@@ -159,6 +162,7 @@ def _parts(
         store=StoreThread(store),
         executor=SshExecutor(pool_size=settings.ssh_pool_size),
         elector_of=_elector_of,
+        admin_of=_admin_of,
         source_of=partial(_source_of, settings, outlook, PrometheusReaders()),
         examine=partial(_examine, settings),
         outside=Outside(
@@ -231,6 +235,10 @@ def _elector_of(config: ClusterConfig) -> LeaderElector:
         return servers | access.confluent_config()
 
     return KafkaLeaderElector(properties)
+
+
+def _admin_of(config: ClusterConfig) -> ClusterAdmin:
+    return KafkaClusterAdmin(lambda: admin_target(config))
 
 
 def _playbook(folder: Path | None, allowed: Path | None, name: str) -> Playbook:
@@ -313,6 +321,8 @@ def _write_port(path: Path, port: int) -> None:
     """Whole or not at all: whoever waits for the file never reads half a number."""
     temporary = path.with_suffix(".new")
     temporary.write_text(f"{port}\n", "ascii")
+    # It is no secret, and whoever wants to know it need not be the daemon's user.
+    temporary.chmod(0o644)
     temporary.replace(path)
 
 

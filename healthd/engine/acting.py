@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from functools import partial
 
+from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig
 from healthd.config.targets import driven
 from healthd.engine.collecting import ClusterLoop
@@ -51,6 +52,8 @@ class Actor:
     loop: ClusterLoop
     executor: Executor
     elector: LeaderElector
+    admin: ClusterAdmin | None = None
+    """None: playbooks change nothing in the cluster itself."""
     is_dry_run: bool = False
     """The executor and the elector reach nobody: what they would have done is told."""
     target: PlaybookTarget = PlaybookTarget.BROKER
@@ -196,12 +199,19 @@ class Actor:
             target=target,
             observe=self.observe,
             look=self.look,
+            admin=self.admin,
             is_dry_run=self.is_dry_run,
         )
 
     def _unknown(self, node: int, code: ReasonCode, detail: str) -> HostState:
         reason = Reason(code=code, object=object_for(self.target, node), detail=detail)
         return HostState(is_running=None, detail=detail, reason=reason)
+
+    async def aclose(self) -> None:
+        """Let go of the cluster's connections."""
+        self.elector.close()
+        if self.admin is not None:
+            await self.admin.aclose()
 
     async def logs(self, node: int) -> str:
         """The last log lines of a node, as its service's command gives them."""

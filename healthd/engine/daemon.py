@@ -22,7 +22,7 @@ from healthd.engine.freezing import Freezer
 from healthd.engine.guards import NOBODY, Guards, Outside
 from healthd.engine.history import HistoryRecorder
 from healthd.engine.journal import StoreThread
-from healthd.engine.keeping import ElectorFactory, Tools
+from healthd.engine.keeping import AdminFactory, ElectorFactory, Tools, nobodys_admin
 from healthd.engine.late import LateSource
 from healthd.engine.measured import measured_on
 from healthd.engine.muting import Muter
@@ -78,6 +78,7 @@ class Parts:
     holder: str
     reloaded: Callable[[], Awaitable[None]] = nothing_more
     examine: Examine = not_offered
+    admin_of: AdminFactory = nobodys_admin
     outside: Outside = NOBODY
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
@@ -98,13 +99,10 @@ class HealthDaemon:
         self._reloading = asyncio.Lock()
         self._examiner = Examiner(parts.examine, parts.clock)
         self._saver = SnapshotSaver(parts.store, parts.clock)
-        self.router = Router(
-            fleet, parts.store, parts.clock, interval_seconds=parts.interval_seconds
-        )
+        seconds = parts.interval_seconds
+        self.router = Router(fleet, parts.store, parts.clock, interval_seconds=seconds)
         self.muter = Muter(parts.store, parts.clock)
-        self.history = HistoryRecorder(
-            parts.store, parts.clock, interval_seconds=parts.interval_seconds
-        )
+        self.history = HistoryRecorder(parts.store, parts.clock, interval_seconds=seconds)
         self._thinner = Thinner(parts.store, parts.clock, parts.history)
         self._schedule = Schedule(interval_seconds=parts.interval_seconds)
         self.freezer = Freezer(parts.store, parts.clock, lambda: self.fleet)
@@ -127,6 +125,7 @@ class HealthDaemon:
             totals=self._totals,
             pace=parts.pace,
             guards=self._guards,
+            admin_of=parts.admin_of,
         )
         self._waves = Waves(
             tools, playbooks=parts.playbooks, interval_seconds=parts.interval_seconds

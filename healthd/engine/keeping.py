@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import Actor
 from healthd.engine.clock import Clock
@@ -40,10 +41,15 @@ RESTORED = "the state was restored from a backup; look at the brokers before it 
 BROKE = "healthd broke while it drove the wave"
 
 ElectorFactory = Callable[[ClusterConfig], LeaderElector]
+AdminFactory = Callable[[ClusterConfig], ClusterAdmin | None]
 Show = Callable[[WaveState, WaveRecord], None]
 """Publishes a wave as it is now."""
 Look = Callable[[WaveState, ClusterConfig], Awaitable[PinsSeen]]
 """Looks again at what a wave was accepted with."""
+
+
+def nobodys_admin(_config: ClusterConfig) -> None:
+    """None: playbooks change nothing in the cluster itself."""
 
 
 def nothing_stands(_wave: str) -> tuple[Reason, ...]:
@@ -68,6 +74,7 @@ class Tools:
     """What closes a gate from outside; None: nothing does."""
     standing: Callable[[str], tuple[Reason, ...]] = nothing_stands
     """What the parent of a wave has against its next node."""
+    admin_of: AdminFactory = nobodys_admin
 
     async def acquire(self, cluster: str, wave: str) -> Fence | LeaseHeld:
         """Lease a cluster for a wave, or learn who has it."""
@@ -239,7 +246,7 @@ class WaveKeeper:
             self.driver = None
             if guards is not None:
                 await guards.close()
-            actor.elector.close()
+            await actor.aclose()
         self._broke = None
         if driver.lease_lost is None:
             return True
@@ -265,7 +272,13 @@ class WaveKeeper:
                 target=target,
             )
         elector = self._tools.elector_of(loop.config)
-        return Actor(loop=loop, executor=self._tools.executor, elector=elector, target=target)
+        return Actor(
+            loop=loop,
+            executor=self._tools.executor,
+            elector=elector,
+            admin=self._tools.admin_of(loop.config),
+            target=target,
+        )
 
     def _changed(self, state: WaveState, record: WaveRecord) -> None:
         self._state, self._record = state, record

@@ -6,12 +6,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
+from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.step_checks import Before, Checker, Finding
 from healthd.engine.step_commands import HostRunner
 from healthd.engine.step_files import FilePlacer
 from healthd.engine.step_host import StepEnds, StepHost
 from healthd.engine.step_job import StepJob, job_of
+from healthd.engine.step_kafka import KafkaSteps
 from healthd.engine.step_requests import request
 from healthd.engine.step_sources import Sources
 from healthd.engine.step_words import in_words
@@ -27,8 +29,6 @@ from healthd.waves.playbook_steps import (
     ChangedCheck,
     Check,
     CommandAction,
-    ConfigCheck,
-    FeatureCheck,
     FilePlace,
     HttpAction,
     KafkaAction,
@@ -65,6 +65,8 @@ class Steps:
     """How a node's host is reached; raises `StepEnds` when the fleet file does not say it."""
     observe: Callable[[int], Awaitable[HostState]]
     look: Callable[[], Awaitable[ClusterSnapshot | None]]
+    admin: ClusterAdmin | None = None
+    """None: nothing may be changed in the cluster itself."""
     is_dry_run: bool = False
     folder: str = DEFAULT_FOLDER
     """Where the host keeps what is known of commands."""
@@ -138,7 +140,7 @@ class Steps:
             case HttpAction() as action:
                 return await request(action, job, secrets)
             case KafkaAction() as action:
-                return Outcome.FAILED, f"kafka {action.verb} is not built yet"
+                return await self._kafka(job).run(action)
             case AnsibleAction():
                 return Outcome.FAILED, "ansible is not built yet"
             case PromptAction() | None:
@@ -196,6 +198,8 @@ class Steps:
             case WaitAction(until=until):
                 finding = await (await self._checker(job, until)).all(until)
                 return _seen(finding, StepState.RUNNING)
+            case KafkaAction() as action:
+                return await self._kafka(job).state(action)
             case _:
                 return StepState.INTERRUPTED, "nobody can be asked what became of it"
 
@@ -247,7 +251,7 @@ class Steps:
             before=before,
             observe=lambda: self.observe(job.run.node),
             look=self.look,
-            kafka=self._ask_kafka,
+            kafka=self._kafka(job).check,
         )
 
     async def _boot_before(self, job: StepJob) -> str | None:
@@ -258,8 +262,8 @@ class Steps:
             return None
         return before
 
-    async def _ask_kafka(self, check: ConfigCheck | FeatureCheck) -> Finding:
-        return Finding(is_true=None, detail=f"{type(check).__name__} is not built yet")
+    def _kafka(self, job: StepJob) -> KafkaSteps:
+        return KafkaSteps(node=job.run.node, admin=self.admin, look=self.look)
 
 
 def _seen(finding: Finding, not_yet: StepState) -> Seen:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig, HostConfig
 from healthd.engine.step_host import StepEnds
 from healthd.engine.stepping import Steps
@@ -38,6 +39,7 @@ class Stage:
         self.folder = folder / "marks"
         self.executor = executor or LocalExecutor()
         self.target = target
+        self.admin: ClusterAdmin | None = None
         self.wave = "os-patch-1"
         self.host_state = HostState(is_running=True, start="100")
         self.snapshot: ClusterSnapshot | None = None
@@ -91,6 +93,7 @@ class Stage:
             target=target,
             observe=observe,
             look=look,
+            admin=self.admin,
             is_dry_run=self.state().is_dry_run,
             folder=str(self.folder),
         )
