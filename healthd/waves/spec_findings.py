@@ -26,9 +26,7 @@ class Findings:
     ) -> None:
         """One more problem."""
         self.problems.append(
-            SpecProblem(
-                location=location, message=message, action=action, code=code, is_key=is_key
-            )
+            SpecProblem(location=location, message=message, action=action, code=code, is_key=is_key)
         )
 
     def keys(self, mapping: Mapping[Any, Any], location: Location, known: Iterable[str]) -> None:
