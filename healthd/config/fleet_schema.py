@@ -100,7 +100,6 @@ class HostModel(FileModel):
     exporter: Address | None = None
     labels: dict[str, str] = Field(default_factory=dict)
     variables: Any = Field(default_factory=dict)
-    variables: Any = Field(default_factory=dict)
 
 
 class WaveModel(FileModel):
@@ -140,7 +139,6 @@ class ClusterModel(FileModel):
     scoring_profile: Text | None = None
     clients: ClientsModel | None = None
     tenants: list[TenantModel] = Field(default_factory=list, max_length=MAX_TENANTS)
-    variables: Any = Field(default_factory=dict)
     variables: Any = Field(default_factory=dict)
     wave: WaveModel = Field(default_factory=WaveModel)
 
