@@ -267,7 +267,7 @@ def _of_one_broker(verb: str, text: str) -> None:
     @daemon_options
     def command(*, name: str, node: int | None, cluster: str | None, reason: str, output: str,
                 server: str, token_file: Path | None) -> None:  # fmt: skip
-        if node is None and (verb == "retry" or cluster is None):
+        if node is None and (verb != "skip" or cluster is None):
             raise click.MissingParameter(param_hint="--broker", param_type="option")
         client = DaemonClient(server, token_file)
         of = {"node": node, "cluster": cluster}
@@ -275,6 +275,7 @@ def _of_one_broker(verb: str, text: str) -> None:
 
 
 _of_one_broker("retry", "Do a failed node's stop or start again, whichever is missing.")
+_of_one_broker("confirm", "Answer the question that a step of the playbook asks: the node goes on.")
 _of_one_broker(
     "skip", "Leave a node out, or a cluster that waits; lifts the pause that a failure caused."
 )

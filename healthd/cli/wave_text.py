@@ -12,6 +12,14 @@ from healthd.cli.shown_holds import shown_holds
 from healthd.cli.terminal import LINES_SHOWN, duration, plain, rows_of, table, word
 
 _QUIET: Final = frozenset({"pending", "done", "skipped"})
+_PHASES: Final = {
+    "waiting": "waits",
+    "running": "runs",
+    "observing": "is being looked for",
+    "verifying": "is being verified",
+    "asking": "asks a person",
+}
+"""How far a step is, as one says it."""
 ENDED: Final = frozenset({"succeeded", "failed", "aborted"})
 
 
@@ -92,6 +100,13 @@ def waiting(found: dict[str, Any]) -> Iterator[str]:
             f"PAUSED for {duration(pause['seconds'])} by {pause['by']}: {pause['reason']}"
             f" -> {_way_out(found['wave'], pause)}"
         )
+    for node in found["nodes"]:
+        question = (node.get("step") or {}).get("question")
+        if question is not None:
+            yield (
+                f"ASKED for {duration(node['step']['seconds'])}, node {node['node']}: {question}"
+                f" -> healthd wave confirm {found['wave']} --broker {node['node']} --reason ..."
+            )
     if found["abort"] is not None:
         yield f"ABORT wanted by {found['abort']['by']}: {found['abort']['reason']}"
     if found["status"] in ENDED:
@@ -128,11 +143,9 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
     seen = {node["node"]: node for node in (before or {"nodes": ()})["nodes"]}
     for node in now["nodes"]:
         former = seen.get(node["node"])
-        if former is None or (former["status"], former["detail"]) != (
-            node["status"],
-            node["detail"],
-        ):
-            detail = f": {node['detail']}" if node["detail"] else ""
+        if former is None or _node_key(former) != _node_key(node):
+            said = ", ".join(text for text in (step_text(node), node["detail"]) if text)
+            detail = f": {said}" if said else ""
             yield f"{at} node {node['node']} {node['status']}{detail}"
     yield from _override_lines(at, before, now)
     known = [pause["reason"] for pause in before["pauses"]] if before else []
@@ -142,6 +155,11 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
             yield f"{at} paused by {pause['by']}: {pause['reason']} -> {way_out}"
     if before is None or _gate_key(before) != _gate_key(now):
         yield from _gate_lines(at, now)
+
+
+def _node_key(node: dict[str, Any]) -> tuple[Any, ...]:
+    step = node.get("step") or {}
+    return node["status"], node["detail"], step.get("number"), step.get("phase")
 
 
 def _override_lines(at: str, before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]:
@@ -210,9 +228,21 @@ def _remarks(node: dict[str, Any]) -> str:
     remarks = [
         "repair" if node["repair"] else "",
         "overdue" if node["overdue"] else "",
+        step_text(node),
         node["detail"],
     ]
     return ", ".join(remark for remark in remarks if remark)
+
+
+def step_text(node: dict[str, Any]) -> str:
+    """The step of its playbook that a node is at, in words; empty when it is at none."""
+    step = node.get("step")
+    if step is None:
+        return ""
+    phase = _PHASES.get(step["phase"], step["phase"])
+    words = f"step {step['number']} of {step['of']} '{step['name']}' {phase}"
+    words += f" for {duration(step['seconds'])}"
+    return f"{words}: {step['said'][-1]}" if step["said"] else words
 
 
 def _way_out(wave: str, pause: dict[str, Any]) -> str:

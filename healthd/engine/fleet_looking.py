@@ -162,5 +162,5 @@ def child_seen(state: WaveState) -> ChildSeen:
         status=state.status,
         failed=tuple(run.node for run in state.having({NodeStatus.FAILED})),
         is_aborting=state.abort is not None,
-        has_nodes_in_flight=bool(state.in_flight),
+        has_nodes_in_flight=bool(state.at_work),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from healthd.engine.view import JournalEntry, WaveView
 from healthd.model.render import render_time
+from healthd.serve.step_json import step_json
 from healthd.waves.outlook import outlook_of
 from healthd.waves.policy import policy_document
 from healthd.waves.state import Hold, NodeRun, NodeStatus, Override, Pause, WaveState, WaveStatus
@@ -51,7 +52,7 @@ def wave_document(view: WaveView) -> dict[str, Any]:
         "concurrency": "safe" if state.concurrency is None else state.concurrency,
         "clockSeconds": state.clock,
         "policy": policy_document(state.policy),
-        "nodes": [_node(run, clock) for run in state.nodes],
+        "nodes": [_node(state, run, clock) for run in state.nodes],
         "candidates": list(state.candidates),
         "gate": {
             "open": is_gate_open(state),
@@ -123,7 +124,7 @@ class _Clock:
         return {"since": render_time(self._now - timedelta(seconds=seconds)), "seconds": seconds}
 
 
-def _node(run: NodeRun, clock: _Clock) -> dict[str, Any]:
+def _node(state: WaveState, run: NodeRun, clock: _Clock) -> dict[str, Any]:
     return {
         "node": run.node,
         "status": run.status.value,
@@ -132,6 +133,7 @@ def _node(run: NodeRun, clock: _Clock) -> dict[str, Any]:
         "overdue": run.is_overdue,
         "attempt": run.attempt,
         "detail": run.detail,
+        **step_json(state, run, clock.span(run.steps.since)),
     }
 
 

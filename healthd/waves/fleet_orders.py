@@ -91,8 +91,8 @@ def fleet_refusal(state: FleetState, order: FleetOrdered) -> str | None:
     if state.status.has_ended:
         return f"the wave has ended: {state.status.value}"
     match order.verb:
-        case Verb.RETRY:
-            return "retry needs a cluster and a broker"
+        case Verb.RETRY | Verb.CONFIRM:
+            return f"{order.verb.value} needs a cluster and a broker"
         case Verb.SKIP:
             return _skip_refusal(state, order)
         case Verb.RESUME:

@@ -33,10 +33,11 @@ class Order(StrEnum):
     RESUME = "resume"
     RETRY = "retry"
     SKIP = "skip"
+    CONFIRM = "confirm"
     ABORT = "abort"
 
 
-_OF_ONE_NODE: Final = frozenset({Order.RETRY, Order.SKIP})
+_OF_ONE_NODE: Final = frozenset({Order.RETRY, Order.SKIP, Order.CONFIRM})
 
 
 class Why(BaseModel):
@@ -55,7 +56,7 @@ class Why(BaseModel):
 
 
 class OrderBody(Why):
-    """An order's reason, and the node that retry and skip are about.
+    """An order's reason, and the node that retry, skip and confirm are about.
 
     A wave over several clusters asks for the node's cluster, too, unless only one has such a node;
     and `skip` with a cluster and no node leaves a cluster out that has not begun.

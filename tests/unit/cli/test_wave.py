@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 from support.daemon import NOW, wave_state
+from support.step_playbooks import a_prompt, a_restart, a_step
 
 from healthd.cli.exits import Exit
 from healthd.engine.view import JournalEntry, OrderRefused, Refusal
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveStatus
+from healthd.waves.step_run import NodeSteps, StepPhase
 
 OPTIONS = [
     "--playbook", "rolling-restart", "--cluster", "payments", "--brokers", "3", "--reason", "CHG-1",
@@ -140,6 +142,7 @@ def test_a_file_and_options_that_contradict_it_are_refused(served: Any) -> None:
         (["abort", "w1"], ("wave abort", "w1")),
         (["retry", "w1", "--broker", "3"], ("wave retry", "w1/3")),
         (["skip", "w1", "--broker", "3"], ("wave skip", "w1/3")),
+        (["confirm", "w1", "--broker", "3"], ("wave confirm", "w1/3")),
         (["pause", "--all"], ("wave pause", "w1")),
     ],
     ids=" ".join,
@@ -155,18 +158,20 @@ def test_an_order_carries_who_and_why(
     assert (found["who"], found["why"]) == ("ann", "CHG-1")
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "retry", "skip", "abort"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "retry", "skip", "confirm", "abort"])
 @pytest.mark.parametrize("reason", [[], ["--reason", " "]], ids=["none", "blank"])
 def test_no_order_goes_without_a_reason(served: Any, verb: str, reason: list[str]) -> None:
     served.daemon.put(wave_state())
-    broker = ["--broker", "3"] if verb in {"retry", "skip"} else []
+    broker = ["--broker", "3"] if verb in {"retry", "skip", "confirm"} else []
     result = served.run("wave", verb, "w1", *broker, *reason)
     assert result.exit_code == Exit.USAGE
     assert "--reason" in result.stderr
     assert served.daemon.records == []
 
 
-@pytest.mark.parametrize("words", [["pause"], ["pause", "w1", "--all"], ["retry", "w1"]])
+@pytest.mark.parametrize(
+    "words", [["pause"], ["pause", "w1", "--all"], ["retry", "w1"], ["confirm", "w1"]]
+)
 def test_an_order_says_what_it_is_about(served: Any, words: list[str]) -> None:
     assert served.run("wave", *words, "--reason", "x").exit_code == Exit.USAGE
 
@@ -209,6 +214,24 @@ def test_show_tells_each_node_and_what_the_gate_waits_for(served: Any) -> None:
         "SOAK  30s of 2m00s",
     ):
         assert said in output
+
+
+def test_show_tells_which_step_a_node_is_at_and_what_it_said(served: Any) -> None:
+    playbook = a_restart(between=(a_step("patch"),), after=(a_prompt("is it well?"),))
+    running = NodeSteps(at=2, phase=StepPhase.RUNNING, since=140.0, said="Reading\nUnpacking")
+    asking = NodeSteps(at=5, phase=StepPhase.ASKING, since=80.0)
+    nodes = (
+        NodeRun(node=1, status=NodeStatus.STOPPED, since=130.0, steps=running),
+        NodeRun(node=2, status=NodeStatus.RECOVERING, since=70.0, steps=asking),
+    )
+    served.daemon.put(wave_state(nodes=nodes, playbook=playbook))
+    output = served.run("wave", "show", "w1").output
+    assert "step 3 of 6 'patch' runs for 1m00s: Unpacking" in output
+    assert "ASKED for 2m00s, node 2: is it well?" in output
+    assert "healthd wave confirm w1 --broker 2" in output
+    found = json.loads(served.run("wave", "show", "w1", "-o", "json").output)
+    assert found["nodes"][0]["step"]["said"] == ["Reading", "Unpacking"]
+    assert found["nodes"][1]["step"]["question"] == "is it well?"
 
 
 def test_list_tells_each_wave_in_a_line(served: Any) -> None:

@@ -257,7 +257,7 @@ async def test_the_daemons_problems_with_a_wave_reach_the_caller(
 
 @pytest.mark.parametrize(
     ("verb", "node"),
-    [("pause", None), ("resume", None), ("abort", None), ("retry", 3), ("skip", 3)],
+    [("pause", None), ("resume", None), ("abort", None), ("retry", 3), ("skip", 3), ("confirm", 3)],
 )
 async def test_an_order_is_handed_in_with_its_reason_and_who_gave_it(
     client: httpx2.AsyncClient, daemon: InMemoryDaemon, verb: str, node: int | None
