@@ -15,7 +15,7 @@ from healthd.config.yaml_source import Document, parse_document, read_bytes, too
 from healthd.waves.lint_commands import command_findings
 from healthd.waves.lint_steps import step_findings, unused_findings
 from healthd.waves.playbook import Playbook
-from healthd.waves.playbook_parse import parse_playbook, read_data
+from healthd.waves.playbook_parse import Reading, parse_playbook, read_data
 from healthd.waves.problems import SpecProblem
 
 NO_YAML: Final = "no-yaml"
@@ -90,12 +90,20 @@ def _lint(document: Document, folder: Path | None) -> Iterable[LintFinding]:
     warnings = [
         *step_findings(reading),
         *command_findings(document.data.get("steps"), reading.variables),
-        *unused_findings(reading, document.data, named),
+        *_unused(reading, document, named),
         *templates,
     ]
     for problems, severity in ((errors, Severity.ERROR), (warnings, Severity.WARNING)):
         for problem in problems:
             yield _located(document, problem, severity)
+
+
+def _unused(reading: Reading, document: Document, named: frozenset[str]) -> Iterable[SpecProblem]:
+    """Variables that nothing uses, but for those that have a mistake of their own."""
+    wrong = {problem.location[:2] for problem in reading.problems}
+    for problem in unused_findings(reading, document.data, named):
+        if problem.location not in wrong:
+            yield problem
 
 
 def _located(document: Document, problem: SpecProblem, severity: Severity) -> LintFinding:

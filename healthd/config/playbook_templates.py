@@ -40,6 +40,7 @@ def template_findings(
             message = f"is no template: line {error.lineno} of it has a mistake"
             action = "correct it; write {% raw %} around braces that are meant as they are"
             problems.append(_problem(where, message, action, "no-template"))
+            used |= known  # Whatever it was meant to name.
             continue
         names = meta.find_undeclared_variables(tree)
         used |= names

@@ -157,7 +157,7 @@ def _words(argv: Argv) -> Iterator[SpecProblem]:
             message = "has a sign of the shell: the program gets it as an argument"
             action = "make steps of it, or write command: {shell: TEXT}"
             yield _finding(where, message, action, "shell-sign")
-        elif at and not has_own and (_GLOB.search(plain) or plain.startswith("~/")):
+        elif at and not has_own and _is_pattern(plain):
             message = "has a pattern of file names: nobody expands it"
             action = "name the files, or write command: {shell: TEXT}"
             yield _finding(where, message, action, "pattern-of-files")
@@ -165,6 +165,10 @@ def _words(argv: Argv) -> Iterator[SpecProblem]:
             message = "is an option and its value in one argument"
             action = "write them as two items, or with = between them"
             yield _finding(where, message, action, "option-with-value")
+
+
+def _is_pattern(word: str) -> bool:
+    return "://" not in word and (word.startswith("~/") or _GLOB.search(word) is not None)
 
 
 def _script(argv: Argv, loose: set[str]) -> Iterator[SpecProblem]:

@@ -141,11 +141,12 @@ def _row(row: object, at: Location, found: Findings) -> Row:
         return None, None
     part = Part(data=row, at=at, found=found)
     before = len(found.problems)
-    part.keys(STEP_KEYS)
-    name = part.text("name", required=True)
-    timeout = _timeout(part)
+    # A key that is there under a wrong name is one mistake, not a second one for its absence.
+    meant = part.keys(STEP_KEYS)
+    name = part.text("name", required="name" not in meant)
+    timeout = None if "timeoutSeconds" in meant else _timeout(part)
     options = _options(part)
-    does = _does(part)
+    does = None if meant & set(ACTION_KEYS) else _does(part)
     if does is None or name is None or timeout is None or len(found.problems) > before:
         return (None if does is None else does[0]), None
     kind, action = does

@@ -39,12 +39,15 @@ class Part:
         """A key that does not belong there, whatever its value."""
         self.found.add((*self.at, key), message, action, code=code, is_key=True)
 
-    def keys(self, known: Iterable[str]) -> None:
-        """Refuses what nobody knows."""
+    def keys(self, known: Iterable[str]) -> frozenset[str]:
+        """The keys that were meant by those that nobody knows, which are refused."""
+        meant: set[str] = set()
         for key in self.data:
             if key not in known:
                 message, action = unknown_key(str(key), known)
                 self.found.add((*self.at, str(key)), message, action, is_key=True)
+                meant.update(name for name in known if action == f"rename it to {name}")
+        return frozenset(meant)
 
     def has(self, key: str) -> bool:
         """Whether the key is given."""

@@ -261,7 +261,10 @@ def used_name_problem(
     if name is None:
         return
     if name not in variables:
-        part.add(*_unknown(name, variables), key, code="unknown-variable")
+        near = get_close_matches(name, variables, n=1)
+        action = f"write {near[0]}, or " if near else ""
+        message = f"there is no variable {name}"
+        part.add(message, f"{action}declare {name} under variables", key, code="unknown-variable")
     elif is_secret and variables[name].type is not VariableType.SECRET:
         part.add(f"{name} is no secret", f"declare {name} with type: secret", key)
 
@@ -278,11 +281,17 @@ def _unknown(name: str, known: Iterable[str]) -> tuple[str, str]:
     return f"there is no variable {name}", f"{action}; $${{ stands for ${{ itself"
 
 
+_NOT_FILLED: Final = frozenset(
+    {("template", "content"), ("command", "stdin"), ("http", "bearerToken")}
+)
+
+
 def filled_texts(steps: object) -> Iterator[tuple[Location, str]]:
     """Every text of the steps that variables are filled into, with its place.
 
-    The content of a template is not among them: it has its own language.
+    The content of a template is not among them: it has its own language. Nor is what names a
+    variable by its name alone.
     """
     for location, text in texts_in(steps, ("steps",)):
-        if location[2:] != ("template", "content"):
+        if location[2:] not in _NOT_FILLED:
             yield location, text
