@@ -32,7 +32,7 @@ class Sources:
         Raises:
             StepEnds: it cannot be read, or is not the one that was accepted.
         """
-        content = await self._read(action.source)
+        content = await self.file(action.source)
         if action.sha256 is not None and _sha256(content) != action.sha256.lower():
             detail = f"{action.source} has SHA-256 {_sha256(content)}, not {action.sha256}"
             raise StepEnds(Outcome.FAILED, f"{detail}: nothing was sent")
@@ -49,12 +49,17 @@ class Sources:
         else:
             name = action.template
             try:
-                text = (await self._read(name)).decode()
+                text = (await self.file(name)).decode()
             except UnicodeDecodeError:
                 raise StepEnds(Outcome.FAILED, f"{name} is no UTF-8 text") from None
         return await asyncio.to_thread(_made, name, text, values)
 
-    async def _read(self, name: str) -> bytes:
+    async def file(self, name: str) -> bytes:
+        """A file as it was when the wave was accepted.
+
+        Raises:
+            StepEnds: it cannot be read, or was changed since.
+        """
         try:
             content = await asyncio.to_thread(_bounded, Path(self.playbook.folder) / name)
         except OSError as error:

@@ -8,6 +8,7 @@ from typing import Final, assert_never
 
 from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig
+from healthd.engine.step_ansible import AnsibleRun
 from healthd.engine.step_checks import Before, Checker, Finding
 from healthd.engine.step_commands import HostRunner
 from healthd.engine.step_files import FilePlacer
@@ -141,8 +142,11 @@ class Steps:
                 return await request(action, job, secrets)
             case KafkaAction() as action:
                 return await self._kafka(job).run(action)
-            case AnsibleAction():
-                return Outcome.FAILED, "ansible is not built yet"
+            case AnsibleAction() as action:
+                target = self.target(job.run.node)
+                return await AnsibleRun(
+                    action=action, job=job, target=target, secrets=secrets
+                ).run()
             case PromptAction() | None:
                 return Outcome.FAILED, "nothing is performed for this step: the wave itself does it"
             case other:

@@ -107,6 +107,7 @@ async def test_a_command_that_takes_too_long_is_ended_on_the_host(here: Stage) -
 async def test_a_secret_goes_in_by_a_pipe_and_never_comes_out(here: Stage, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("planted-hunter2\n")
+    secret.chmod(0o600)
     here.declare(Variable(name="password", type=VariableType.SECRET))
     here.config = replace(here.config, variables={"password": SecretSource(file=str(secret))})
     outcome, detail = await here.run(sh("cat; echo; echo end", stdin="password"))

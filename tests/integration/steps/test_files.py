@@ -252,6 +252,7 @@ def template(path: Path, text: str, **place: object) -> TemplateAction:
 async def test_a_template_takes_variables_as_what_they_are(here: Stage, tmp_path: Path) -> None:
     secret = tmp_path / "password"
     secret.write_text("hunter2\n")
+    secret.chmod(0o600)
     here.declare(
         Variable(name="heap", type=VariableType.INTEGER, default="4"),
         Variable(name="tls", type=VariableType.BOOLEAN, default="false"),
