@@ -61,7 +61,9 @@ from healthd.engine.thinning import HistoryLimits
 from healthd.engine.tidying import Tidier
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.leaders import KafkaLeaderElector, LeaderElector
+from healthd.execute.local import LocalExecutor
 from healthd.execute.protocol import Executor
+from healthd.execute.routed import RoutedExecutor
 from healthd.execute.ssh import SshExecutor
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.app import create_app
@@ -160,7 +162,10 @@ def _parts(
 ) -> Parts:
     return Parts(
         store=StoreThread(store),
-        executor=SshExecutor(pool_size=settings.ssh_pool_size),
+        executor=RoutedExecutor(
+            ssh=SshExecutor(pool_size=settings.ssh_pool_size),
+            local=LocalExecutor(pool_size=settings.ssh_pool_size),
+        ),
         elector_of=_elector_of,
         admin_of=_admin_of,
         source_of=partial(_source_of, settings, outlook, PrometheusReaders()),

@@ -137,7 +137,17 @@ def _targets(fleet: Fleet, cluster: str, names: Sequence[str]) -> list[Target]:
     if not nodes:
         raise LookupError(f"cluster {cluster} has no hosts in the fleet file")
     targets = [target_of(config, node) for node in nodes]
-    return list({(one.address, one.port): one for one in targets}.values())
+    if any(one.is_local for one in targets):
+        raise LookupError(f"the hosts of cluster {cluster} are this machine: no key is needed")
+    # Bastions first: the hosts behind one can be asked once it is trusted.
+    ways = [way for one in targets for way in (*_bastions(one), one)]
+    return list({(one.address, one.port): one for one in ways}.values())
+
+
+def _bastions(target: Target) -> tuple[Target, ...]:
+    if target.bastion is None:
+        return ()
+    return (*_bastions(target.bastion), target.bastion)
 
 
 def _nodes(config: ClusterConfig, names: Sequence[str]) -> list[int]:

@@ -19,6 +19,7 @@ from healthd.config.source_prometheus import PrometheusUse
 from healthd.config.source_rest import RestConfig
 from healthd.config.source_server import ServerConfig
 from healthd.config.source_zookeeper import ZookeeperConfig
+from healthd.config.ssh_access import SshConfig
 from healthd.health.scoring import DEFAULT, ScoringProfile
 from healthd.waves.freezes import Freeze
 from healthd.waves.policy import WavePolicy
@@ -58,17 +59,6 @@ class ExporterConfig:
 
     port: int | None = None
     path: str = "/metrics"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SshConfig:
-    """How the hosts of a cluster are reached; host keys are always checked."""
-
-    user: str
-    key_file: Path
-    known_hosts_file: Path
-    port: int = 22
-    connect_timeout_seconds: float = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,8 +167,11 @@ class ClusterConfig:
         return next((host for host in self.hosts if host.broker == broker_id), None)
 
     def ssh_port(self, host: HostConfig) -> int | None:
-        """Where the sshd of a host listens: its own port or the cluster's; None without `ssh`."""
-        if self.ssh is None:
+        """Where healthd itself reaches the sshd of a host: its own port or the cluster's.
+
+        None without `ssh`, behind a bastion, and where no SSH is needed.
+        """
+        if self.ssh is None or self.ssh.is_local or self.ssh.bastion is not None:
             return None
         return self.ssh.port if host.ssh_port is None else host.ssh_port
 
@@ -213,7 +206,7 @@ class ClusterConfig:
                 }
                 for host in sorted(self.hosts, key=lambda host: host.broker)
             ],
-            "ssh": None if self.ssh is None else asdict(self.ssh),
+            "ssh": None if self.ssh is None else self.ssh.pinned(),
             "service": None if self.service is None else self.service.pinned(),
             **({"variables": plain_values(self.variables)} if self.variables else {}),
         }

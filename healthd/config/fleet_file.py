@@ -13,7 +13,6 @@ from healthd.config.fleet import (
     HostConfig,
     SecurityConfig,
     ServiceCommands,
-    SshConfig,
     TenantConfig,
     exporter_address,
 )
@@ -34,6 +33,7 @@ from healthd.config.source_mirrors import mirrors_of, with_origins
 from healthd.config.source_probe import probe_config, probe_problems
 from healthd.config.source_prometheus import PrometheusFile
 from healthd.config.source_registry import registry_of
+from healthd.config.ssh_access import ssh_config
 from healthd.config.variables import with_variables
 from healthd.config.yaml_source import Document, read_document
 from healthd.health.scoring import DEFAULT
@@ -169,15 +169,6 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
     exporter = None
     if model.exporter is not None:
         exporter = ExporterConfig(port=model.exporter.port, path=model.exporter.path)
-    ssh = None
-    if model.ssh is not None:
-        ssh = SshConfig(
-            user=model.ssh.user,
-            port=model.ssh.port,
-            key_file=_resolved(folder, model.ssh.key_file),
-            known_hosts_file=_resolved(folder, model.ssh.known_hosts_file),
-            connect_timeout_seconds=model.ssh.connect_timeout_seconds,
-        )
     service = None
     if model.service is not None:
         service = ServiceCommands(
@@ -193,7 +184,7 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         bootstrap_servers=tuple(model.bootstrap_servers),
         security=_security(model.security, folder),
         exporter=exporter,
-        ssh=ssh,
+        ssh=ssh_config(model.ssh, folder, local=model.local),
         service=service,
         tolerate=model.tolerate,
         log_dirs=model.log_dirs,

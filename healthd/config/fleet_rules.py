@@ -1,7 +1,6 @@
 """What a fleet file must keep beyond the form of its values: no two of one, secrets that exist."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from healthd.config.addresses import AddressError, parse_address
@@ -9,11 +8,11 @@ from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_schema import ClusterModel
 from healthd.config.problems import Problem
 from healthd.config.repeated import repeated
-from healthd.config.secrets import file_problem
 from healthd.config.security_rules import security_problems
 from healthd.config.source_connect import connect_problems
 from healthd.config.source_mirrors import mirrors_problems, origin_problems
 from healthd.config.source_rest import rest_problems
+from healthd.config.ssh_access import ssh_problems
 from healthd.config.yaml_source import Document
 from healthd.waves.alert_gate import unasked
 from healthd.waves.policy import Location
@@ -89,24 +88,23 @@ def cluster_problems(
     yield from _repeated_tenants(model, document, location)
     security: Location = (*location, "security")
     yield from security_problems(model.security, cluster.security, document, security)
-    if cluster.ssh is not None:
-        ssh: Location = (*location, "ssh")
-        yield from _one_file(document, (*ssh, "keyFile"), cluster.ssh.key_file, is_private=True)
-        # `hosts trust` writes this file, so it need not be there yet; its folder has to be.
-        known = cluster.ssh.known_hosts_file
-        if not known.parent.is_dir():
+    if model.ssh is not None and cluster.ssh is not None:
+        yield from ssh_problems(model.ssh, cluster.ssh, document, (*location, "ssh"))
+        if model.local:
             yield document.problem(
-                (*ssh, "knownHostsFile"),
-                f"folder {known.parent} is not there",
-                "create it, or correct the path",
+                (*location, "local"),
+                "cannot be used together with ssh",
+                "keep one of them",
+                of_key=True,
             )
     drives_ensemble = cluster.zookeeper is not None and bool(cluster.zookeeper.hosts)
     if drives_ensemble and cluster.ssh is None:
         yield document.problem(
             (*location, "zookeeper", "hosts"), "are of no use without ssh", "add ssh", of_key=True
         )
-    for key, value in (("ssh", cluster.ssh), ("service", cluster.service)):
-        if value is not None and not (cluster.hosts or (key == "ssh" and drives_ensemble)):
+    way = "local" if model.ssh is None else "ssh"
+    for key, value in ((way, cluster.ssh), ("service", cluster.service)):
+        if value is not None and not (cluster.hosts or (key == way and drives_ensemble)):
             yield document.problem(
                 (*location, key), "is of no use without hosts", "add hosts", of_key=True
             )
@@ -146,11 +144,3 @@ def _repeated_tenants(
     for at, tenant in enumerate(model.tenants):
         where: Location = (*location, "tenants", at, "name")
         yield from repeated(document, seen, tenant.name, where, "tenant")
-
-
-def _one_file(
-    document: Document, location: Location, path: Path, *, is_private: bool
-) -> Iterator[Problem]:
-    found = file_problem(path, is_private=is_private)
-    if found is not None:
-        yield document.problem(location, *found)

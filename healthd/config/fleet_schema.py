@@ -19,6 +19,7 @@ from healthd.config.source_probe import ProbeModel
 from healthd.config.source_prometheus import PrometheusModel, PrometheusUseModel
 from healthd.config.source_registry import RegistryModel
 from healthd.config.source_zookeeper import ZookeeperModel
+from healthd.config.ssh_access import SshModel
 from healthd.waves.spec import MAX_ID
 
 NOT_BUILT_MECHANISMS: Final = frozenset({"GSSAPI", "AWS_MSK_IAM"})
@@ -70,16 +71,6 @@ class ExporterModel(FileModel):
     path: Annotated[str, AfterValidator(_checked_path)] = "/metrics"
 
 
-class SshModel(FileModel):
-    """`ssh` of a cluster."""
-
-    user: Text
-    key_file: Text
-    known_hosts_file: Text
-    port: Port = 22
-    connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
-
-
 class ServiceModel(FileModel):
     """`service` of a cluster: argv templates."""
 
@@ -124,6 +115,7 @@ class ClusterModel(FileModel):
     security: SecurityModel = Field(default_factory=SecurityModel)
     exporter: ExporterModel | None = None
     ssh: SshModel | None = None
+    local: bool = False
     service: ServiceModel | None = None
     tolerate: Literal["rack"] | None = None
     log_dirs: bool | None = None

@@ -6,6 +6,7 @@ from functools import partial
 
 from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig
+from healthd.config.ssh_access import SshConfig
 from healthd.config.targets import driven
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.identifying import identified
@@ -268,13 +269,26 @@ def target_of(config: ClusterConfig, node: int) -> Target:
         raise NoHost(f"the fleet file has no host for {config.node_word} {node} of {config.name}")
     if config.ssh is None:
         raise NoHost(f"cluster {config.name} has no ssh access in the fleet file")
+    port = config.ssh.port if host.ssh_port is None else host.ssh_port
+    return _target(host.address, port, config.ssh)
+
+
+def _target(address: str, port: int, ssh: SshConfig) -> Target:
+    bastion = ssh.bastion
     return Target(
-        address=host.address,
-        port=config.ssh.port if host.ssh_port is None else host.ssh_port,
-        user=config.ssh.user,
-        key_file=config.ssh.key_file,
-        known_hosts_file=config.ssh.known_hosts_file,
-        connect_timeout_seconds=config.ssh.connect_timeout_seconds,
+        address=address,
+        port=port,
+        user=ssh.user,
+        key_file=ssh.key_file,
+        known_hosts_file=ssh.known_hosts_file,
+        connect_timeout_seconds=ssh.connect_timeout_seconds,
+        passphrase=ssh.key_password,
+        certificate_file=ssh.certificate_file,
+        agent=ssh.agent,
+        bastion=None
+        if bastion is None
+        else _target(bastion.address, bastion.ssh.port, bastion.ssh),
+        is_local=ssh.is_local,
     )
 
 

@@ -44,7 +44,7 @@ def inventory_of(config: ClusterConfig) -> tuple[tuple[str, str], ...]:
     """
     hosts = sorted(config.hosts, key=lambda host: host.broker)
     return (
-        (SSH, digest_of(config.ssh)),
+        (SSH, digest_of(None if config.ssh is None else config.ssh.pinned())),
         (SERVICE, digest_of(None if config.service is None else config.service.pinned())),
         # Only where there are some: what was pinned before there were any stays true.
         *(((VARIABLES, digest_of(plain_values(config.variables))),) if config.variables else ()),

@@ -1,6 +1,7 @@
 """What healthd logs in with: a private key, a user's certificate, or the keys of an agent."""
 
 import contextlib
+import os
 import socket
 import stat
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 from paramiko.agent import AgentSSH
 
 from healthd.config.problems import ConfigError
+from healthd.config.ssh_access import AGENT_OF_ENVIRONMENT
 from healthd.execute.host_certificate import moment
 from healthd.execute.protocol import ExecKind, Target
 from healthd.execute.ssh_errors import ConnectError
@@ -150,6 +152,11 @@ def _same_key(key: paramiko.PKey, line: bytes) -> bool:
 
 
 def _from_agent(target: Target, path: Path) -> Identity:
+    if path == AGENT_OF_ENVIRONMENT:
+        value = os.environ.get("SSH_AUTH_SOCK", "")
+        if not value:
+            raise _refused("there is no SSH agent: SSH_AUTH_SOCK is not set where healthd runs")
+        path = Path(value)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(_AGENT_SECONDS)
     agent: Any = AgentSSH()
