@@ -43,6 +43,9 @@ def texts_in(value: object, location: Location = ()) -> Iterator[tuple[Location,
         yield location, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
+            # The names of settings may be variables, too.
+            if isinstance(key, str) and "${" in key:
+                yield (*location, key), key
             yield from texts_in(item, (*location, str(key)))
     elif isinstance(value, list | tuple):
         for at, item in enumerate(value):
