@@ -8,6 +8,7 @@ from support.engine import INTERVAL, NOW, POLICY, FaultyStore, Plant, PlantExecu
 from support.engine import request as request_of_one
 
 from healthd.collect.memory import MemoryCluster, MemorySource
+from healthd.engine.accepting import Playbooks
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.journal import StoreThread
@@ -61,7 +62,9 @@ class FleetExecutor:
 class FleetLife:
     """One life of the daemon over several sites."""
 
-    def __init__(self, *sites: Site, store: FaultyStore | None = None) -> None:
+    def __init__(
+        self, *sites: Site, store: FaultyStore | None = None, playbooks: Playbooks = a_playbook
+    ) -> None:
         self.sites = sites
         self.disk = store or FaultyStore()
         self.clock = Clock(monotonic=lambda: self.now, wall=lambda: NOW + self.now)
@@ -82,7 +85,7 @@ class FleetLife:
                 totals=self.totals,
                 pace=Pace(),
             ),
-            playbooks=a_playbook,
+            playbooks=playbooks,
             interval_seconds=INTERVAL,
         )
         self._tasks: list[asyncio.Task[None]] = []
