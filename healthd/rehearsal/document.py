@@ -12,9 +12,10 @@ from healthd.model.parse import snapshot_of
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.rehearsal.document_faults import parse_faults
 from healthd.rehearsal.document_numbers import a_number
+from healthd.rehearsal.ensemble import as_quorum, has_ensemble
 from healthd.rehearsal.nodes import Timing
 from healthd.rehearsal.rehearsal import UNTIL, Rehearsal
-from healthd.waves.playbook import Playbook
+from healthd.waves.playbook import Playbook, PlaybookTarget
 from healthd.waves.playbook_steps import VariableType
 from healthd.waves.policy import WavePolicy, parse_policy
 from healthd.waves.problems import Location, SpecProblem, describe_type
@@ -68,6 +69,8 @@ def parse_rehearsal(
     snapshot = _snapshot(given, found, read_snapshot)
     wave = _wave(given, found, snapshot)
     playbook = _playbook(wave, found, find_playbook)
+    if playbook is not None and playbook.target is PlaybookTarget.ZOOKEEPER:
+        snapshot, playbook = _over_ensemble(snapshot, playbook, found)
     policy = _policy(wave, found)
     chosen = _brokers(wave, found, snapshot)
     concurrency = _concurrency(wave, found)
@@ -162,6 +165,18 @@ def _playbook(
     except ValueError as error:
         found.add(("wave", "playbook"), str(error), "correct the playbook")
     return None
+
+
+def _over_ensemble(
+    snapshot: ClusterSnapshot | None, playbook: Playbook, found: Findings
+) -> tuple[ClusterSnapshot | None, Playbook]:
+    if snapshot is None:
+        return None, playbook
+    if not has_ensemble(snapshot):
+        message = f"says nothing of a ZooKeeper ensemble, and {playbook.name} is for its servers"
+        found.add(("snapshot",), message, "take one with extra.zookeeper, or another playbook")
+        return None, playbook
+    return as_quorum(snapshot, playbook)
 
 
 def _variables(wave: Mapping[str, Any], found: Findings, playbook: Playbook | None) -> Values:

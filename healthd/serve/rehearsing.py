@@ -14,7 +14,9 @@ from typing import Any, Final
 
 from healthd.engine.view import ClusterView, Daemon
 from healthd.model.render import render_snapshot
+from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.problems import ProblemError
+from healthd.waves.ensemble import SECTION
 from healthd.waves.policy import policy_document
 from healthd.waves.spec import WAVE_KEYS, StageSpec, WaveSpec, parse_wave
 
@@ -109,7 +111,8 @@ def _document(
         "kind": "Rehearsal",
         "snapshot": {
             key: value for key, value in render_snapshot(snapshot).items() if key != "extra"
-        },
+        }
+        | _ensemble_of(snapshot),
         "wave": {
             "playbook": spec.playbook,
             "brokers": sorted(nodes),
@@ -119,6 +122,12 @@ def _document(
         "model": {"collectSeconds": snapshot.interval_seconds},
         "until": _UNTIL_SECONDS,
     }
+
+
+def _ensemble_of(snapshot: ClusterSnapshot) -> dict[str, Any]:
+    """What a wave over the servers of its ensemble is rehearsed on."""
+    found = (snapshot.extra or {}).get(SECTION)
+    return {} if found is None else {"extra": {SECTION: found}}
 
 
 def _summary(stage: str, cluster: str, answer: Mapping[str, Any]) -> dict[str, Any]:
