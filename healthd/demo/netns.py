@@ -2,7 +2,7 @@
 
 On loopback aliases a demo fleet's hosts share one machine's processes and its boot id, and none can
 be rebooted. Here each is a machine of its own as far as a client can tell: an address on a switch,
-processes that nobody else has, its own ``/usr``, ``/etc``, ``/var``, ``/root`` and ``/run``, and a
+processes that nobody else has, its own ``/usr``, ``/etc``, ``/var``, ``/run`` and home, and a
 ``reboot`` that ends everything on it. It needs root. See ``machine_room.py`` for how.
 """
 
@@ -26,8 +26,10 @@ from healthd.demo.provision import ProvisionError, find_program
 from healthd.demo.service import wait_until
 
 TEMPLATES = resources.files("healthd.demo") / "templates"
-OWN_FOLDERS = ("usr", "etc", "var", "root")
+OWN_FOLDERS = ("usr", "etc", "var")
 """What a host writes below these is its own; it sees the machine's files otherwise."""
+HOME = "/var/home"
+"""Where somebody who logs in as root begins."""
 SWITCH_NUMBER = 254
 DISK_MIB = 256
 BOOT_SECONDS = 60.0
@@ -256,6 +258,7 @@ class MachineRoom:
             "address": address,
             "mac": f"02:00:{int(address.split('.')[1]):02x}:{int(address.split('.')[2]):02x}:00:"
             f"{int(address.split('.')[3]):02x}",
+            "home": HOME,
             "own_folders": " ".join(OWN_FOLDERS),
             "folder": str(folder),
             "power": str(machine.power),

@@ -12,7 +12,7 @@ from support.small_hosts import SmallHost
 from support.steps import Stage
 
 from healthd.config.playbooks import load_playbook
-from healthd.demo.netns import Machine
+from healthd.demo.netns import HOME, Machine
 from healthd.execute.protocol import Executor
 from healthd.waves.events import Outcome
 
@@ -41,8 +41,7 @@ class Patching:
         self.machine = host.machine
         self.mirror = mirror
         self.playbook = load_playbook("os-patch")
-        # Where a host would have it: below the home of the user that healthd is there.
-        self.stage = Stage(executor=executor, target=host.target, folder=Path("/root"))
+        self.stage = Stage(executor=executor, target=host.target, folder=Path(HOME))
         self.stage.wave = f"os-patch-{folder.name}"
         self.stage.playbook = self.playbook
         self.give(packages=PACKAGE)
