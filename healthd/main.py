@@ -56,6 +56,7 @@ from healthd.engine.hardening import harden
 from healthd.engine.host_doctor import with_hosts
 from healthd.engine.journal import StoreThread
 from healthd.engine.logs import configure_logs, logs_of_a_command
+from healthd.engine.privileges import privileged
 from healthd.engine.recurring import WHO, Recurring, running_waves
 from healthd.engine.thinning import HistoryLimits
 from healthd.engine.tidying import Tidier
@@ -69,6 +70,7 @@ from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.app import create_app
 from healthd.serve.auth import Auth, TokenAuth, TokenFileError, make_token_file
 from healthd.serve.people import NamedTokensAuth
+from healthd.serve.playbook_json import playbooks_json
 from healthd.serve.rehearsing import in_a_process
 from healthd.serve.server import HttpServer, ListenError
 from healthd.store.errors import StateHeld, StoreError, StoreFull
@@ -229,7 +231,8 @@ async def _examine(settings: Settings, config: ClusterConfig) -> Mapping[str, An
 
 def _many_hosts(count: int) -> Executor:
     """What logs in on all hosts of a cluster at a time, within reason."""
-    return SshExecutor(pool_size=min(count, EXAMINED_AT_ONCE))
+    ssh = SshExecutor(pool_size=min(count, EXAMINED_AT_ONCE))
+    return RoutedExecutor(ssh=ssh, local=LocalExecutor())
 
 
 def _elector_of(config: ClusterConfig) -> LeaderElector:
@@ -284,6 +287,7 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
         settings.open_reads,
         rehearse=in_a_process(own),
         scheduled=recurring.planned,
+        playbooks=partial(playbooks_json, folder, settings.playbook_digests),
     )
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
     port = server.listen()
@@ -352,12 +356,14 @@ def direct_examination(
     fleet_file: Path | None,
     bootstrap: str | None,
     hosts: bool = True,
+    playbook: str | None = None,
+    playbook_dir: Path | None = None,
 ) -> dict[str, Any]:
     """What an examination finds that is made now, without a daemon, as JSON.
 
     Raises:
-        ConfigError: the fleet file is wrong.
-        LookupError: it has no such cluster, or no file was named.
+        ConfigError: the fleet file or the playbook is wrong.
+        LookupError: there is no such cluster or playbook, or no file was named.
     """
     logs_of_a_command()
     if bootstrap is not None:
@@ -365,12 +371,14 @@ def direct_examination(
         return asyncio.run(found).as_json() | {"hosts": []}
     config = _configured(cluster, fleet_file)
     target = ClusterTarget.of(config)
+    book = None if playbook is None else load_playbook(playbook, playbook_dir)
+    more = () if book is None else privileged(config, book)
     found = examine(target, config, sides=sides_of(config, target))
     if not hosts:
         return asyncio.run(found).as_json() | {"hosts": []}
 
     async def work() -> dict[str, Any]:
-        return await with_hosts(found, config, executor_of=_many_hosts)
+        return await with_hosts(found, config, executor_of=_many_hosts, more=more)
 
     return asyncio.run(work())
 

@@ -45,6 +45,18 @@ _AUTHORIZER: Final = {
     help="Log in on each host as well and look at it; nothing is changed there.",
 )
 @click.option(
+    "--playbook",
+    metavar="NAME",
+    help="Ask sudo on each host for what this playbook runs with become, too; with --direct.",
+)
+@click.option(
+    "--playbook-dir",
+    envvar="HEALTHD_PLAYBOOK_DIR",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Where your own playbooks are.  [env: HEALTHD_PLAYBOOK_DIR]",
+)
+@click.option(
     "--acls",
     is_flag=True,
     help="Print the ACLs that healthd needs, by what they are for; reads the fleet file only.",
@@ -61,6 +73,8 @@ def doctor(
     server: str,
     token_file: Path | None,
     hosts: bool,
+    playbook: str | None,
+    playbook_dir: Path | None,
     acls: bool,
     output: str,
 ) -> None:
@@ -80,11 +94,18 @@ def doctor(
             raise click.UsageError("--acls reads the fleet file: it excludes --bootstrap")
         _show_acls(context, cluster, fleet_file, output)
         return
+    if playbook is not None and not direct:
+        raise click.UsageError("--playbook needs --direct")
     if direct or bootstrap is not None:
         examined: Mapping[str, Any] = found_now(
             context,
             lambda: importlib.import_module(_FACTORY).direct_examination(
-                cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap, hosts=hosts
+                cluster=cluster,
+                fleet_file=fleet_file,
+                bootstrap=bootstrap,
+                hosts=hosts,
+                playbook=playbook,
+                playbook_dir=playbook_dir,
             ),
         )
     else:

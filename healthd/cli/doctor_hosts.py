@@ -31,7 +31,8 @@ def show_hosts(out: Console, hosts: Sequence[Mapping[str, Any]]) -> None:
         return
     out.print()
     rows = [
-        (str(host["broker"]), host["address"], _verdict(host), _summary(host)) for host in hosts
+        (_who(host).partition(" ")[2], host["address"], _verdict(host), _summary(host))
+        for host in hosts
     ]
     out.print(rows_of(table("BROKER", "HOST", "", "CHECKS"), rows))
     for host in hosts:
@@ -41,10 +42,16 @@ def show_hosts(out: Console, hosts: Sequence[Mapping[str, Any]]) -> None:
                 out.print()
                 out.print(
                     plain(
-                        f"broker {host['broker']} on {host['address']}, {what}: "
+                        f"{_who(host)} on {host['address']}, {what}: "
                         f"{check['detail'].rstrip('.')}. To do: {check['action'].rstrip('.')}."
                     )
                 )
+
+
+def _who(host: Mapping[str, Any]) -> str:
+    if "server" in host:
+        return f"ZooKeeper {host['server']} (ensemble)"
+    return f"broker {host['broker']}"
 
 
 def _verdict(host: Mapping[str, Any]) -> Text:

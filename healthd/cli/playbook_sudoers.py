@@ -13,11 +13,9 @@ from healthd.config.fleet_file import load_fleet
 from healthd.config.playbooks import PlaybookNotFound, load_playbook, read_playbook
 from healthd.config.problems import ConfigError
 from healthd.config.targets import driven
-from healthd.engine.privileges import of_playbook, place_of
-from healthd.engine.variables import resolved
+from healthd.engine.privileges import of_playbook, place_of, texts_for
 from healthd.waves.playbook import Playbook
 from healthd.waves.sudoers import NotListable, Place, sudoers_file
-from healthd.waves.variable_values import Resolved, resolve_variables
 
 DEFAULT_USER: Final = "healthd"
 
@@ -138,28 +136,12 @@ def _hosts(
     if not hosts:
         which = "hosts" if broker is None else f"host for {broker}"
         raise click.UsageError(f"cluster {config.name} has no {which} in the fleet file")
-    places, trouble = [], []
+    places: list[Place] = []
+    trouble: list[str] = []
     for host in hosts:
-        found = resolved(book, config, host.broker, values)
-        if isinstance(found, Resolved):
-            texts = dict(found.texts)
-        else:
-            # What is known is listed all the same; what needs the rest says so by itself.
-            trouble += [f"variable {each.variable}: {each.message}" for each in found]
-            texts = _known(book)
-        texts |= {
-            "broker_id": str(host.broker),
-            "host": host.address,
-            "cluster": config.name,
-            "rack": host.rack or "",
-        }
+        texts, missing = texts_for(config, host.broker, book, values)
+        trouble += missing
         place, more = place_of(config, host.broker, book, texts)
         places.append(place)
         trouble += more
     return places, trouble
-
-
-def _known(book: Playbook) -> dict[str, str]:
-    plain = [each for each in book.variables if each.default is not None]
-    found = resolve_variables(plain, ())
-    return dict(found.texts) if isinstance(found, Resolved) else {}

@@ -32,6 +32,7 @@ async def ask_hosts(
     clock: Clock,
     *,
     more: Sequence[tuple[int, tuple[str, ...]]] = (),
+    is_zookeeper: bool = False,
 ) -> tuple[Answers, ...]:
     """What each host of the cluster says; never raises for trouble with a host.
 
@@ -40,10 +41,11 @@ async def ask_hosts(
         executor: what reaches the hosts.
         clock: what their clocks are compared with.
         more: further commands by node that must be allowed, a playbook's for instance.
+        is_zookeeper: its hosts are those of the ensemble (`config.targets.driven`).
     """
     if config.ssh is None:
         return ()
-    return tuple(
+    answers = tuple(
         await asyncio.gather(
             *(
                 _ask(config, host, partial(_run, executor, target_of(config, host.broker)), clock,
@@ -52,6 +54,7 @@ async def ask_hosts(
             )
         )
     )  # fmt: skip
+    return tuple(replace(each, is_zookeeper=is_zookeeper) for each in answers)
 
 
 async def _ask(

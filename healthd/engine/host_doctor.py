@@ -5,10 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from healthd.config.fleet import ClusterConfig
+from healthd.config.targets import driven
 from healthd.engine.clock import Clock
 from healthd.engine.host_asking import ask_hosts
 from healthd.engine.host_judging import judge_hosts
 from healthd.execute.protocol import Executor
+from healthd.waves.playbook import PlaybookTarget
 
 
 class ClusterFound(Protocol):
@@ -42,16 +44,22 @@ async def with_hosts(
             executor of its own, so that hosts which hang keep no wave from its hosts.
         more: further commands by node that sudo must allow.
     """
-    if config.ssh is None or not config.hosts:
+    ensemble = driven(config, PlaybookTarget.ZOOKEEPER)
+    count = len(config.hosts) + len(ensemble.hosts)
+    if config.ssh is None or not count:
         return (await found).as_json() | {"hosts": []}
-    executor = executor_of(len(config.hosts))
+    executor = executor_of(count)
     try:
-        cluster, answers = await asyncio.gather(
-            found, ask_hosts(config, executor, Clock(), more=more)
+        cluster, answers, servers = await asyncio.gather(
+            found,
+            ask_hosts(config, executor, Clock(), more=more),
+            ask_hosts(ensemble, executor, Clock(), is_zookeeper=True),
         )
     finally:
         await executor.aclose()
-    reports = judge_hosts(answers, cluster_id=cluster.cluster_id, addresses=cluster.addresses)
+    reports = judge_hosts(
+        (*answers, *servers), cluster_id=cluster.cluster_id, addresses=cluster.addresses
+    )
     document = cluster.as_json()
     problems = document["problems"] + sum(report.problems for report in reports)
     return document | {"problems": problems, "hosts": [report.as_json() for report in reports]}

@@ -69,6 +69,8 @@ class Answers:
 
     node: int
     address: str
+    is_zookeeper: bool = False
+    """It is the host of a server of the ensemble, and `node` that server's id."""
     first: Outcome
     """How the first command ended: what tells whether we get in."""
     has_service: bool = True
@@ -95,6 +97,7 @@ class HostReport:
     node: int
     address: str
     findings: tuple[HostFinding, ...]
+    is_zookeeper: bool = False
 
     @property
     def problems(self) -> int:
@@ -104,7 +107,7 @@ class HostReport:
     def as_json(self) -> dict[str, Any]:
         """One item of `hosts` in the document of `healthd doctor -o json`."""
         return {
-            "broker": self.node,
+            ("server" if self.is_zookeeper else "broker"): self.node,
             "address": self.address,
             "problems": self.problems,
             "checks": [

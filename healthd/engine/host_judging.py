@@ -49,8 +49,16 @@ def judge_hosts(
     reports = []
     for each in answers:
         wanted = Wanted(node=each.node, cluster_id=cluster_id, address=known.get(each.node))
-        findings = tuple(_findings(each, wanted, answers))
-        reports.append(HostReport(node=each.node, address=each.address, findings=findings))
+        if each.is_zookeeper:
+            wanted = Wanted(node=each.node, is_zookeeper=True)
+        reports.append(
+            HostReport(
+                node=each.node,
+                address=each.address,
+                findings=tuple(_findings(each, wanted, answers)),
+                is_zookeeper=each.is_zookeeper,
+            )
+        )
     return tuple(reports)
 
 
@@ -67,7 +75,8 @@ def _findings(
         return
     yield _identity(answers, answers.facts, wanted)
     yield from _listening(answers, answers.facts, wanted)
-    yield _second(answers, wanted, everybody)
+    if not answers.is_zookeeper:
+        yield _second(answers, wanted, everybody)
     yield _clock(answers, answers.facts)
     yield _disks(answers.facts)
     yield _home(answers.facts)

@@ -6,12 +6,14 @@ from typing import Final
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.step_job import filled_step
 from healthd.engine.step_values import StepValues
+from healthd.engine.variables import resolved
 from healthd.execute.sudo import as_root
 from healthd.waves.filling import Unfilled
-from healthd.waves.host_commands import HostCommand, host_commands_of
+from healthd.waves.host_commands import SUDO, HostCommand, host_commands_of
 from healthd.waves.playbook import Playbook, Step
 from healthd.waves.playbook_steps import AnsibleAction, WaitAction
 from healthd.waves.sudoers import Place, RootCommand
+from healthd.waves.variable_values import Resolved, Values, resolve_variables
 
 SERVICE_WORDS: Final = ("stop", "start", "status", "logs", "identity")
 
@@ -76,6 +78,47 @@ def place_of(
         Place(name=f"{address} (broker {node})", commands=(*of_service(config, node), *commands)),
         trouble,
     )
+
+
+def texts_for(
+    config: ClusterConfig, node: int, playbook: Playbook, given: Values
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The values of a playbook's variables on a host, and what is missing or wrong of them.
+
+    What is known is there all the same; `${wave}` differs by wave and is never known.
+    """
+    found = resolved(playbook, config, node, given)
+    trouble: tuple[str, ...] = ()
+    if isinstance(found, Resolved):
+        texts = dict(found.texts)
+    else:
+        trouble = tuple(f"variable {each.variable}: {each.message}" for each in found)
+        plain = [each for each in playbook.variables if each.default is not None]
+        defaults = resolve_variables(plain, ())
+        texts = dict(defaults.texts) if isinstance(defaults, Resolved) else {}
+    host = config.host(node)
+    texts |= {
+        "broker_id": str(node),
+        "host": "" if host is None else host.address,
+        "cluster": config.name,
+        "rack": (None if host is None else host.rack) or "",
+    }
+    return texts, trouble
+
+
+def privileged(
+    config: ClusterConfig, playbook: Playbook
+) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Every command that a playbook runs with `become`, by node, as it is sent to the host.
+
+    Commands that name a variable which only the wave gives are left out.
+    """
+    found = []
+    for host in config.hosts:
+        texts, _ = texts_for(config, host.broker, playbook, {})
+        commands, _ = of_playbook(playbook, texts)
+        found += [(host.broker, (*SUDO, *each.argv)) for each in commands]
+    return tuple(found)
 
 
 def _commands(step: Step) -> tuple[HostCommand, ...]:

@@ -10,11 +10,13 @@ from support.engine import Plant
 from support.virtual_time import in_virtual_time
 
 from healthd.config.fleet import ServiceCommands
+from healthd.config.playbooks import load_playbook
 from healthd.engine.clock import Clock
 from healthd.engine.host_asking import ask_hosts
 from healthd.engine.host_doctor import with_hosts
 from healthd.engine.host_findings import HostCheck, HostFinding, HostOutcome
 from healthd.engine.host_judging import judge_hosts
+from healthd.engine.privileges import privileged
 from healthd.execute.protocol import Command, ExecKind, Outcome, Target
 
 OURS = "AbCdEfGhIjKlMnOpQrStUv"
@@ -263,3 +265,44 @@ async def test_the_document_counts_the_problems_of_hosts_too_and_the_executor_is
     assert document["problems"] == 1 + of_hosts
     bare = await with_hosts(examined(), replace(config, ssh=None), executor_of=executor_of)
     assert bare == {"cluster": "payments", "problems": 1, "hosts": []}
+
+
+@in_virtual_time
+async def test_what_a_playbook_runs_with_become_is_asked_of_sudo_as_well() -> None:
+    book = load_playbook("agent-restart")
+    hosts = tuple(
+        replace(host, variables={"unit": f"agent-{host.broker}", "port": 9100})
+        for host in Plant().config().hosts
+    )
+    config = Plant().config(service=status_of_its_own(), hosts=hosts)
+    more = privileged(config, book)
+    assert more[0] == (1, ("sudo", "-n", "--", "systemctl", "restart", "agent-1"))
+    asked = ByNode(sudo=lambda _argv: exited(""))
+    await ask_hosts(config, asked, Clock(), more=more)
+    assert ("b2", ("sudo", "-n", "-l", "--", "systemctl", "restart", "agent-2")) in asked.seen
+    # The unit and the port are the wave's to give: nothing is asked that is not known.
+    assert privileged(Plant().config(service=status_of_its_own()), book) == ()
+
+
+@in_virtual_time
+async def test_hosts_of_an_ensemble_are_looked_at_as_servers() -> None:
+    class Servers(Hosts):
+        def facts(self, node: int) -> str:
+            rows = [
+                "process\t100\tmain\torg.apache.zookeeper.server.quorum.QuorumPeerMain",
+                "process\t100\tfile\t/etc/zookeeper/zoo.cfg",
+                f"meta\t100\t/var/lib/zookeeper\tnode.id={node}",
+            ]
+            begin = f"healthd-facts\tbegin\t1\t{TIME + 0.5}"
+            return "\n".join([begin, *rows, f"healthd-facts\tend\t1\t{TIME + 0.6}"]) + "\n"
+
+    config = Plant().config(service=status_of_its_own())
+    clock = Clock(wall=lambda: TIME + 0.55)
+    answers = await ask_hosts(config, Servers(), clock, is_zookeeper=True)
+    reports = judge_hosts(answers, cluster_id=OURS)
+    for report in reports:
+        identity = [each for each in report.findings if each.check is HostCheck.IDENTITY]
+        assert [each.outcome for each in identity] == [HostOutcome.OK]
+        assert report.as_json()["server"] == report.node
+    wrong = judge_hosts([replace(answers[0], node=2)])
+    assert HostCheck.IDENTITY in bad(list(wrong[0].findings))
