@@ -14,11 +14,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import shutil
 import subprocess
 import tarfile
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +32,7 @@ from healthd.demo.installed import (
     Installed,
     folder_name,
     install_folder,
-    java_link,
+    java_home,
     kafka_link,
     kafka_version,
 )
@@ -56,25 +57,32 @@ class Upgrade:
     """A fleet that is to be upgraded, and what it is upgraded by."""
 
     fleet: DemoFleet
-    archive_sha256: str
+    sums: dict[str, str] = field(default_factory=dict)
+    """The SHA-256 of each archive, by version."""
 
     @property
     def archives(self) -> Path:
-        """The folder of the archive; all hosts have it at the same place."""
+        """The folder of the archives; all hosts have it at the same place."""
         return self.fleet.root / "archives"
 
-    @property
-    def archive(self) -> Path:
-        """The archive of the new version."""
-        return self.archives / f"{folder_name(NEW.version)}.tgz"
+    def pack(self, what: Installed, *, without: str | None = None) -> Path:
+        """The archive of a version is on the hosts.
 
-    def variables(self) -> dict[str, Any]:
-        """What a wave with the playbook ``kafka-upgrade`` is given."""
+        Args:
+            what: The version.
+            without: Its archive has no jars whose names begin so.
+        """
+        self.archives.mkdir(exist_ok=True)
+        path = self.archives / f"{folder_name(what.version)}.tgz"
+        self.sums[what.version] = write_archive(path, provision.jars_folder(what.need), without)
+        return path
+
+    def variables(self, origin: Installed = OLD, target: Installed = NEW) -> dict[str, Any]:
+        """What a wave with the playbook ``kafka-binaries`` is given."""
         return {
-            "fromVersion": OLD.version,
-            "toVersion": NEW.version,
-            "metadataVersion": "4.1",
-            "archiveSha256": self.archive_sha256,
+            "fromVersion": origin.version,
+            "toVersion": target.version,
+            "archiveSha256": self.sums[target.version],
         }
 
     def entry(self) -> dict[str, Any]:
@@ -93,11 +101,6 @@ class Upgrade:
         """The fleet file is at ``path``, which is given back."""
         write_fleet_file(path, [self.entry()])
         return path
-
-    def break_new_version(self) -> None:
-        """The archive is another one from now on: brokers do not start from it."""
-        digest = write_archive(self.archive, provision.jars_folder(NEW.need), NEEDED_TO_START)
-        object.__setattr__(self, "archive_sha256", digest)
 
     # How it is, by others than healthd ------------------------------------------------------------
 
@@ -128,11 +131,10 @@ def upgradable(shape: Shape = THREE, cluster: str = "payments") -> Iterator[Upgr
     """A fleet on the old version with topics; the new one is an archive on its hosts."""
     provision.ensure(("kafka", "kafka-4.0", "sudo"))
     with DemoFleet.launch(cluster, shape=shape, installed=OLD) as fleet:
-        archive = fleet.root / "archives" / f"{folder_name(NEW.version)}.tgz"
-        archive.parent.mkdir()
-        digest = write_archive(archive, provision.jars_folder(NEW.need))
+        upgrade = Upgrade(fleet=fleet)
+        upgrade.pack(NEW)
         fleet.create_topics()
-        yield Upgrade(fleet=fleet, archive_sha256=digest)
+        yield upgrade
 
 
 def write_archive(path: Path, jars: Path, without: str | None = None) -> str:
@@ -157,33 +159,22 @@ def write_archive(path: Path, jars: Path, without: str | None = None) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def other_java() -> Path | None:
-    """The home of another Java on this machine that Kafka 4 runs on; None when there is none."""
-    known = java_home_of_path()
-    for home in sorted(Path("/usr/lib/jvm").glob("*/bin/java")):
-        folder = home.resolve().parents[1]
-        if folder != known and java_version(folder) >= provision.JAVA_VERSION_AT_LEAST:
-            return folder
-    return None
+def other_java(folder: Path) -> Path:
+    """The home of another Java than that on PATH, on which Kafka 4 runs as well.
+
+    One that is installed on this machine; where there is none, a copy of the same one.
+    """
+    here = java_home()
+    for program in sorted(Path("/usr/lib/jvm").glob("*/bin/java")):
+        home = program.resolve().parents[1]
+        major = int(java_version(home).split(".")[0])
+        if home != here and major >= provision.JAVA_VERSION_AT_LEAST:
+            return home
+    return Path(shutil.copytree(here, folder / "another-java", symlinks=True))
 
 
-def java_home_of_path() -> Path:
-    """The home of the Java on PATH."""
-    return Path(str(provision.find_program("java"))).resolve().parents[1]
-
-
-def java_version(home: Path) -> int:
-    """The major version of a Java."""
-    said = _java_says(home)
-    return int(said[1].split(".")[0]) if len(said) > 1 else 0
-
-
-def _java_says(home: Path) -> Sequence[str]:
+def java_version(home: Path) -> str:
+    """The version that a Java names itself, such as ``17.0.15``."""
     command = [str(home / "bin" / "java"), "--version"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.split()
-
-
-def java_variables(fleet: DemoFleet) -> Mapping[int, str]:
-    """The link to Java of each host."""
-    return {node.id: str(java_link(node)) for node in fleet.nodes}
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.split()[1]
