@@ -24,7 +24,7 @@ from healthd.waves.effects import Step
 from healthd.waves.events import HostState
 from healthd.waves.orders import refusal_of
 from healthd.waves.reducer import reduce
-from healthd.waves.state import IN_FLIGHT, Hold, NodeStatus, WaveState, WaveStatus
+from healthd.waves.state import AT_WORK, Hold, NodeStatus, WaveState, WaveStatus
 
 OPERATOR = "operator"
 
@@ -54,6 +54,7 @@ class Daemon:
         self._written = 0.0
         self._previous: ClusterSnapshot | None = None
         self._observing: set[int] = set()
+        self._asking: set[effects.ObserveStep] = set()
         self._is_tick_planned = False
         self._stillness = Stillness()
 
@@ -117,6 +118,7 @@ class Daemon:
         self.state = taken
         self._base, self._driven_since = taken.clock, self.agenda.now
         self._observing = set()
+        self._asking = set()
         self._is_driving = True
         self._written = self.agenda.now
         self._is_tick_planned = False
@@ -216,7 +218,7 @@ class Daemon:
 
     def _plan_tick(self) -> None:
         """Let time pass for the wave where it matters: while something is on its way."""
-        is_busy = any(run.status in IN_FLIGHT or run.is_watched for run in self.state.nodes)
+        is_busy = any(run.status in AT_WORK or run.is_watched for run in self.state.nodes)
         if is_busy and not self._is_tick_planned:
             self._is_tick_planned = True
             self._mine(self._pace.tick_seconds, self._tick, is_recurring=True)
@@ -288,6 +290,11 @@ class Daemon:
                 if node not in self._observing:
                     self._observing.add(node)
                     self._ask((node,), lambda hosts: self._observed(node, hosts[node]))
+            case effects.ObserveStep():
+                if effect not in self._asking:
+                    self._asking.add(effect)
+                    seconds = self.world.hosts.seconds_to_ask(effect.node)
+                    self._mine(seconds, lambda: self._step_observed(effect))
             case effects.Confirm(nodes=nodes):
                 # What is seen of the cluster must not grow old while a host takes long to answer.
                 self._ask(
@@ -310,6 +317,21 @@ class Daemon:
     def _observed(self, node: int, host: HostState) -> None:
         self._observing.discard(node)
         self.handle(events.Observed(at=self.wave_clock, node=node, host=host))
+
+    def _step_observed(self, effect: effects.ObserveStep) -> None:
+        self._asking.discard(effect)
+        state, detail = self.world.hosts.steps.observe(effect, self.state.playbook)
+        self.handle(
+            events.StepObserved(
+                at=self.wave_clock,
+                node=effect.node,
+                effect_id=effect.effect_id,
+                step=effect.step,
+                state=state,
+                detail=detail,
+                is_verify=effect.is_verify,
+            )
+        )
 
     def _confirmed(
         self, nodes: tuple[int, ...], seen: ClusterSnapshot, hosts: dict[int, HostState]
@@ -344,5 +366,8 @@ class Daemon:
                 hosts.start(command, answered)
             case effects.ElectLeaders():
                 hosts.elect(command, answered)
+            case effects.RunStep():
+                self.oracle.check_step(command)
+                hosts.steps.run(command, self.state.playbook, answered)
             case _:
                 raise TypeError(f"no command of a wave: {command!r}")

@@ -9,6 +9,7 @@ from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.rehearsal.agenda import Agenda
 from healthd.rehearsal.cluster import ClusterModel
+from healthd.rehearsal.step_hosts import StepHosts
 from healthd.waves import effects
 from healthd.waves.events import HostState, Outcome
 
@@ -67,6 +68,8 @@ class Hosts:
         self.faults = HostFaults()
         self.restarts: dict[int, int] = dict.fromkeys(cluster.nodes, 0)
         """Process starts that commands brought about."""
+        self.steps = StepHosts(self)
+        """Performs the steps of playbooks."""
         self._stops: dict[int, list[_StopWaiting]] = {}
         cluster.on_end.append(self._ended)
 

@@ -107,6 +107,14 @@ class Oracle:
             detail = f"it is repaired while {others[0].node} is being stopped"
             self._violated("repair", command.node, detail)
 
+    def check_step(self, command: effects.RunStep) -> None:
+        """Judge a step of the playbook right before it is sent."""
+        self._check_intent(command.node, command.effect_id)
+        run = self._daemon.state.node(command.node)
+        if run is not None and run.status in {NodeStatus.STOPPING, NodeStatus.STARTING}:
+            detail = f"step {command.step} is sent while it is {run.status.value}"
+            self._violated("step", command.node, detail)
+
     def check_stop(self, command: effects.StopService) -> None:
         """Judge a stop right before it is carried out."""
         node, run = command.node, self._daemon.state.node(command.node)

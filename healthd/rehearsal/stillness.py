@@ -14,6 +14,7 @@ from healthd.waves.calendar import calendar_at
 from healthd.waves.holding import is_held, not_clean
 from healthd.waves.playbook import StepKind
 from healthd.waves.state import NodeStatus, WaveState, WaveStatus
+from healthd.waves.step_run import StepPhase
 
 if TYPE_CHECKING:
     from healthd.rehearsal.daemon import Daemon
@@ -81,6 +82,8 @@ def _until_wave(daemon: "Daemon") -> float:
     due = [inf]
     for run in state.nodes:
         limit: float | None = None
+        if run.steps.at is not None and run.steps.phase is not StepPhase.ASKING:
+            return 0.0  # Its step goes on with every tick.
         if run.status is NodeStatus.STOPPING:
             limit = run.since + state.playbook.timeout_seconds(StepKind.LEFT, state.policy)
         elif run.status in {NodeStatus.STOPPED, NodeStatus.STARTING}:

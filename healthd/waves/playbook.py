@@ -110,6 +110,14 @@ class Step:
         return self.timeout
 
 
+_TIMEOUTS_OF: Final = {
+    StepKind.STOP: "stop_timeout_seconds",
+    StepKind.LEFT: "stop_timeout_seconds",
+    StepKind.START: "start_timeout_seconds",
+    StepKind.BACK: "recovery_timeout_seconds",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Playbook:
     """What is done to one node: ordered steps."""
@@ -144,10 +152,10 @@ class Playbook:
         return next((step for step in self.steps if step.kind is kind), None)
 
     def timeout_seconds(self, kind: StepKind, policy: WavePolicy) -> float:
-        """The deadline of the step of a kind that every playbook has."""
+        """The deadline of a step of the restart; the policy's own where nothing is restarted."""
         step = self.step(kind)
         if step is None:
-            raise LookupError(f"the playbook {self.name} has no step '{kind}'")
+            return float(getattr(policy, _TIMEOUTS_OF[kind]))
         return step.timeout_seconds(policy)
 
 

@@ -77,6 +77,9 @@ def _turn_to(state: WaveState, run: NodeRun, at_step: int, at: float) -> Step:
     is_prompt = it.kind is StepKind.PROMPT
     if is_prompt and state.abort is not None:
         # Nobody has agreed to what comes behind the question.
+        if group_of(run) is StepGroup.BEFORE:
+            cut = replace(run.steps, at=None, cut="the wave is being aborted")
+            return Step(state=_with(state, run, cut))
         return _left_out(
             state, run, left(state.playbook, run, group_of(run)), "the wave is being aborted"
         )

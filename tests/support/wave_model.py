@@ -75,11 +75,12 @@ class WaveModel:
         brokers: tuple[int, ...] | None = None,
         interval: float = 5.0,
         concurrency: int | None = 1,
+        playbook: Playbook | None = None,
     ) -> None:
         timing = Timing(start=8.0, catch_up=6.0, collect=interval)
         rehearsal = Rehearsal(
             snapshot=healthy(nodes, rows, interval=interval),
-            playbook=rolling_restart(),
+            playbook=playbook or rolling_restart(),
             policy=policy,
             brokers=brokers,
             concurrency=concurrency,
