@@ -12,6 +12,7 @@ from healthd.serve import problems
 from healthd.serve.auth import Auth
 from healthd.serve.guard import Guard
 from healthd.serve.metrics import Exposition
+from healthd.serve.playbook_json import playbooks_json
 from healthd.serve.rehearsing import Rehearse, in_a_process
 from healthd.serve.route_answers import RouteAnswers
 from healthd.serve.routes import (
@@ -28,6 +29,7 @@ from healthd.serve.routes import (
     wave_overrides,
     waves,
 )
+from healthd.serve.routes import playbooks as playbook_routes
 
 
 def create_app(
@@ -37,6 +39,7 @@ def create_app(
     *,
     rehearse: Rehearse | None = None,
     scheduled: Callable[[], list[dict[str, Any]]] = list,
+    playbooks: Callable[[], dict[str, Any]] = playbooks_json,
 ) -> FastAPI:
     """The application: it reads what the daemon has published, and hands orders in.
 
@@ -47,6 +50,7 @@ def create_app(
         rehearse: Rehearses a wave; in a process of its own, with the playbooks that healthd ships,
             unless it is said.
         scheduled: The waves that are started by their schedule, and when.
+        playbooks: What a wave can name, read from disk; what healthd ships, unless it is said.
     """
     app = FastAPI(
         title="healthd",
@@ -61,6 +65,7 @@ def create_app(
     app.state.daemon = daemon
     app.state.exposition = Exposition()
     app.state.scheduled = scheduled
+    app.state.playbooks = playbooks
     app.state.rehearse = rehearse or in_a_process()
     for router in (
         operations.router,
@@ -72,6 +77,7 @@ def create_app(
         history.router,
         wave_overrides.router,
         approvals.router,
+        playbook_routes.router,
         waves.router,
         audit.router,
         discovery.router,
