@@ -83,8 +83,8 @@ class Transport(paramiko.Transport):
         else:
             self.sock.close()
 
-    def begin_opening(self, place: tuple[str, int], opened: Bell) -> int:
-        """Ask the host to connect to a place, and answer the channel's number; rings when done.
+    def begin_opening(self, place: tuple[str, int], opened: Bell) -> paramiko.Channel:
+        """Ask the host to connect to a place, and answer the channel; rings when it is decided.
 
         As `open_channel`, which would hold a thread until the host has answered.
         """
@@ -108,13 +108,15 @@ class Transport(paramiko.Transport):
             channel._set_transport(self)  # noqa: SLF001
             channel._set_window(self.default_window_size, self.default_max_packet_size)  # noqa: SLF001
         ours._send_user_message(message)  # noqa: SLF001
-        return number
+        # The library itself holds it weakly.
+        made: paramiko.Channel = channel
+        return made
 
-    def opened(self, number: int) -> paramiko.Channel | None:
-        """The channel that was asked for; None when the host has refused it."""
+    def has_opened(self, channel: paramiko.Channel) -> bool:
+        """Whether a channel whose bell has rung is open, and was not refused."""
         ours: Any = self
-        found: paramiko.Channel | None = ours._channels.get(number)  # noqa: SLF001
-        return found
+        found = ours._channels.get(channel.get_id())  # noqa: SLF001
+        return self.is_active() and found is channel
 
 
 async def exchange_keys(
@@ -179,18 +181,17 @@ async def through(
     place = (target.address, target.port)
     try:
         loop = asyncio.get_running_loop()
-        number = await loop.run_in_executor(threads, transport.begin_opening, place, opened)
+        channel = await loop.run_in_executor(threads, transport.begin_opening, place, opened)
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise _ended(bastion, error) from error
     if not await opened.rung(deadline):
-        opened.when_rung(lambda: _close_late(transport, number, threads))
+        opened.when_rung(lambda: _close_late(channel, threads))
         raise ConnectError(
             ExecKind.UNREACHABLE,
             f"{target.address}:{target.port} cannot be reached through {bastion.address}: no "
             "answer in time",
         )
-    channel = transport.opened(number) if transport.is_active() else None
-    if channel is None:
+    if not transport.has_opened(channel):
         trouble = transport.get_exception()
         reason = getattr(trouble, "text", None) or trouble or "the connection to it ended"
         raise ConnectError(
@@ -200,12 +201,10 @@ async def through(
     return channel
 
 
-def _close_late(transport: Transport, number: int, threads: Threads) -> None:
-    channel = transport.opened(number)
-    if channel is not None:
-        # The pool may have been closed meanwhile, and its connections with it.
-        with contextlib.suppress(RuntimeError):
-            threads.submit(channel.close)
+def _close_late(channel: paramiko.Channel, threads: Threads) -> None:
+    # The pool may have been closed meanwhile, and its connections with it.
+    with contextlib.suppress(RuntimeError):
+        threads.submit(channel.close)
 
 
 def _who(target: Target) -> str:
