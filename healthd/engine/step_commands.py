@@ -56,6 +56,7 @@ class HostRunner:
             progress = await self.detached.observe(
                 self.target, self.mark, argv=words, wait_seconds=wait, secrets=self.secrets
             )
+        await self._wiped(progress)
         state, detail = told(action, progress)
         outcomes = {StepState.DONE: Outcome.OK, StepState.NOT_DONE: Outcome.NOT_SENT}
         # What was interrupted is no failure yet: whoever looks next says what it is.
@@ -68,7 +69,14 @@ class HostRunner:
         progress = await self.detached.observe(
             self.target, self.mark, argv=self._words(action), secrets=self.secrets
         )
+        await self._wiped(progress)
         return told(action, progress)
+
+    async def _wiped(self, progress: Progress) -> None:
+        """Leave no output on the host where it may hold a secret: what is told has been read."""
+        has_printed = bool(progress.stdout or progress.stderr)
+        if progress.state is MarkState.ENDED and has_printed and self.secrets:
+            await self.detached.wipe(self.target, self.mark)
 
     def _words(self, action: CommandAction) -> tuple[str, ...]:
         argv = argv_of(action)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from healthd.execute.detached_scripts import HEADER, LAUNCH, OBSERVE, RUN
+from healthd.execute.detached_scripts import HEADER, LAUNCH, OBSERVE, RUN, WIPE
 from healthd.execute.protocol import BECOME, Command, ExecKind, Executor, Outcome, Target, Trouble
 from healthd.execute.redact import redact
 from healthd.execute.words import trouble_of
@@ -205,6 +205,15 @@ class Detached:
         progress = await self.observe(target, effect_id, secrets=secrets)
         printed = f"{progress.stdout}\n{progress.stderr}".splitlines()
         return tuple(line for line in printed if line.strip())[-lines:]
+
+    async def wipe(self, target: Target, effect_id: str) -> bool:
+        """Empty what a command that has ended has printed; its exit code stays. False: not known.
+
+        For commands that may have printed a secret: their output is for whoever waited for it.
+        """
+        words = (self.folder, _checked(effect_id))
+        outcome = await self.executor.run(target, self._command(WIPE, words, 0.0, ()))
+        return outcome.is_success
 
     def _command(
         self, script: str, words: tuple[str, ...], wait_seconds: float, secrets: tuple[str, ...]

@@ -210,3 +210,12 @@ observe - - 1 1
 `$2` folder, `$3` effect, `$4` to `$8` as `$2` to `$6` of the keeper, `$9` and on: bytes to show at
 most, tenths of seconds to wait for it, how many markers are kept, days after which old ones go;
 then the words."""
+
+WIPE: Final = r"""
+cd 2>/dev/null
+for each in out err out.end err.end; do
+  [ -s "$1/$2/$each" ] && : > "$1/$2/$each"
+done
+[ ! -s "$1/$2/out" ] && [ ! -s "$1/$2/err" ]
+"""
+"""Empties what a command that has ended has printed: `$1` folder, `$2` effect."""
