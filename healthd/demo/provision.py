@@ -77,6 +77,8 @@ JARS: dict[str, JarSet] = {
     "agent-0.20": JarSet(HERE / "parts" / "agent-0.20"),
     # What an upgrade begins with; it ends with the set "kafka".
     "kafka-4.0": JarSet(HERE / "parts" / "kafka-4.0"),
+    # The same with ZooKeeper; it ends with the set "zookeeper".
+    "kafka-3.8": JarSet(HERE / "parts" / "kafka-3.8"),
 }
 
 
@@ -132,6 +134,7 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
     "kafka-next": _JAVA,
     "agent-0.20": _JAVA,
     "kafka-4.0": _JAVA,
+    "kafka-3.8": _JAVA,
 }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 from support.quorum_watch import QuorumWatch
 from support.waves_on_fleet import (
@@ -26,6 +26,7 @@ from support.zookeeper_fleet import CLUSTER, ZooKeeperFleet
 
 from healthd.demo.daemon import DaemonProcess, error_of
 from healthd.demo.load import Load
+from healthd.demo.provision import ensure
 from healthd.demo.service import wait_until
 from healthd.demo.topics import quiet_client
 
@@ -217,3 +218,71 @@ def test_a_daemon_killed_in_any_phase_restarts_every_server_exactly_once(
     assert fleet.starts("zookeeper") == {**before, server: before[server] + 1}
     assert seen.most_away == 1
     assert fleet.is_whole()
+
+
+@pytest.fixture
+def old_fleet() -> Iterator[ZooKeeperFleet]:
+    """Three brokers of Kafka 3.8 whose hosts have 3.9 as well."""
+    with ZooKeeperFleet(brokers=3, versions=("kafka-3.8", "zookeeper")) as fleet:
+        _create_topic(fleet)
+        yield fleet
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(600)
+def test_kafka_is_upgraded_from_3_8_to_3_9_in_two_waves_and_nothing_is_lost(
+    old_fleet: ZooKeeperFleet, tmp_path: Path
+) -> None:
+    fleet, brokers = old_fleet, (1, 2, 3)
+    ensure(("sudo",))
+    file = fleet.write_fleet_file(tmp_path / "fleet.yaml")
+    assert {fleet.version_in_use(broker) for broker in brokers} == {"kafka_2.13-3.8.1"}
+    with (
+        DaemonProcess(
+            file, tmp_path, interval_seconds=1, collect_deadline_seconds=8, kafka_timeout_seconds=2
+        ) as daemon,
+        Load(fleet.bootstrap, TOPIC, messages_per_second=50) as load,
+    ):
+        daemon.start()
+        wait_until_gate_clear(daemon, CLUSTER)
+        binaries = {
+            "fromVersion": "3.8.1",
+            "toVersion": "3.9.1",
+            "protocolVersion": "3.8",
+            # Nothing is unpacked: the folder is there.
+            "archiveSha256": "0" * 64,
+        }
+        order = upgraded(daemon, "kafka-upgrade-zookeeper", binaries)
+        assert sorted(order) == list(brokers)
+        assert {fleet.version_in_use(broker) for broker in brokers} == {"kafka_2.13-3.9.1"}
+        assert protocols(fleet) == dict.fromkeys(brokers, "3.8")
+
+        protocol = {"fromProtocol": "3.8", "protocolVersion": "3.9"}
+        assert sorted(upgraded(daemon, "kafka-protocol-zookeeper", protocol)) == list(brokers)
+        assert protocols(fleet) == dict.fromkeys(brokers, "3.9")
+        result = load.result()
+    assert (result.lost, result.refused) == (0, 0), result
+    assert fleet.starts("kafka") == dict.fromkeys(brokers, 3)
+
+
+def upgraded(daemon: DaemonProcess, playbook: str, variables: dict[str, str]) -> list[int]:
+    """The order in which a wave with these variables has taken its brokers."""
+    try:
+        answer = daemon.post("/api/v1/waves", request_for(playbook) | {"variables": variables})
+    except urllib.error.HTTPError as error:
+        raise AssertionError(error_of(error)) from error
+    ended = wait_until_ended(daemon, answer["wave"])
+    assert ended["status"] == "succeeded", (ended, daemon.last_log_lines(40))
+    return order_of(daemon, answer["wave"])
+
+
+def protocols(fleet: ZooKeeperFleet) -> dict[int, str]:
+    """The inter.broker.protocol.version that each broker itself reports."""
+    admin = AdminClient(quiet_client(fleet.bootstrap))
+    found = {}
+    for node in fleet.kafka.nodes:
+        # Each broker answers for itself, and only one at a time.
+        asked = ConfigResource(ConfigResource.Type.BROKER, str(node.id))
+        values = admin.describe_configs([asked])[asked].result(30)
+        found[node.id] = values["inter.broker.protocol.version"].value
+    return found

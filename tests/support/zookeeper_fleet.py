@@ -13,21 +13,22 @@ from __future__ import annotations
 import shutil
 import socket
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 from types import TracebackType
 from typing import Any, Self
 
-from support.kafka_cluster import KafkaCluster, KafkaNode
+from support.kafka_cluster import KafkaNode
 from support.zookeeper_cluster import CHROOT, CLIENT, ZooKeeperEnsemble, kafka_on, mode
 
-from healthd.demo import fleet_file, hosts
+from healthd.demo import fleet_file, hosts, installed
 from healthd.demo.addresses import find_free_block
 from healthd.demo.files import EXECUTABLE, TEMPLATES
 from healthd.demo.guarded import Command, GuardedProcesses
 from healthd.demo.nodes import Node
-from healthd.demo.provision import ensure, find_program
+from healthd.demo.provision import ensure, find_program, jars_folder
 from healthd.demo.service import BrokerService, wait_until
 
 CLUSTER = "ledger"
@@ -54,16 +55,16 @@ class ZooKeeperFleet:
     Args:
         brokers: How many, with ids from 1 as the servers have.
         servers: How many.
-        cluster: Brokers of another kind than `kafka_on` makes; they are not started yet.
+        versions: Sets of jars that every broker's host has installed, in a folder for each version
+            and with a link to the first of them; without any the brokers run from the cache.
     """
 
-    def __init__(
-        self, *, brokers: int = 2, servers: int = 3, kafka: KafkaCluster | None = None
-    ) -> None:
-        ensure(("zookeeper", "kafka", "sshd", "runit"))
+    def __init__(self, *, brokers: int = 2, servers: int = 3, versions: Sequence[str] = ()) -> None:
+        ensure(("zookeeper", "kafka", "sshd", "runit", *versions))
         self.root = Path(tempfile.mkdtemp(prefix="zookeeper-fleet-"))
         self.ensemble = ZooKeeperEnsemble(servers)
-        self.kafka = kafka or kafka_on(self.ensemble, nodes=brokers)
+        self.kafka = kafka_on(self.ensemble, nodes=brokers)
+        self._versions = tuple(versions)
         self._block = find_free_block(servers + len(self.kafka.nodes))
         self._guarded: GuardedProcesses | None = None
         self._hosted: dict[tuple[str, int], Hosted] = {}
@@ -137,7 +138,10 @@ class ZooKeeperFleet:
                 "knownHostsFile": str(self._ssh.known_hosts_file),
             },
             "service": self._words("kafka", "{broker_id}"),
-            "hosts": [{"broker": one.id, "address": one.host} for one in self._of("kafka")],
+            "hosts": [
+                {"broker": one.id, "address": one.host, **self._variables(one)}
+                for one in self._of("kafka")
+            ],
             "zookeeper": {
                 "servers": [one.process.address(CLIENT) for one in servers],
                 "chroot": CHROOT,
@@ -145,6 +149,18 @@ class ZooKeeperFleet:
                 "hosts": [{"server": one.id, "address": one.host} for one in servers],
             },
         }
+
+    def _variables(self, broker: Hosted) -> dict[str, Any]:
+        """What the playbooks of an upgrade want to know of a host."""
+        if not self._versions:
+            return {}
+        folder = self.opt(broker.id)
+        values = {
+            "installFolder": str(folder),
+            "link": str(folder / installed.KAFKA_LINK),
+            "propertiesFile": str(broker.process.properties_file),
+        }
+        return {"variables": values}
 
     def _words(self, kind: str, number: str) -> dict[str, list[str]]:
         command = str(self.root / f"{kind}-{number}" / "healthd-service")
@@ -183,6 +199,8 @@ class ZooKeeperFleet:
             self._add("zookeeper", server)
         for node in self.kafka.nodes:
             self.kafka._write(node)
+            if self._versions:
+                self._use_link(node)
             self._add("kafka", node)
         first = self.root / "host"
         places = [
@@ -244,6 +262,25 @@ class ZooKeeperFleet:
         before, _, last = script.rpartition("exec ")
         script = f"{before}echo started >>'{starts}'\nexec {last}"
         _write(hosted.service / "run", script)
+
+    def opt(self, broker: int) -> Path:
+        """Where a broker's host has its versions, and the link."""
+        return self.root / f"opt-{broker}"
+
+    def version_in_use(self, broker: int) -> str:
+        """What the link of a broker points to."""
+        return (self.opt(broker) / installed.KAFKA_LINK).readlink().name
+
+    def _use_link(self, node: KafkaNode) -> None:
+        """The broker runs, from its next start on, whatever its link points to."""
+        folder = self.opt(node.id)
+        folder.mkdir()
+        for need in reversed(self._versions):
+            place = installed.write_version(folder, jars_folder(need))
+        link = folder / installed.KAFKA_LINK
+        link.symlink_to(place.name)
+        jars = f"{jars_folder('zookeeper')}/*"
+        node.command = tuple(f"{link}/libs/*" if word == jars else word for word in node.command)
 
     def _run(self) -> None:
         supervisor = [str(find_program("runsvdir")), "-P", str(self.root / "services")]
