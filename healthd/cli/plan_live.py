@@ -13,11 +13,15 @@ from healthd.cli.direct import found_now
 from healthd.cli.wave_request import from_file
 from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_file import load_fleet
+from healthd.config.playbooks import load_playbook
+from healthd.config.problems import ConfigError
 from healthd.engine.accepting import spec_of
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.fleet_plans import fleet_plan
-from healthd.engine.selecting import parts_of
+from healthd.engine.selecting import Part, parts_of
 from healthd.engine.view import ClusterView, OrderRefused
+from healthd.waves.playbook import PlaybookTarget
+from healthd.waves.spec import WaveSpec
 
 _INTERVAL_SECONDS = 15.0
 """As in the daemon's settings, which are not at hand."""
@@ -66,10 +70,19 @@ def direct_wave_plan(context: click.Context, file: str, fleet_file: Path) -> dic
         raise click.UsageError(str(error)) from None
 
 
-def _parts(spec: Any, seen: Mapping[str, _Seen]) -> Any:
+def _parts(spec: WaveSpec, seen: Mapping[str, _Seen]) -> tuple[Part, ...]:
     # Of a loop only its configuration and what it has seen are asked.
     clusters = cast("Mapping[str, ClusterLoop]", seen)
-    return parts_of(spec, clusters, interval_seconds=_INTERVAL_SECONDS)
+    target = _target_of(spec.playbook)
+    return parts_of(spec, clusters, interval_seconds=_INTERVAL_SECONDS, target=target)
+
+
+def _target_of(playbook: str) -> PlaybookTarget:
+    """What the nodes of a playbook are; one that only the daemon has is taken to be of brokers."""
+    try:
+        return load_playbook(playbook).target
+    except (LookupError, ConfigError, OSError):
+        return PlaybookTarget.BROKER
 
 
 def _view(context: click.Context, config: ClusterConfig, fleet_file: Path) -> ClusterView:

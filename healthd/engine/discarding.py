@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 import structlog
 
+from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import Actor, NoHost, target_of
 from healthd.engine.keeping import Tools
 from healthd.engine.view import OrderRefused, Refusal
@@ -23,6 +24,8 @@ from healthd.store.records import (
     LeaseHeld,
     WaveRecord,
 )
+from healthd.waves.naming import NODE_WORDS
+from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.state import WaveStatus
 
 log = structlog.get_logger(__name__)
@@ -55,25 +58,42 @@ async def _require_running(record: WaveRecord, tools: Tools, nodes: Iterable[int
     for node in nodes:
         loop = tools.clusters.get(record.cluster)
         if loop is None:
-            raise _unsafe(record, node, f"the fleet file has no cluster {record.cluster}")
-        try:
-            target_of(loop.config, node)
-        except NoHost as error:
-            raise _unsafe(record, node, str(error)) from error
-        # It only asks; there is nothing to elect.
-        host = await Actor(loop=loop, executor=tools.executor, elector=DryRunElector()).observe(
-            node
-        )
-        if not host.is_running:
-            state = "its process does not run" if host.is_running is False else host.detail
-            raise _unsafe(record, node, state)
+            why = f"the fleet file has no cluster {record.cluster}"
+            raise _unsafe(record, PlaybookTarget.BROKER, node, why)
+        for target in _targets_of(record, loop.config):
+            # It only asks; there is nothing to elect.
+            elector = DryRunElector()
+            actor = Actor(loop=loop, executor=tools.executor, elector=elector, target=target)
+            await _require_up(record, actor, node)
 
 
-def _unsafe(record: WaveRecord, node: int, why: str) -> OrderRefused:
+async def _require_up(record: WaveRecord, actor: Actor, node: int) -> None:
+    try:
+        target_of(actor.config, node)
+    except NoHost as error:
+        raise _unsafe(record, actor.target, node, str(error)) from error
+    host = await actor.observe(node)
+    if not host.is_running:
+        state = "its process does not run" if host.is_running is False else host.detail
+        raise _unsafe(record, actor.target, node, state)
+
+
+def _targets_of(record: WaveRecord, config: ClusterConfig) -> tuple[PlaybookTarget, ...]:
+    """What the nodes of a wave are; all that they can be, where its state does not tell it."""
+    part = record.parts.get("playbook")
+    try:
+        playbook = json.loads(record.state)["playbook"] if part is None else json.loads(part)
+        return (PlaybookTarget(playbook.get("target", PlaybookTarget.BROKER)),)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        has_ensemble = config.zookeeper is not None and config.zookeeper.hosts
+        return tuple(PlaybookTarget) if has_ensemble else (PlaybookTarget.BROKER,)
+
+
+def _unsafe(record: WaveRecord, target: PlaybookTarget, node: int, why: str) -> OrderRefused:
     return OrderRefused(
         Refusal.CONFLICT,
-        f"wave {record.id}: broker {node} of {record.cluster} may be stopped ({why}): start it,"
-        " or let its host be reached, and then discard the wave",
+        f"wave {record.id}: {NODE_WORDS[target]} {node} of {record.cluster} may be stopped"
+        f" ({why}): start it, or let its host be reached, and then discard the wave",
     )
 
 

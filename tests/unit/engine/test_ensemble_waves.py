@@ -129,6 +129,27 @@ async def test_the_plan_of_a_wave_has_the_servers_in_their_order() -> None:
     await life.die()
 
 
+@pytest.mark.parametrize("state", ["kept", "unreadable"])
+@in_virtual_time
+async def test_a_wave_is_not_given_up_while_a_server_of_it_may_be_stopped(state: str) -> None:
+    plant = EnsemblePlant()
+    life = await begun(plant)
+    wave = await start(life, [2])
+    await life.until(lambda: bool(plant.store.effects_on_disk()))
+    await life.die()
+    plant.server(2).is_running = False
+    record = plant.store.wave(wave)
+    assert record is not None
+    parts = record.parts if state == "kept" else {}
+    plant.store._waves[wave] = replace(record, state='{"format": 99}', parts=parts)
+    after = await begun(plant)
+    with pytest.raises(OrderRefused, match="ZooKeeper server 2 of payments may be stopped"):
+        await after.waves.discard(wave, by="ben", reason="x")
+    plant.server(2).is_running = True
+    await after.waves.discard(wave, by="ben", reason="x")
+    await after.die()
+
+
 @in_virtual_time
 async def test_the_kill_points_are_all_the_writes_of_a_wave() -> None:
     plant = EnsemblePlant()
