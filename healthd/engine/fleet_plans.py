@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from healthd.config.targets import driven
 from healthd.engine.accepting import Playbooks, asked_of, spec_of
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.keeping import Tools
@@ -22,12 +23,14 @@ from healthd.engine.plans import (
 )
 from healthd.engine.selecting import Part, only_loop, parts_of
 from healthd.engine.view import ClusterView, OrderRefused, Refusal
+from healthd.waves.ensemble import for_target
+from healthd.waves.naming import NODE_WORDS
 from healthd.waves.pins import playbook_digest
 from healthd.waves.plan_difference import Change, Difference, differences
 from healthd.waves.plan_file import FLEET, FiledFleetPlan, FiledPlan
 from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.planner_fleet import ClusterTime, fleet_fingerprint, stage_seconds
-from healthd.waves.playbook import Playbook
+from healthd.waves.playbook import Playbook, PlaybookTarget
 from healthd.waves.spec import StageSpec, WaveSpec
 
 KIND: Final = "FleetPlan"
@@ -193,6 +196,12 @@ def require_plan(
     if loop is None:
         message = "the plan is of one cluster, and the wave is not: make a plan of its file"
         raise OrderRefused(Refusal.INVALID, message)
+    if playbook.target is not PlaybookTarget.BROKER:
+        message = (
+            f"the plan is of brokers, and {playbook.name} is for {NODE_WORDS[playbook.target]}s:"
+            " make a plan of the wave's file"
+        )
+        raise OrderRefused(Refusal.INVALID, message)
     require_current(filed, asked_of(spec, loop), loop.view)
 
 
@@ -213,7 +222,7 @@ def require_fleet_current(
         change
         for stage, plan in filed.plans
         if (loop := clusters.get(plan.cluster)) is not None
-        for change in _of_cluster(plan, _stage_named(spec, stage), loop, spec)
+        for change in _of_cluster(plan, _stage_named(spec, stage), loop, spec, playbook.target)
     ]
     if filed.playbook is not None and filed.playbook != playbook_digest(playbook):
         words = f"the playbook {spec.playbook} does something else now"
@@ -254,7 +263,11 @@ def _of_selection(
 
 
 def _of_cluster(
-    plan: FiledPlan, stage: StageSpec | None, loop: ClusterLoop, spec: WaveSpec
+    plan: FiledPlan,
+    stage: StageSpec | None,
+    loop: ClusterLoop,
+    spec: WaveSpec,
+    target: PlaybookTarget,
 ) -> Iterable[Difference]:
     snapshot = loop.view.snapshot
     if snapshot is None:
@@ -263,8 +276,8 @@ def _of_cluster(
     else:
         accepted = accepted_by(spec.policy_over(loop.config.wave_policy))
         found = [
-            *inventory_differences(plan, loop.config),
-            *differences(plan, snapshot, accepted),
+            *inventory_differences(plan, driven(loop.config, target)),
+            *differences(plan, for_target(target, snapshot), accepted),
         ]
     if stage is not None and plan.concurrency != stage.concurrency:
         words = "the stage has another concurrency than its plan"

@@ -7,6 +7,7 @@ import pytest
 from support.ensemble_plant import EnsemblePlant, asked, begun, start
 from support.virtual_time import in_virtual_time
 
+from healthd.engine.plans import live_plan
 from healthd.engine.view import OrderRefused, Refusal, WaveView
 from healthd.waves.state import WaveStatus
 
@@ -121,11 +122,24 @@ async def test_a_dry_run_sends_nothing_to_the_servers() -> None:
 
 
 @in_virtual_time
-async def test_the_plan_of_a_wave_has_the_servers_in_their_order() -> None:
+async def test_the_plan_of_a_wave_has_the_servers_in_their_order_and_starts_it() -> None:
     life = await begun(EnsemblePlant())
     planned = await life.waves.plan(asked())
     steps = planned["stages"][0]["plans"][0]["steps"]
     assert [step["brokers"] for step in steps] == [[2], [3], [1]]
+    view = await life.waves.start(asked(plan=planned), by="ada")
+    assert isinstance(view, WaveView)
+    assert [run.node for run in view.state.nodes] == [1, 2, 3]
+    await life.die()
+
+
+@in_virtual_time
+async def test_a_plan_of_brokers_starts_no_wave_over_servers() -> None:
+    life = await begun(EnsemblePlant())
+    of_brokers = live_plan(life.loop.view, nodes=(1, 2), concurrency=1, given={})
+    with pytest.raises(OrderRefused, match="the plan is of brokers") as refused:
+        await life.waves.start(asked([1, 2], plan=of_brokers), by="ada")
+    assert refused.value.refusal is Refusal.INVALID
     await life.die()
 
 
