@@ -5,7 +5,7 @@ Each request goes out once. What became of one that was not answered is asked of
 
 import asyncio
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
@@ -26,12 +26,18 @@ from healthd.config.problems import ConfigError
 with warnings.catch_warnings():
     # See `wire`.
     warnings.simplefilter("ignore", DeprecationWarning)
-    from kafka.protocol.admin import IncrementalAlterConfigsRequest, UpdateFeaturesRequest
+    from kafka.protocol.admin import (
+        AlterPartitionReassignmentsRequest,
+        IncrementalAlterConfigsRequest,
+        UpdateFeaturesRequest,
+    )
     from kafka.protocol.metadata import ApiVersionsRequest
 
 T = TypeVar("T")
+Partition = tuple[str, int]
+"""Topic and partition id."""
 
-CONNECT_SECONDS: Final = 5.0
+CONNECT_SECONDS: Final = 10.0
 REQUEST_SECONDS: Final = 15.0
 """A change of a feature waits for the controllers."""
 _SET: Final = 0
@@ -86,6 +92,10 @@ class ClusterAdmin(Protocol):
 
     async def set_feature(self, name: str, level: int) -> None:
         """Finalize a feature at a higher level."""
+        ...
+
+    async def reassign(self, orders: Mapping[Partition, Sequence[int]]) -> Mapping[Partition, str]:
+        """Give partitions these lists of replicas: those that were refused, and why."""
         ...
 
     async def aclose(self) -> None:
@@ -153,6 +163,26 @@ class KafkaClusterAdmin:
         _refuse(answer.error_code, answer.error_message)
         for each in answer.results or []:
             _refuse(each.error_code, each.error_message)
+
+    async def reassign(self, orders: Mapping[Partition, Sequence[int]]) -> Mapping[Partition, str]:
+        """See `ClusterAdmin`."""
+        topic = AlterPartitionReassignmentsRequest.ReassignableTopic
+        rows: dict[str, list[Any]] = {}
+        for (name, number), order in orders.items():
+            row = topic.ReassignablePartition(partition_index=number, replicas=list(order))
+            rows.setdefault(name, []).append(row)
+        request = AlterPartitionReassignmentsRequest(
+            timeout_ms=round(REQUEST_SECONDS * 1000),
+            topics=[topic(name=name, partitions=found) for name, found in rows.items()],
+        )
+        answer = await self._changed(request, None)
+        _refuse(answer.error_code, answer.error_message)
+        return {
+            (found.name, each.partition_index): error.detail
+            for found in answer.responses
+            for each in found.partitions
+            if (error := code_error(each.error_code, each.error_message)) is not None
+        }
 
     async def aclose(self) -> None:
         """Let go of the connections."""

@@ -1,8 +1,8 @@
 """The `ClusterAdmin`'s in-memory twin."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from healthd.collect.cluster_admin import AdminError, Feature
+from healthd.collect.cluster_admin import AdminError, Feature, Partition
 
 
 class MemoryAdmin:
@@ -12,6 +12,7 @@ class MemoryAdmin:
         of_brokers: Dynamic configuration of each broker.
         of_all: The default of all brokers.
         known: The features, by name.
+        orders: The lists of replicas that partitions were given.
         fails: Raised by the next request, which is carried out before when it may have been.
         is_closed: Whether somebody has let go of it.
     """
@@ -20,6 +21,7 @@ class MemoryAdmin:
         self.of_brokers: dict[int, dict[str, str]] = {}
         self.of_all: dict[str, str] = {}
         self.known = dict(known or {})
+        self.orders: dict[Partition, tuple[int, ...]] = {}
         self.fails: AdminError | None = None
         self.is_closed = False
 
@@ -46,6 +48,13 @@ class MemoryAdmin:
         self._stop_before()
         self.known[name] = Feature(level=level, highest=self.known[name].highest)
         self._stop_after()
+
+    async def reassign(self, orders: Mapping[Partition, Sequence[int]]) -> Mapping[Partition, str]:
+        """See `ClusterAdmin`."""
+        self._stop_before()
+        self.orders |= {partition: tuple(order) for partition, order in orders.items()}
+        self._stop_after()
+        return {}
 
     async def aclose(self) -> None:
         """See `ClusterAdmin`."""

@@ -11,6 +11,7 @@ from healthd.config.targets import driven
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.identifying import identified
 from healthd.engine.step_host import StepEnds
+from healthd.engine.step_leaders import carefully
 from healthd.engine.stepping import Steps
 from healthd.execute.identity import Agreement, Wanted
 from healthd.execute.leaders import LeaderElector
@@ -57,6 +58,8 @@ class Actor:
     """None: playbooks change nothing in the cluster itself."""
     is_dry_run: bool = False
     """The executor and the elector reach nobody: what they would have done is told."""
+    moves_leaders_in: str = ""
+    """The wave whose playbook moves leaders away: elections give them back first."""
     target: PlaybookTarget = PlaybookTarget.BROKER
     """What its nodes are."""
 
@@ -106,6 +109,10 @@ class Actor:
         return (CommandOutcome.FAILED if known else CommandOutcome.UNKNOWN), detail
 
     async def _elect(self, command: effects.ElectLeaders) -> tuple[CommandOutcome, str]:
+        if self.moves_leaders_in and not self.is_dry_run and self.admin is not None:
+            given = await self._leaders_back(command.node, self.admin)
+            if given is not None:
+                return given
         snapshot = self.loop.view.snapshot
         wanted = () if snapshot is None else preferred_elsewhere(snapshot, command.node)
         if not wanted:
@@ -123,6 +130,17 @@ class Actor:
             return CommandOutcome.FAILED, f"{len(failed)} of {len(wanted)}: {failed[0]}"
         told = "dry run: not asked for: the election of " if self.is_dry_run else ""
         return CommandOutcome.OK, f"{told}{len(wanted)} partitions"
+
+    async def _leaders_back(
+        self, node: int, admin: ClusterAdmin
+    ) -> tuple[CommandOutcome, str] | None:
+        """Give a node the leaders that were moved away; None when there are none to be given."""
+        try:
+            moves = self._steps.leaders(self.moves_leaders_in, node, admin, self.elector)
+            outcome, detail = await carefully(moves.back())
+        except StepEnds as ends:
+            return CommandOutcome.FAILED, ends.detail
+        return (outcome, detail) if detail else None
 
     async def observe(self, node: int) -> HostState:
         """What the host says of the node's process; never a guess."""
@@ -201,6 +219,7 @@ class Actor:
             observe=self.observe,
             look=self.look,
             admin=self.admin,
+            elector=self.elector,
             is_dry_run=self.is_dry_run,
         )
 

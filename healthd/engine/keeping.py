@@ -22,6 +22,7 @@ from healthd.engine.guards import Guards
 from healthd.engine.halfway import is_halfway
 from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
+from healthd.engine.step_kafka import moves_leaders
 from healthd.engine.totals import Totals
 from healthd.execute.dry_run import DryRunElector
 from healthd.execute.leaders import LeaderElector
@@ -277,6 +278,7 @@ class WaveKeeper:
             executor=self._tools.executor,
             elector=elector,
             admin=self._tools.admin_of(loop.config),
+            moves_leaders_in=state.wave if moves_leaders(state.playbook) else "",
             target=target,
         )
 

@@ -15,15 +15,18 @@ from healthd.engine.step_files import FilePlacer
 from healthd.engine.step_host import StepEnds, StepHost
 from healthd.engine.step_job import StepJob, job_of
 from healthd.engine.step_kafka import KafkaSteps
+from healthd.engine.step_leaders import LeaderMoves, carefully
 from healthd.engine.step_requests import request
 from healthd.engine.step_sources import Sources
 from healthd.engine.step_words import in_words
 from healthd.execute.detached import Detached
+from healthd.execute.leaders import LeaderElector
 from healthd.execute.protocol import Executor, Target
 from healthd.execute.redact import redact
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.effects import ObserveStep, RunStep
 from healthd.waves.events import HostState, Outcome, StepState
+from healthd.waves.playbook import StepKind
 from healthd.waves.playbook_steps import (
     AnsibleAction,
     Changed,
@@ -33,6 +36,7 @@ from healthd.waves.playbook_steps import (
     FilePlace,
     HttpAction,
     KafkaAction,
+    KafkaVerb,
     PromptAction,
     RebootAction,
     TemplateAction,
@@ -68,6 +72,7 @@ class Steps:
     look: Callable[[], Awaitable[ClusterSnapshot | None]]
     admin: ClusterAdmin | None = None
     """None: nothing may be changed in the cluster itself."""
+    elector: LeaderElector | None = None
     is_dry_run: bool = False
     folder: str = DEFAULT_FOLDER
     """Where the host keeps what is known of commands."""
@@ -140,6 +145,8 @@ class Steps:
                 return await self._wait(job, until)
             case HttpAction() as action:
                 return await request(action, job, secrets)
+            case KafkaAction(verb=KafkaVerb.MOVE_LEADERS_AWAY, limit=limit):
+                return await carefully(self._leaders(job).away(limit))
             case KafkaAction() as action:
                 return await self._kafka(job).run(action)
             case AnsibleAction() as action:
@@ -265,6 +272,27 @@ class Steps:
         except StepEnds:
             return None
         return before
+
+    def _leaders(self, job: StepJob) -> LeaderMoves:
+        elects = any(step.kind is StepKind.ELECT_LEADERS for step in job.playbook.steps)
+        if not elects or self.elector is None or self.admin is None:
+            detail = "moveLeadersAway needs a step electPreferredLeaders that gives them back"
+            raise StepEnds(Outcome.FAILED, detail)
+        return self.leaders(job.wave, job.run.node, self.admin, self.elector)
+
+    def leaders(
+        self, wave: str, node: int, admin: ClusterAdmin, elector: LeaderElector
+    ) -> LeaderMoves:
+        """Moves leaders of a node away, and back."""
+        return LeaderMoves(
+            wave=wave,
+            node=node,
+            admin=admin,
+            elector=elector,
+            detached=Detached(executor=self.executor, folder=self.folder),
+            target=self.target(node),
+            look=self.look,
+        )
 
     def _kafka(self, job: StepJob) -> KafkaSteps:
         return KafkaSteps(node=job.run.node, admin=self.admin, look=self.look)
