@@ -1,6 +1,7 @@
 """Pure: what hosts have said of themselves into findings, with what to do about each."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from healthd.engine.host_findings import (
@@ -73,7 +74,7 @@ def _findings(
     if answers.facts is None:
         yield _untold(answers)
         return
-    yield _identity(answers, answers.facts, wanted)
+    yield from _identity(answers, answers.facts, wanted)
     yield from _listening(answers, answers.facts, wanted)
     if not answers.is_zookeeper:
         yield _second(answers, wanted, everybody)
@@ -158,15 +159,19 @@ def _untold(answers: Answers) -> HostFinding:
     )
 
 
-def _identity(answers: Answers, facts: HostFacts, wanted: Wanted) -> HostFinding:
-    if not answers.has_service:
-        return HostFinding(check=HostCheck.IDENTITY, outcome=HostOutcome.NOT_CONFIGURED)
-    if answers.named is not None:
-        return _identified(_told_by_command(answers, wanted))
+def _identity(answers: Answers, facts: HostFacts, wanted: Wanted) -> Iterator[HostFinding]:
     status = answers.status
-    if status is not None and status.is_running and status.pid is not None:
-        return _identified(told_by_process(wanted, status.pid, facts))
-    return _identified(told_by_absence(wanted, facts))
+    if not answers.has_service:
+        yield HostFinding(check=HostCheck.IDENTITY, outcome=HostOutcome.NOT_CONFIGURED)
+    elif answers.named is not None:
+        yield _identified(_told_by_command(answers, wanted))
+    elif status is not None and status.is_running and status.pid is not None:
+        yield _identified(told_by_process(wanted, status.pid, facts))
+    else:
+        verdict = told_by_absence(wanted, facts)
+        # That it does not run is told already.
+        if verdict.agreement is not Agreement.NO_WAY:
+            yield _identified(verdict)
 
 
 def _told_by_command(answers: Answers, wanted: Wanted) -> Verdict:
@@ -226,6 +231,17 @@ def _listening(answers: Answers, facts: HostFacts, wanted: Wanted) -> Iterator[H
 
 def _second(answers: Answers, wanted: Wanted, everybody: Sequence[Answers]) -> HostFinding:
     """Whether anything else goes by the same id: on this host, or on another of the cluster."""
+    own = None if answers.facts is None else _own(answers, answers.facts)
+    if wanted.cluster_id is None and own is not None and len(own.cluster_ids) == 1:
+        wanted = replace(wanted, cluster_id=own.cluster_ids[0])
+    if wanted.cluster_id is None:
+        return HostFinding(
+            check=HostCheck.SECOND_SERVICE,
+            outcome=HostOutcome.UNKNOWN,
+            detail="the cluster's own id is not known, so that its brokers cannot be told apart "
+            "from those of others",
+            action="ask again when a broker answers",
+        )
     claims: dict[tuple[int, str], str] = {}
     for other in everybody:
         facts = other.facts

@@ -125,8 +125,9 @@ def same_broker(processes: Sequence[ProcessFacts], wanted: Wanted) -> tuple[Proc
 def _is(process: ProcessFacts, wanted: Wanted) -> bool:
     if wanted.node not in process.node_ids:
         return False
-    # Another cluster's broker of the same id may live there, too: its cluster id says so.
-    return wanted.cluster_id is None or wanted.cluster_id in process.cluster_ids
+    # Another cluster's broker of the same id may live there, too: its cluster id says so. While
+    # ours is not known, nobody can tell the two apart, and no wave takes anything either.
+    return wanted.is_zookeeper or wanted.cluster_id in process.cluster_ids
 
 
 def _compared(wanted: Wanted, process: ProcessFacts) -> Verdict:

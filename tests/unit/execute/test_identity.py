@@ -3,8 +3,11 @@
 The script is run for real, by this machine's shell, over processes that only look like brokers.
 """
 
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -160,6 +163,7 @@ def test_a_broker_that_its_status_calls_stopped_is_found_running(tmp_path: Path)
     assert f"process {pid}" in verdict.detail
     assert told_by_absence(Wanted(node=4, cluster_id=CLUSTER), facts).agreement is Agreement.NO_WAY
     assert told_by_absence(Wanted(node=3, cluster_id="other"), facts).agreement is Agreement.NO_WAY
+    assert told_by_absence(Wanted(node=3), facts).agreement is Agreement.NO_WAY
 
 
 def test_the_host_tells_its_clock_its_disks_and_who_asks(tmp_path: Path) -> None:
@@ -213,3 +217,42 @@ def test_the_script_only_reads() -> None:
     assert ">" not in words.replace("NR > 1", "")
     for program in ("sudo", "rm ", "mv ", "kill", "tee", "mktemp"):
         assert program not in words
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may be somebody else")
+def test_somebody_else_s_broker_is_told_by_its_file_and_the_address_that_kafka_knows(
+    request: pytest.FixtureRequest,
+) -> None:
+    # pytest's own folders are shut for others.
+    folder = Path(tempfile.mkdtemp(prefix="healthd-identity-"))
+    request.addfinalizer(lambda: shutil.rmtree(folder))
+    folder.chmod(0o755)
+    file = a_broker(folder)
+    (folder / "data dir").chmod(0o700)
+    with running("kafka.Kafka", str(file)) as pid:
+        facts = ask_as("nobody", identity_argv(pid))
+        process = facts.process(pid)
+        assert process is not None
+        assert process.node_ids == (3,)
+        assert [each.trouble for each in process.log_dirs] == ["unreadable"]
+        known = Wanted(node=3, cluster_id=CLUSTER, address=("b3", 9092))
+        assert told_by_process(known, pid, facts).agreement is Agreement.AGREES
+        untold = told_by_process(Wanted(node=3, cluster_id=CLUSTER), pid, facts)
+        assert untold.agreement is Agreement.UNTOLD
+        assert "data dir" in untold.detail
+        other = told_by_process(Wanted(node=4, cluster_id=CLUSTER), pid, facts)
+        assert other.agreement is Agreement.CONTRADICTS
+        file.chmod(0o600)
+        shut = told_by_process(known, pid, ask_as("nobody", identity_argv(pid)))
+        assert shut.agreement is Agreement.UNTOLD
+        assert str(file) in shut.detail
+
+
+def ask_as(user: str, argv: tuple[str, ...]) -> HostFacts:
+    done = subprocess.run(
+        argv, capture_output=True, text=True, check=True, user=user, cwd="/", extra_groups=[]
+    )
+    assert done.stderr == ""
+    facts = parse_facts(done.stdout)
+    assert facts is not None, done.stdout
+    return facts
