@@ -16,7 +16,12 @@ from healthd.cli.terminal import console
 from healthd.cli.watching import INTERVAL_SECONDS, watch_wave
 from healthd.cli.wave_approve import approve
 from healthd.cli.wave_override import override
-from healthd.cli.wave_request import from_file, from_options
+from healthd.cli.wave_request import (
+    from_file,
+    from_options,
+    variables_option,
+    with_variables,
+)
 from healthd.cli.wave_text import print_waves, rehearsal_line, wave_view
 
 REHEARSAL_SECONDS: Final = 620.0
@@ -46,6 +51,7 @@ def wave() -> None:
     metavar="KEY=VALUE",
     help="A policy key such as soakSeconds=60; may be given repeatedly.",
 )
+@variables_option
 @click.option(
     "--plan",
     metavar="PLAN",
@@ -105,6 +111,7 @@ def _request(
     brokers: str | None,
     reason: str | None,
     policy: tuple[str, ...],
+    variables: tuple[str, ...],
     plan: str | None,
 ) -> dict[str, Any]:
     """The document of the wave that the command line describes."""
@@ -113,24 +120,27 @@ def _request(
         extra = [name for name, value in named.items() if value is not None]
         if extra:
             raise click.UsageError(f"the plan says it: leave out {', '.join(extra)}")
-        return from_plan(plan, playbook=playbook, reason=reason, policy=policy)
+        found = from_plan(plan, playbook=playbook, reason=reason, policy=policy)
+        return with_variables(found, variables)
     named = {"--playbook": playbook, "--cluster": cluster, "--brokers": brokers}
     if file is not None:
         extra = [name for name, value in named.items() if value is not None]
         extra += ["--policy"] if policy else []
+        extra += ["--var"] if variables else []
         if extra:
             raise click.UsageError(f"the file says it all: leave out {', '.join(extra)}")
         return from_file(file, reason)
     missing = [name for name, value in {**named, "--reason": reason}.items() if not value]
     if missing:
         raise click.UsageError(f"give a wave FILE, or add {', '.join(missing)}")
-    return from_options(
+    found = from_options(
         playbook=playbook or "",
         cluster=cluster or "",
         brokers=brokers or "",
         reason=reason or "",
         policy=policy,
     )
+    return with_variables(found, variables)
 
 
 @wave.command("list")

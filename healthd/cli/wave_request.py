@@ -11,6 +11,8 @@ from healthd.config.yaml_source import read_document
 from healthd.model.json_reader import printable
 from healthd.waves.policy import SpecProblem
 from healthd.waves.spec import API_VERSION, parse_wave
+from healthd.waves.spec_findings import Findings
+from healthd.waves.spec_stage import parse_wave_values
 
 _LISTS: Final = frozenset({"allowRfOne", "allowRfLeMinIsr", "baseline"})
 """Policy keys whose value on the command line is a list with commas between."""
@@ -82,6 +84,38 @@ def from_options(
     if isinstance(parsed, list):
         raise WaveRefusedError(f"healthd: {_option_line(problem)}" for problem in parsed)
     return data
+
+
+variables_option: Final = click.option(
+    "--var",
+    "variables",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A value for a variable of the playbook; may be given repeatedly.",
+)
+"""The decorator for ``--var``; a secret is named in a wave file or the fleet file."""
+
+
+def with_variables(data: dict[str, Any], pairs: Iterable[str]) -> dict[str, Any]:
+    """The document of a wave with the values of ``--var NAME=VALUE``.
+
+    Raises:
+        WaveRefusedError: one has a mistake.
+    """
+    values: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            # What was meant as a value may be a secret.
+            raise click.BadParameter("one is not NAME=VALUE", param_hint="--var")
+        values[name] = value
+    if not values:
+        return data
+    found = Findings()
+    parse_wave_values(values, ("variables",), found)
+    if found.problems:
+        raise WaveRefusedError(f"healthd: {_option_line(problem)}" for problem in found.problems)
+    return {**data, "variables": {**data.get("variables", {}), **values}}
 
 
 def parse_ids(text: str) -> str | list[int]:

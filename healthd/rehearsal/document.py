@@ -16,7 +16,6 @@ from healthd.rehearsal.ensemble import as_quorum, has_ensemble
 from healthd.rehearsal.nodes import Timing
 from healthd.rehearsal.rehearsal import UNTIL, Rehearsal
 from healthd.waves.playbook import Playbook, PlaybookTarget
-from healthd.waves.playbook_steps import VariableType
 from healthd.waves.policy import WavePolicy, parse_policy
 from healthd.waves.problems import Location, SpecProblem, describe_type
 from healthd.waves.spec import parse_brokers
@@ -180,20 +179,19 @@ def _over_ensemble(
 
 
 def _variables(wave: Mapping[str, Any], found: Findings, playbook: Playbook | None) -> Values:
-    """What is given to the playbook's variables; secrets need not be: a model reads none."""
+    """What is given to the playbook's variables.
+
+    What is missing is no mistake: the fleet file may give it, and a model needs no value.
+    """
     at: Location = ("wave", "variables")
     values = parse_wave_values(wave.get("variables", {}), at, found)
     if playbook is None:
         return values
-    plain = [each for each in playbook.variables if each.type is not VariableType.SECRET]
-    names = {each.name for each in playbook.variables} - {each.name for each in plain}
-    given = {name: value for name, value in values.items() if name not in names}
-    layer = Layer(where="the rehearsal", values=given, is_for_one=True)
-    wrong = resolve_variables(plain, [layer])
+    given = [each for each in playbook.variables if each.name in values]
+    layer = Layer(where="the rehearsal", values=values, is_for_one=True)
+    wrong = resolve_variables(given, [layer])
     for problem in wrong if isinstance(wrong, list) else ():
-        inner = (problem.variable,) if problem.variable in values else ()
-        message = f"variable {problem.variable}: {problem.message}"
-        found.add((*at, *inner), message, problem.action)
+        found.add((*at, problem.variable), problem.message, problem.action)
     return values
 
 

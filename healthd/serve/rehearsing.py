@@ -19,6 +19,7 @@ from healthd.serve.problems import ProblemError
 from healthd.waves.ensemble import SECTION
 from healthd.waves.policy import policy_document
 from healthd.waves.spec import WAVE_KEYS, StageSpec, WaveSpec, parse_wave
+from healthd.waves.variable_values import plain_values
 
 REHEARSE: Final = "rehearse"
 EVEN_SO: Final = "evenSo"
@@ -118,6 +119,7 @@ def _document(
             "brokers": sorted(nodes),
             "concurrency": "safe" if stage.concurrency is None else stage.concurrency,
             "policy": policy_document(policy),
+            "variables": plain_values({**spec.variables, **stage.variables}),
         },
         "model": {"collectSeconds": snapshot.interval_seconds},
         "until": _UNTIL_SECONDS,

@@ -162,10 +162,17 @@ def joined(texts: Texts, secrets: Secrets) -> dict[str, Value]:
 
 
 def plain_values(values: Values) -> dict[str, Any]:
-    """Values for a digest: where a secret is stands for the secret."""
+    """Values as a file has them: where a secret is stands for the secret."""
+    return {name: _plain(value) for name, value in sorted(values.items())}
+
+
+def _plain(value: Value) -> Any:
+    if not isinstance(value, SecretSource):
+        return value
     return {
-        name: asdict(value) if isinstance(value, SecretSource) else value
-        for name, value in sorted(values.items())
+        key: list(given) if isinstance(given, tuple) else given
+        for key, given in asdict(value).items()
+        if given
     }
 
 

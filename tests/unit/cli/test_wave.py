@@ -281,3 +281,26 @@ def test_starting_and_watching_ends_with_the_waves_outcome(served: Any) -> None:
     served.daemon.start_wave = start_and_fail
     result = served.run("wave", "start", *OPTIONS, "--watch")
     assert result.exit_code == Exit.WAVE_FAILED
+
+
+def test_values_for_the_playbook_are_given_without_a_file(served: Any) -> None:
+    words = ("--playbook", "p", "--cluster", "payments", "--brokers", "1", "--reason", "CHG-1")
+    result = served.run("wave", "start", *words, "--var", "version=4.1", "--var", "text=a=b")
+    assert result.exit_code == 0, result.stderr
+    ((request, _),) = served.daemon.requests
+    assert request["variables"] == {"version": "4.1", "text": "a=b"}
+
+
+@pytest.mark.parametrize("pair", ["hunter2", "a b=1", "host=x"])
+def test_a_value_with_a_mistake_is_a_usage_error(pair: str, served: Any) -> None:
+    words = ("--playbook", "p", "--cluster", "payments", "--brokers", "1", "--reason", "CHG-1")
+    result = served.run("wave", "start", *words, "--var", pair)
+    assert result.exit_code == 2
+    assert "hunter2" not in result.stderr
+    assert served.daemon.requests == []
+
+
+def test_a_file_says_the_values_itself(served: Any) -> None:
+    result = served.run("wave", "start", "x.yaml", "--var", "a=1")
+    assert result.exit_code == 2
+    assert "leave out --var" in result.stderr

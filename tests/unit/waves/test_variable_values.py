@@ -118,7 +118,7 @@ def test_a_pattern_counts_for_the_whole_value() -> None:
 
 
 PLAIN = st.one_of(st.text(max_size=10), st.integers(-(10**20), 10**20), st.booleans())
-NAMES = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
+NAMES = st.from_regex(r"x[a-z0-9_]{0,8}", fullmatch=True)
 GIVEN = st.dictionaries(NAMES, PLAIN | st.just(FILE), max_size=5)
 
 
@@ -130,7 +130,7 @@ def test_what_a_state_keeps_is_what_was_given_as_texts(values: dict[str, Any]) -
     assert {name for name, value in back.items() if value == FILE} == {
         name for name, value in values.items() if value == FILE
     }
-    assert plain_values(back).keys() == values.keys()
+    assert parsed(plain_values(values), may_run=True) == (values, [])
 
 
 def test_a_state_with_a_secret_survives_the_journal_as_the_place() -> None:
