@@ -13,7 +13,9 @@ from healthd.waves.pins import (
     playbook_digest,
     topology_changes,
 )
-from healthd.waves.state import Pause, WaveState
+from healthd.waves.playbook import Playbook
+from healthd.waves.state import NodeStatus, Pause, WaveState
+from healthd.waves.step_run import NodeSteps
 
 CHANGED = "not as it was accepted"
 """How the reason of a pause begins that a difference has caused."""
@@ -69,12 +71,31 @@ def accepted(state: WaveState) -> Step:
     seen = state.pins_seen
     playbook = state.playbook
     newest = state.playbook_seen
-    # The ids of the wave's nodes mean something else to a playbook with another target.
-    is_alike = newest is not None and newest.target is playbook.target
-    if newest is not None and is_alike and playbook_digest(newest) == seen.playbook:
-        playbook = newest
+    if newest is not None and playbook_digest(newest) == seen.playbook:
+        midway = _midway(state)
+        # The ids of the wave's nodes mean something else to a playbook with another target, and
+        # the places of its steps to one with other steps.
+        if newest.target is playbook.target and (not midway or _shape(newest) == _shape(playbook)):
+            playbook = newest
+        elif newest.target is playbook.target:
+            nodes = ", ".join(map(str, midway))
+            changes.append(f"the wave keeps its playbook, in the middle of which is node {nodes}")
     after = replace(state, pins=seen, pins_seen=None, playbook=playbook, playbook_seen=None)
     return Step(state=after, notes=(Note(event="pins_accepted", detail="; ".join(changes)),))
+
+
+def _midway(state: WaveState) -> tuple[int, ...]:
+    """The nodes to which steps were done that are not over with the playbook."""
+    over = {NodeStatus.DONE, NodeStatus.SKIPPED}
+    untouched = NodeSteps()
+    return tuple(
+        run.node for run in state.nodes if run.status not in over and run.steps != untouched
+    )
+
+
+def _shape(playbook: Playbook) -> list[tuple[str, str]]:
+    """What a place among the steps means to a node that is in the middle of them."""
+    return [(step.kind.value, step.name) for step in playbook.steps]
 
 
 def _latest(state: WaveState) -> Pins | None:

@@ -136,7 +136,7 @@ VALUES = st.recursive(
 ROWS = st.dictionaries(st.sampled_from(WORDS), VALUES, max_size=5)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(value=VALUES, rows=st.lists(ROWS, max_size=3), variables=VALUES)
 def test_no_value_at_all_makes_it_raise(value: Any, rows: list[Any], variables: Any) -> None:
     head = {"apiVersion": "healthd/v1", "kind": "Playbook", "name": "p"}
@@ -171,7 +171,7 @@ WHOLE = _everything()
 PLACES = _places(WHOLE)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(place=st.sampled_from(PLACES), value=VALUES)
 def test_nothing_at_any_place_of_a_good_playbook_makes_it_raise(
     place: tuple[Any, ...], value: Any

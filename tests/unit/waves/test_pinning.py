@@ -26,6 +26,7 @@ from healthd.waves.pins import Pins, places_of, playbook_digest
 from healthd.waves.playbook import Playbook
 from healthd.waves.reducer import reduce
 from healthd.waves.state import NodeStatus, WaveState, WaveStatus
+from healthd.waves.step_run import NodeSteps
 
 PLAYBOOK = rolling_restart()
 HOSTS = tuple((f"broker:{node}", f"digest {node}") for node in (1, 2, 3, 4))
@@ -150,6 +151,26 @@ def test_another_playbook_pauses_and_counts_once_it_is_accepted() -> None:
     assert resumed.state.playbook == another()
     assert resumed.state.pauses == ()
     assert looked(resumed.state, playbook=another()).state.pauses == ()
+
+
+def test_other_steps_are_not_taken_over_while_a_node_is_in_the_middle_of_the_old_ones() -> None:
+    longer = replace(PLAYBOOK, steps=(*PLAYBOOK.steps, PLAYBOOK.steps[-1]))
+    touched = a_run(1, NodeStatus.PENDING, steps=NodeSteps(over=(0,), is_prepared=True))
+    failed = replace(touched, status=NodeStatus.FAILED)
+    done = replace(touched, status=NodeStatus.DONE)
+    fresh = a_run(2, NodeStatus.PENDING)
+    for run, newest, is_taken in (
+        (touched, longer, False),
+        (failed, longer, False),
+        (touched, another(), True),
+        (done, longer, True),
+        (a_run(1, NodeStatus.PENDING), longer, True),
+    ):
+        state = looked(pinned(run, fresh), newest).state
+        step = ordered(state, Verb.RESUME)
+        assert step.state.playbook == (newest if is_taken else PLAYBOOK)
+        (note,) = [each for each in step.notes if each.event == "pins_accepted"]
+        assert ("in the middle of which is node 1" in note.detail) is not is_taken
 
 
 def test_a_playbook_that_is_only_described_otherwise_is_the_same() -> None:
