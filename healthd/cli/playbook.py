@@ -15,6 +15,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = {
         target="healthd.cli.playbook_digest:digest",
         help="Print the lines that a list of allowed playbooks takes.",
     ),
+    "test": LazyCommand(
+        target="healthd.cli.playbook_test:test",
+        help="Run one in a model, with a fault at every step.",
+    ),
     "sudoers": LazyCommand(
         target="healthd.cli.playbook_sudoers:sudoers",
         help="Print a sudoers file with exactly what a playbook needs.",

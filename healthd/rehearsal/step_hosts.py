@@ -82,10 +82,14 @@ class StepHosts:
         """How often it was done to its end."""
         self.violations: list[tuple[int, str]] = []
         """What must never happen, by node."""
+        self.before: Callable[[effects.RunStep], bool] = lambda _effect: True
+        """Called before a step is done; false when it does not get here."""
         self.seconds_of: Callable[[int], float] = lambda _step: SECONDS
 
     def run(self, effect: effects.RunStep, playbook: Playbook, answer: "Answer") -> None:
         """Do a step; the answer comes when it has ended, if it can."""
+        if not self.before(effect):
+            return
         if self._faulty(effect, StepFault.UNREACHABLE):
             self._gone(effect.node, self.fault_seconds)
         if self._hosts.faults.unreachable[effect.node]:
@@ -135,7 +139,9 @@ class StepHosts:
         if self._faulty(effect, StepFault.HANGS):
             return
         if self._faulty(effect, StepFault.INTERRUPTED):
+            marker.answer = None
             self._agenda.after(SECONDS / 2, lambda: self._power_lost(node))
+            self._agenda.after(_ANSWER_SECONDS, lambda: answer(Outcome.UNKNOWN, "cut"))
             return
         if self._faulty(effect, StepFault.FAILS):
             self._agenda.after(SECONDS, lambda: self._end(effect, marker, StepState.FAILED))
@@ -146,7 +152,7 @@ class StepHosts:
             self._agenda.after(_ANSWER_SECONDS, lambda: answer(Outcome.UNKNOWN, "cut"))
         elif self._faulty(effect, StepFault.ANSWER_LOST):
             marker.answer = None
-            self._agenda.after(limit, lambda: answer(Outcome.UNKNOWN, "no answer"))
+            self._agenda.after(_ANSWER_SECONDS, lambda: answer(Outcome.UNKNOWN, "no answer"))
         if kind is StepKind.REBOOT:
             self._reboot_for(effect, marker)
             return

@@ -213,7 +213,7 @@ def _not_done(state: WaveState, run: NodeRun, event: StepObserved) -> Step:
         return _given_up(state, run, event.at, _and_said(detail, event.detail))
     if is_late:
         detail = f"it was not done within {limit:g} s"
-        return _given_up(state, run, event.at, _and_said(detail, event.detail))
+        return _failed(state, run, event.at, _and_said(detail, event.detail))
     again = replace(
         run.steps, phase=StepPhase.WAITING, is_same=not is_repeatable(it), due_at=event.at
     )

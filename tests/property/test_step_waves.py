@@ -120,6 +120,8 @@ def check(playbook: Playbook, *how: Any, **more: Any) -> None:
     assert model.state.status.has_ended, story
     model.agenda.run_until(model.agenda.now + 700.0)
     crashed = {node for _, node in more.get("crashes") or ()}
+    # A host that goes down takes its broker with it: that one is brought back besides.
+    crashed |= {each.node for each in how[0] if each.kind is StepFault.INTERRUPTED}
     if playbook.restarts:
         assert not model.down(), story
     for node, times in model.restarts.items():

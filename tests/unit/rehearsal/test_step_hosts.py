@@ -62,7 +62,7 @@ def test_what_is_done_a_second_time_under_another_id_is_told() -> None:
         (StepFault.ANSWER_LOST, [Outcome.UNKNOWN], StepState.DONE),
         (StepFault.CUT, [Outcome.UNKNOWN], StepState.DONE),
         (StepFault.UNREACHABLE, [Outcome.NOT_SENT], StepState.NOT_DONE),
-        (StepFault.INTERRUPTED, [], StepState.INTERRUPTED),
+        (StepFault.INTERRUPTED, [Outcome.UNKNOWN], StepState.INTERRUPTED),
     ],
 )
 def test_each_fault_leaves_its_own_trace(

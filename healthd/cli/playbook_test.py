@@ -1,0 +1,119 @@
+"""`healthd playbook test`: a playbook in the model, with a fault at every step."""
+
+import json
+from pathlib import Path
+from typing import Final
+
+import click
+
+from healthd.cli.exits import Exit
+from healthd.cli.files import output_option
+from healthd.cli.terminal import console, rows_of, table
+from healthd.config.playbooks import read_playbook
+from healthd.config.problems import ConfigError
+from healthd.model.json_reader import printable
+from healthd.rehearsal.trial import TrialFault, Tried, try_out
+from healthd.waves.playbook import Playbook
+from healthd.waves.playbook_steps import Variable, VariableType
+from healthd.waves.playbook_variables import ValueRefused, checked_value
+
+_NUMBERS: Final = frozenset({VariableType.INTEGER, VariableType.NUMBER, VariableType.BOOLEAN})
+
+
+@click.command("test")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Check a variable's value, as a wave would; may be repeated.",
+)
+@output_option
+@click.pass_context
+def test(context: click.Context, file: Path, given: tuple[str, ...], output: str) -> None:
+    """Run a playbook in a model: once as it should go, and with each fault at every step.
+
+    Shows where each leaves the broker. Needs no daemon and no network, and touches no host: steps
+    take a second in the model, and do what the playbook says of them.
+
+    Exits 0 when no run leaves the broker stopped or restarts it twice, 3 when one does or the
+    playbook has problems, 2 when the file cannot be opened.
+    """
+    try:
+        file.open("rb").close()
+    except OSError as error:
+        message = f"{printable(str(file))}: cannot be opened: {error.strerror or error}"
+        click.echo(f"{message} -> check the path and its permissions", err=True)
+        context.exit(Exit.USAGE)
+    try:
+        playbook = read_playbook(file)
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(printable(str(problem)), err=True)
+        context.exit(Exit.PROBLEMS)
+    _check_values(playbook, given)
+    found = list(try_out(playbook))
+    if output == "json":
+        runs = [each.as_json() for each in found]
+        click.echo(json.dumps({"playbook": playbook.name, "runs": runs}))
+    else:
+        _print(found)
+    context.exit(Exit.PROBLEMS if any(each.problems for each in found) else Exit.OK)
+
+
+def _check_values(playbook: Playbook, given: tuple[str, ...]) -> None:
+    """Refuse values that a wave would refuse; the model itself needs none.
+
+    Raises:
+        click.BadParameter: a variable is not there, or may not have that value.
+    """
+    known = {variable.name: variable for variable in playbook.variables}
+    for pair in given:
+        name, is_given, text = pair.partition("=")
+        if not is_given:
+            raise click.BadParameter(f"{pair!r} is no NAME=VALUE", param_hint="--set")
+        variable = known.get(name)
+        if variable is None:
+            names = ", ".join(known) or "none"
+            message = f"the playbook has no variable {name}; it has: {names}"
+            raise click.BadParameter(message, param_hint="--set")
+        if variable.type is VariableType.SECRET:
+            message = f"{name} is a secret: its value belongs on no command line"
+            raise click.BadParameter(message, param_hint="--set")
+        _check(variable, text)
+
+
+def _check(variable: Variable, text: str) -> None:
+    value: object = text
+    if variable.type in _NUMBERS:
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+    try:
+        checked_value(variable, value)
+    except ValueRefused as error:
+        raise click.BadParameter(f"{variable.name} {error}", param_hint="--set") from None
+
+
+def _print(found: list[Tried]) -> None:
+    columns = ("STEP", "FAULT", "BROKER", "NODE", "WAVE", "DONE", "STARTS", "AFTER", "")
+    rows = [
+        (
+            each.step or "-",
+            each.fault.value,
+            each.broker,
+            each.node,
+            each.wave,
+            "-" if each.fault is TrialFault.NONE else str(each.done),
+            str(each.restarts),
+            f"{each.seconds:.0f} s",
+            "; ".join(f"PROBLEM: {told}" for told in each.problems) or each.detail,
+        )
+        for each in found
+    ]
+    out = console()
+    out.print(rows_of(table(*columns), rows))
+    bad = sum(bool(each.problems) for each in found)
+    out.print(f"{len(found)} runs, {bad} with problems.")
