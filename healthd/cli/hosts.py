@@ -15,12 +15,14 @@ from healthd.cli.exits import Exit
 from healthd.cli.terminal import console, plain, rows_of, table
 from healthd.config.fleet import ClusterConfig, Fleet
 from healthd.config.fleet_file import load_fleet
+from healthd.config.targets import driven
 from healthd.engine.acting import target_of
 from healthd.execute.known_hosts import HostKey, KnownHostsError, KnownKeys, host_name
 from healthd.execute.protocol import Target
 from healthd.execute.ssh_connect import ConnectError, offered_host_keys
 from healthd.execute.trusting import KeyState, OfferedKey, add_keys, compared, known_so_far
 from healthd.model.json_reader import printable
+from healthd.waves.playbook import PlaybookTarget
 
 _AT_ONCE: Final = 16
 _FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -133,10 +135,10 @@ def _targets(fleet: Fleet, cluster: str, names: Sequence[str]) -> list[Target]:
     if config is None:
         known = ", ".join(one.name for one in fleet.clusters)
         raise LookupError(f"the fleet file has no cluster {cluster}; it has {known}")
-    nodes = _nodes(config, names)
-    if not nodes:
+    hosts = _hosts(config, names)
+    if not hosts:
         raise LookupError(f"cluster {cluster} has no hosts in the fleet file")
-    targets = [target_of(config, node) for node in nodes]
+    targets = [target_of(kind, node) for kind, node in hosts]
     if any(one.is_local for one in targets):
         raise LookupError(f"the hosts of cluster {cluster} are this machine: no key is needed")
     # Bastions first: the hosts behind one can be asked once it is trusted.
@@ -150,15 +152,20 @@ def _bastions(target: Target) -> tuple[Target, ...]:
     return (*_bastions(target.bastion), target.bastion)
 
 
-def _nodes(config: ClusterConfig, names: Sequence[str]) -> list[int]:
+def _hosts(config: ClusterConfig, names: Sequence[str]) -> list[tuple[ClusterConfig, int]]:
+    """The hosts that are named, of brokers and of ZooKeeper servers; all without a name.
+
+    Each with its cluster as waves over nodes of its kind drive it.
+    """
     wanted = {name.lower() for name in names}
-    found = []
-    for host in config.hosts:
-        ways = {host.address.lower(), str(host.broker)}
-        if not wanted or ways & wanted:
-            found.append(host.broker)
-    called = {str(node) for node in found}
-    called |= {host.address.lower() for host in config.hosts if host.broker in found}
+    found: list[tuple[ClusterConfig, int]] = []
+    called: set[str] = set()
+    for kind in (driven(config, target) for target in PlaybookTarget):
+        for host in kind.hosts:
+            ways = {host.address.lower(), str(host.broker)}
+            if not wanted or ways & wanted:
+                found.append((kind, host.broker))
+                called |= ways
     missing = sorted(wanted - called)
     if missing:
         raise LookupError(

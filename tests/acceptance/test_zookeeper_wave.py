@@ -91,7 +91,7 @@ def request_for(playbook: str, nodes: list[int] | str = "all", **policy: Any) ->
         "reason": "an acceptance test",
         "playbook": playbook,
         "stages": [{"name": "all", "clusters": [CLUSTER], "brokers": nodes}],
-        "policy": {**QUICK, **policy},
+        "policy": {**QUICK, "soakSeconds": 1, **policy},
     }
 
 

@@ -164,3 +164,17 @@ def test_a_host_that_cannot_be_reached_is_named(trusting: Trusting) -> None:
     assert result.exit_code == Exit.PROBLEMS
     assert f"[{trusting.sshd.address}]:1: " in result.stderr
     assert "cannot be reached" in result.stderr
+
+
+def test_hosts_of_a_zookeeper_ensemble_are_hosts_too(trusting: Trusting) -> None:
+    fleet = trusting.folder / "fleet.yaml"
+    text = fleet.read_text()
+    fleet.write_text(
+        text[: text.index("    hosts:")]
+        + "    zookeeper:\n      servers: [zk1:2181]\n"
+        + f"      hosts: [{{server: 7, address: {trusting.sshd.address}}}]\n"
+        + "      service: {stop: [zk, stop], start: [zk, start], status: [zk, status]}\n"
+    )
+    done = trusting.run("payments", "7", answer="yes\n")
+    assert done.exit_code == 0, done.output
+    assert trusting.known()
