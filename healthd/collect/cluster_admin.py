@@ -37,7 +37,7 @@ T = TypeVar("T")
 Partition = tuple[str, int]
 """Topic and partition id."""
 
-CONNECT_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 5.0
 REQUEST_SECONDS: Final = 15.0
 """A change of a feature waits for the controllers."""
 _SET: Final = 0

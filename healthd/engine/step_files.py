@@ -6,7 +6,8 @@ leaves at most a file of healthd's own beside it, which the next try writes anew
 
 import hashlib
 import stat
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Final
 
 from healthd.engine.step_host import StepEnds, StepHost
@@ -16,6 +17,7 @@ from healthd.waves.events import StepState
 from healthd.waves.host_commands import HostCommand, PlacingCommands
 from healthd.waves.playbook_steps import FilePlace
 
+DROP_SECONDS: Final = 10.0
 _NO_SPACE: Final = ("No space left on device", "Disk quota exceeded")
 _NOT_THERE: Final = "No such file or directory"
 _FIELDS: Final = 6
@@ -71,10 +73,10 @@ class FilePlacer:
             await self._write(content, wanted, before)
             await self._good(self._commands.flush())
             await self._good(self._commands.put())
-        except StepEnds as ends:
-            # A rename that nobody answered for may have been the last thing that was done.
-            if ends.outcome is not StepOutcome.UNKNOWN:
-                await self._drop()
+        except StepEnds:
+            # Also after a rename that nobody answered for: it was carried out, and there is nothing
+            # to remove, or it fails now.
+            await self._drop()
             raise
         await self._good(self._commands.flush_folder())
         if await self.digest(self.place.path) != wanted:
@@ -173,10 +175,10 @@ class FilePlacer:
 
     async def _drop(self) -> None:
         """Remove what lies beside the target; what cannot be removed is written anew later."""
-        try:
-            await self.host.do(self._commands.drop())
-        except StepEnds:
-            return
+        # What was written may be a secret, and the step's time may be up.
+        host = replace(self.host, seconds_left=lambda: DROP_SECONDS)
+        with suppress(StepEnds):
+            await host.do(self._commands.drop())
 
 
 def lies_in(outcome: Outcome) -> Lies:

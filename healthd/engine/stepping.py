@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, assert_never
 
 from healthd.collect.cluster_admin import ClusterAdmin
@@ -26,8 +26,9 @@ from healthd.execute.redact import redact
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.effects import ObserveStep, RunStep
 from healthd.waves.events import HostState, Outcome, StepState
-from healthd.waves.playbook import StepKind
+from healthd.waves.playbook import Playbook, StepKind
 from healthd.waves.playbook_steps import (
+    Action,
     AnsibleAction,
     Changed,
     ChangedCheck,
@@ -127,6 +128,9 @@ class Steps:
                 return Outcome.NOT_SENT, f"onlyIf could not be asked: {finding.detail}"
             if not finding.is_true:
                 return Outcome.OK, f"left out: {finding.detail}"
+        if asks_for_boots(job.playbook) and not isinstance(job.step.action, RebootAction):
+            # Whoever asks later whether the host was booted anew is answered against this.
+            await self._boots_of_wave(job).boot_ids(begin=True)
         secrets = await job.values.struck_out()
         outcome, detail = await self._perform(job, secrets)
         return outcome, redact(detail, secrets)
@@ -248,9 +252,7 @@ class Steps:
         )
 
     async def _checker(self, job: StepJob, checks: Sequence[Check]) -> Checker:
-        boots = any(
-            isinstance(check, ChangedCheck) and check.changed is Changed.BOOT_ID for check in checks
-        )
+        boots = any(map(is_about_boots, checks))
         before = Before(
             process_start=job.run.started_before,
             boot_id=await self._boot_before(job) if boots else None,
@@ -266,12 +268,20 @@ class Steps:
         )
 
     async def _boot_before(self, job: StepJob) -> str | None:
-        """The boot id that the host had when this step first asked; the host keeps it."""
-        try:
-            before, _ = await self._runner(job).boot_ids(begin=False)
-        except StepEnds:
-            return None
-        return before
+        """The boot id before this step's reboot, or when the wave first did something here.
+
+        The host itself keeps both.
+        """
+        for runner in (self._runner(job), self._boots_of_wave(job)):
+            try:
+                before, _ = await runner.boot_ids(begin=False)
+            except StepEnds:
+                continue
+            return before
+        return None
+
+    def _boots_of_wave(self, job: StepJob) -> HostRunner:
+        return replace(self._runner(job), mark=f"{job.wave}.{job.run.node}")
 
     def _leaders(self, job: StepJob) -> LeaderMoves:
         elects = any(step.kind is StepKind.ELECT_LEADERS for step in job.playbook.steps)
@@ -296,6 +306,24 @@ class Steps:
 
     def _kafka(self, job: StepJob) -> KafkaSteps:
         return KafkaSteps(node=job.run.node, admin=self.admin, look=self.look)
+
+
+def is_about_boots(check: Check) -> bool:
+    """Whether a check asks if the host was booted anew."""
+    return isinstance(check, ChangedCheck) and check.changed is Changed.BOOT_ID
+
+
+def asks_for_boots(playbook: Playbook) -> bool:
+    """Whether some step asks if the host was booted anew."""
+    return any(
+        is_about_boots(check)
+        for step in playbook.steps
+        for check in (*step.only_if, *step.observe, *step.verify, *_until(step.action))
+    )
+
+
+def _until(action: Action | None) -> tuple[Check, ...]:
+    return action.until if isinstance(action, WaitAction) else ()
 
 
 def _seen(finding: Finding, not_yet: StepState) -> Seen:

@@ -11,6 +11,12 @@ from support.steps import Stage
 __all__ = ["shared_sshd"]
 
 
+@pytest.fixture(autouse=True)
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("healthd.engine.step_commands.PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("healthd.engine.stepping.POLL_SECONDS", 0.2)
+
+
 @pytest.fixture
 def here(tmp_path: Path) -> Stage:
     """This machine as a broker's host."""

@@ -212,7 +212,7 @@ def rebooting(tmp_path: Path) -> Stage:
 async def test_a_reboot_is_done_when_the_host_has_another_boot_id(
     rebooting: Stage, tmp_path: Path
 ) -> None:
-    text = f"touch {tmp_path}/away; sleep 1; echo boot-2 > {tmp_path}/boot_id; rm {tmp_path}/away"
+    text = f"touch {tmp_path}/away; sleep 0.5; echo boot-2 > {tmp_path}/boot_id; rm {tmp_path}/away"
     action = RebootAction(reboot_argv=("sh", "-c", text))
     outcome, detail = await rebooting.run(action)
     assert (outcome, detail) == (Outcome.OK, "the boot id was boot-1 and is boot-2")
@@ -230,7 +230,7 @@ async def test_a_reboot_is_done_when_the_host_has_another_boot_id(
 async def test_a_reboot_after_which_the_boot_id_is_the_same_is_a_failure(
     rebooting: Stage,
 ) -> None:
-    outcome, detail = await rebooting.run(RebootAction(reboot_argv=("true",)), timeout=3.0)
+    outcome, detail = await rebooting.run(RebootAction(reboot_argv=("true",)), timeout=2.0)
     assert outcome is Outcome.FAILED
     assert detail == ("the host was not booted anew in its time: its boot id is still boot-1")
     assert (await rebooting.seen(0))[0] is StepState.RUNNING
@@ -242,6 +242,18 @@ async def test_a_reboot_that_is_refused_is_told_at_once(rebooting: Stage) -> Non
     )
     assert outcome is Outcome.FAILED
     assert "not allowed" in detail
+
+
+async def test_another_step_can_wait_for_the_reboot(rebooting: Stage, tmp_path: Path) -> None:
+    until = (ChangedCheck(changed=Changed.BOOT_ID),)
+    wait = rebooting.step(WaitAction(until=until), timeout=20.0)
+    assert (await rebooting.seen(wait))[0] is StepState.UNKNOWN
+    await rebooting.run(sh("true"))
+    assert (await rebooting.seen(wait))[0] is StepState.RUNNING
+    # Whoever boots it: a person, a watchdog, or a step that came before.
+    (tmp_path / "boot_id").write_text("boot-2\n")
+    assert (await rebooting.seen(wait))[0] is StepState.DONE
+    assert (await rebooting.run(at=wait))[0] is Outcome.OK
 
 
 async def test_a_reboot_that_nobody_asked_for_has_not_been_done(rebooting: Stage) -> None:

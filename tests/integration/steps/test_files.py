@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -110,6 +111,20 @@ async def test_a_file_of_somebody_else_does_not_silently_become_ours(
     assert "say owner and group" in detail
     assert path.read_text() == "theirs"
     assert left_over(tmp_path) == []
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("sudo") is None, reason="it takes root, and a sudo"
+)
+async def test_root_puts_a_file_in_place_through_sudo(here: Stage, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    action = upload(here, path, b"new", owner="nobody", mode="0440", become=True)
+    outcome, detail = await here.run(action)
+    assert outcome is Outcome.OK, detail
+    assert (path.read_text(), path.owner()) == ("new", "nobody")
+    assert (await here.seen(0))[0] is StepState.DONE
+    assert (await here.run(at=0))[1] == f"{path} is unchanged"
 
 
 async def test_a_link_is_not_replaced_by_a_file(here: Stage, tmp_path: Path) -> None:

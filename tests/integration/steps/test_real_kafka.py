@@ -6,11 +6,18 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 from support.kafka_cluster import KafkaCluster
 from support.steps import NODE, Stage
 
 from healthd.collect.cluster_admin import AdminError, KafkaClusterAdmin, admin_target
+from healthd.collect.direct import snapshot_of_bootstrap
 from healthd.config.fleet import ClusterConfig
+from healthd.engine.step_leaders import LeaderMoves
+from healthd.execute.detached import Detached
+from healthd.execute.leaders import KafkaLeaderElector
+from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.events import Outcome, StepState
 from healthd.waves.playbook_steps import (
     ConfigCheck,
@@ -25,13 +32,13 @@ pytestmark = pytest.mark.xdist_group("steps-kafka")
 
 @pytest.fixture(scope="module")
 def kafka() -> Iterator[KafkaCluster]:
-    with KafkaCluster(format_options=("--release-version", "4.0")) as cluster:
+    with KafkaCluster(2, format_options=("--release-version", "4.0")) as cluster:
         yield cluster
 
 
 @pytest.fixture
 async def stage(kafka: KafkaCluster, tmp_path: Path) -> AsyncIterator[Stage]:
-    made = Stage(folder=tmp_path, config={"bootstrap_servers": (kafka.bootstrap,)})
+    made = Stage(folder=tmp_path, config={"bootstrap_servers": tuple(kafka.bootstrap.split(","))})
     made.admin = KafkaClusterAdmin(lambda: admin_target(made.config))
     yield made
     await made.admin.aclose()
@@ -74,6 +81,42 @@ async def test_what_the_cluster_refuses_is_told_in_its_words(stage: Stage) -> No
     outcome, detail = await stage.run(kafka_step(KafkaVerb.SET_BROKER_CONFIG, node_id="7"))
     assert outcome is Outcome.FAILED
     assert "node.id" in detail
+
+
+async def test_leaders_are_moved_away_and_back_without_copying_anything(
+    stage: Stage, kafka: KafkaCluster
+) -> None:
+    client = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    client.create_topics([NewTopic("moved", 3, replica_assignment=[[1, 2], [2, 1], [1, 2]])])[
+        "moved"
+    ].result(30)
+
+    async def look() -> ClusterSnapshot | None:
+        return await snapshot_of_bootstrap(kafka.bootstrap, name="payments")
+
+    async def rows() -> tuple[tuple[int, ...], ...]:
+        topics = (await look()).topics  # type: ignore[union-attr]
+        return next(topic.replicas for topic in topics if topic.name == "moved")
+
+    assert stage.admin is not None
+    elector = KafkaLeaderElector(lambda: {"bootstrap.servers": kafka.bootstrap})
+    moves = LeaderMoves(
+        wave=stage.wave,
+        node=NODE,
+        admin=stage.admin,
+        elector=elector,
+        detached=Detached(executor=stage.executor, folder=str(stage.folder)),
+        target=stage.target,
+        look=look,
+    )
+    try:
+        assert await moves.away(100) == (Outcome.OK, "2 of 2 leaders of broker 1")
+        assert await rows() == ((2, 1), (2, 1), (2, 1))
+        assert (await moves.away(100))[1].startswith("broker 1 leads nothing")
+        assert await moves.back() == (Outcome.OK, "2 lists of replicas are as they were")
+        assert await rows() == ((1, 2), (2, 1), (1, 2))
+    finally:
+        elector.close()
 
 
 async def test_nobody_there_is_no_change() -> None:
