@@ -22,11 +22,13 @@ from healthd.waves.repairs import repair_taken, start_repair
 from healthd.waves.soaking import soak_again
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
-_UNREACHABLE: Final = frozenset(
+_SHUT: Final = frozenset(
     {
         ReasonCode.HOST_UNREACHABLE,
         ReasonCode.HOST_KEY_REFUSED,
         ReasonCode.HOST_AUTH_REFUSED,
+        # Another host would be given what is meant for this one.
+        ReasonCode.IDENTITY,
     }
 )
 
@@ -188,4 +190,4 @@ def _host_unknown(state: WaveState, node: int, host: HostState) -> Reason | None
 def _host_unreachable(_state: WaveState, _node: int, host: HostState) -> Reason | None:
     """Why nothing can be done on a host whose process is not touched; None when it can."""
     reason = host.reason
-    return reason if reason is not None and reason.code in _UNREACHABLE else None
+    return reason if reason is not None and reason.code in _SHUT else None

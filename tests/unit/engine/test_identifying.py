@@ -6,6 +6,7 @@ import pytest
 from support.engine import Life, Plant
 from support.virtual_time import in_virtual_time
 
+from healthd.config.playbooks import load_playbook
 from healthd.engine.acting import Actor
 from healthd.execute.memory import HostFault, MemoryElector
 from healthd.execute.protocol import Command, ExecKind, Outcome, Target
@@ -175,3 +176,20 @@ async def test_a_dry_run_asks_nobody_who_it_is() -> None:
     reason = (await real.ask((1,)))[1].reason
     assert reason is not None
     assert reason.code is ReasonCode.HOST_AUTH_REFUSED
+
+
+@in_virtual_time
+async def test_a_playbook_that_stops_nothing_does_nothing_either_on_a_host_of_another_broker() -> (
+    None
+):
+    plant = Plant()
+    plant.host(1).outputs["sh"] = a_process(2)
+    book = load_playbook("decommission-check")
+    life = await Life(plant, playbooks=lambda _name: book).begin()
+    wave = await life.start_wave(brokers=[1])
+    await life.until(lambda: "IDENTITY" in life.codes(wave))
+    assert life.status(wave, 1) == "pending"
+    asked = {each.argv[0] for each in life.executor.asked if each.address == "b1"}
+    assert asked == {"sv", "sh"}
+    assert life.executor.changes() == []
+    await life.die()
