@@ -55,8 +55,8 @@ class Work:
     Attributes:
         effect_id: Names the marker folder; letters, digits and `._:-`.
         timeout_seconds: On the host: then its process group is told to end (SIGTERM), and
-            `grace_seconds` later killed. What root runs through sudo cannot be ended by the SSH
-            user: it counts as running until it ends by itself (`Progress.is_late`).
+            `grace_seconds` later killed. What root runs is told to end as far as sudo passes
+            that on, and never killed: it counts as running until it ends (`Progress.is_late`).
         stdin: At most 64 KiB; it goes through pipes and the memory of shells, never to a disk.
     """
 
@@ -152,7 +152,8 @@ class Detached:
             self.folder,
             work.effect_id,
             "1" if work.stdin else "0",
-            *(_seconds(work.timeout_seconds), _seconds(work.grace_seconds)),
+            # Killed, sudo would leave behind what it runs, and its end would be a lie.
+            *(_seconds(work.timeout_seconds), "0" if work.become else _seconds(work.grace_seconds)),
             *(str(self.max_output_bytes), str(self.end_bytes), str(_SHOWN_BYTES)),
             *(str(int(wait_seconds * 10)), str(self.keep), str(self.keep_days)),
             *(BECOME if work.become else ()),

@@ -2,6 +2,8 @@
 
 They hold nothing of any command: everything comes as words (`$1`, `$2`, ...). They use what POSIX
 has, and of GNU, busybox and toybox alike `head -c`, `setsid`, `base64` and sleeps of a fraction.
+Output is kept by `cat` under a limit for the size of a file: it writes at once what it has read,
+where `head -c` would hold it back.
 
 A marker folder, FOLDER/EFFECT, holds:
 
@@ -9,6 +11,7 @@ A marker folder, FOLDER/EFFECT, holds:
               (or of a keeper and somebody who has given it up) exactly one wins
     child     "PID START" of the command itself
     out, err  the beginning of what it printed; out.end, err.end: the end, where that was more
+    cut       there when one of them was longer
     late      there when its time was up and it was told to end
     rc        its exit code, there at once and whole when it has ended
 """
@@ -47,7 +50,12 @@ echo "$me" > "$m/pid.$$" || exit 1
 ln "$m/pid.$$" "$m/pid" || exit 1
 rm -f "$m/pid.$$"
 keep() {
-  head -c "$max" > "$m/$1"
+  (
+    ulimit -c 0
+    trap '' XFSZ
+    ulimit -f $((max / 512))
+    exec cat > "$m/$1"
+  ) || : > "$m/cut"
   tail -c "$end" > "$m/$1.end"
   cat > /dev/null
   rm -f "$m/$1.pipe"
@@ -67,6 +75,7 @@ setsid sh -c '
   sleep "$2"
   : > "$4/late"
   kill -s TERM -- -"$1"
+  [ "$3" -gt 0 ] || exit 0
   sleep "$3"
   kill -s KILL -- -"$1"
 ' watch "$child" "$limit" "$grace" "$m" < /dev/null > /dev/null 2>&1 &
@@ -84,8 +93,8 @@ mv "$m/rc.new" "$m/rc"
 """
 )
 """The keeper: `$1` marker, `$2` whether there is input (one line of base64), `$3` seconds until
-it is told to end, `$4` seconds until it is killed, `$5` bytes kept of each stream, `$6` bytes of
-its end, `$7` the mask that the command gets; then the words."""
+it is told to end, `$4` seconds until it is killed (0: never), `$5` bytes kept of each stream, `$6`
+bytes of its end, `$7` the mask that the command gets; then the words."""
 
 _OBSERVE: Final = r"""
 say() {
@@ -129,7 +138,7 @@ observe() {
   fi
   case $state in none|beginning) say "$state" "" 0 0; return ;; esac
   out=$(wc -l < "$m/out") err=$(wc -l < "$m/err")
-  [ -s "$m/out.end" ] || [ -s "$m/err.end" ] && cut=1
+  [ -e "$m/cut" ] && cut=1
   say "$state" "$rc" $((out)) $((err))
   echo "healthd-marker 1" >&2
   show out "$3" "$out"
@@ -177,7 +186,8 @@ cd 2>/dev/null || refuse "the user has no home folder"
 why=$(mkdir -p "$base" 2>&1) || refuse "$why"
 m=$base/$id
 prepare() {
-  echo "                                " > "$m/rc.new" &&
+  # Through cat, which says why it cannot write; what a shell itself says is not always that.
+  echo "                                " | cat > "$m/rc.new" && [ -s "$m/rc.new" ] &&
   : > "$m/out" && : > "$m/err" && : > "$m/out.end" && : > "$m/err.end" && : > "$m/child" &&
   mkfifo "$m/out.pipe" "$m/err.pipe"
 }

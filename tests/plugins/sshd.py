@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,8 +95,10 @@ def make_key(path: Path, kind: str = "ed25519", *, passphrase: str = "") -> None
 
 
 @contextmanager
-def running_host(folder: Path, address: str, *, settings: str = "") -> Iterator[SshdHost]:
-    """An sshd that listens, until the end of the block."""
+def running_host(
+    folder: Path, address: str, *, settings: str = "", before: Sequence[str] = ()
+) -> Iterator[SshdHost]:
+    """An sshd that listens, until the end of the block; `before` stands in front of its words."""
     folder.mkdir(parents=True)
     for name in ("host", "client"):
         make_key(folder / name)
@@ -113,7 +115,7 @@ def running_host(folder: Path, address: str, *, settings: str = "") -> Iterator[
     )
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(
-            [_SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
+            [*before, _SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
