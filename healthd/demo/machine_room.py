@@ -28,6 +28,8 @@ from typing import Any
 CLONE_NEWNS = 0x00020000
 CLONE_NEWNET = 0x40000000
 """From linux/sched.h."""
+PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 20.0
 """An orderly reboot ends what does not heed SIGTERM for so long."""
@@ -91,7 +93,9 @@ class Host:
         is_same = plan.get("bootId") == "same" and self._boot_ids
         self._boot_ids.append(self._boot_ids[-1] if is_same else str(uuid.uuid4()))
         (self._power / "boot_id").write_text(f"{self._boot_ids[-1]}\n", encoding="ascii")
-        argv = ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
+        # It goes with this process, and everything in its namespaces with it.
+        argv = ["setpriv", "--pdeathsig", "KILL"]
+        argv += ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child"]
         argv += ["--mount-proc", "--propagation", "private", self._boot_script]
         with self._log.open("ab") as log:
             self._shell = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
@@ -185,6 +189,11 @@ class Host:
         write(self._power / "state.json", json.dumps(state))
 
 
+def die_with_parent() -> None:
+    """The kernel kills this process when its parent ends, however that ends."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def make_switch(spec: dict[str, Any], outside: int) -> None:
     """This process is in a network of its own, with a cable to that of the process ``outside``.
 
@@ -211,6 +220,7 @@ def make_switch(spec: dict[str, Any], outside: int) -> None:
 def main(spec_file: str) -> None:
     """Runs until it is killed."""
     spec = json.loads(Path(spec_file).read_text(encoding="utf-8"))
+    die_with_parent()
     make_switch(spec, os.getppid())
     for host in spec["hosts"]:
         system = Path(host["system"])

@@ -42,7 +42,9 @@ def why_not() -> str | None:
     """What is missing for hosts of this kind, in words; None when nothing is."""
     if os.geteuid() != 0:
         return "hosts that reboot are namespaces, which only root can make"
-    missing = [name for name in ("ip", "unshare", "nsenter", "mount") if not find_program(name)]
+    missing = [
+        name for name in ("ip", "unshare", "nsenter", "setpriv", "mount") if not find_program(name)
+    ]
     if missing:
         return f"hosts that reboot need the programs {', '.join(missing)} (iproute2, util-linux)"
     return None
