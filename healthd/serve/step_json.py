@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from healthd.waves.questions import question_of
 from healthd.waves.state import NodeRun, WaveState
 from healthd.waves.step_run import StepPhase
-from healthd.waves.steps import question_of, step_of
+from healthd.waves.steps import step_of
 
 _LINES: Final = 20
 
@@ -30,7 +31,7 @@ def step_json(state: WaveState, run: NodeRun, span: Mapping[str, Any]) -> dict[s
         **span,
         "timeoutSeconds": step.timeout_seconds(state.policy),
         "failedTries": steps.failures,
-        "question": question_of(step) if steps.phase is StepPhase.ASKING else None,
+        "question": question_of(state, run, step) if steps.phase is StepPhase.ASKING else None,
         "said": steps.said.splitlines()[-_LINES:],
     }
     return {"step": document}

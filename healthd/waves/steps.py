@@ -18,6 +18,7 @@ from healthd.waves.phases import StepGroup, group_of, is_repeatable, left
 from healthd.waves.playbook import Step as PlaybookStep
 from healthd.waves.playbook import StepKind
 from healthd.waves.playbook_steps import OnFailure
+from healthd.waves.questions import question_of
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 from healthd.waves.step_run import NodeSteps, StepPhase
 
@@ -100,14 +101,9 @@ def _turn_to(state: WaveState, run: NodeRun, at_step: int, at: float) -> Step:
     )
     turned = _with(state, run, begun)
     if is_prompt:
-        note = _note("step_asked", run.node, it, at_step, question_of(it))
+        note = _note("step_asked", run.node, it, at_step, question_of(state, run, it))
         return Step(state=turned, notes=(note,))
     return _send(turned, run_of(turned, run.node), at)
-
-
-def question_of(step: PlaybookStep) -> str:
-    """What a person is asked by a step; empty when it asks nobody."""
-    return getattr(step.action, "question", "")
 
 
 def _left_out(state: WaveState, run: NodeRun, steps: tuple[int, ...], why: str) -> Step:
@@ -358,7 +354,7 @@ def waits_for_person(state: WaveState, run: NodeRun) -> str | None:
     it = step_of(state, run)
     if it is None or run.steps.phase is not StepPhase.ASKING:
         return None
-    return f"{name_of(state, run.node)}, step '{it.name}': {question_of(it)}"
+    return f"{name_of(state, run.node)}, step '{it.name}': {question_of(state, run, it)}"
 
 
 def _with(state: WaveState, run: NodeRun, steps: NodeSteps) -> WaveState:
