@@ -11,6 +11,7 @@ from healthd.serve.step_json import step_json
 from healthd.waves.outlook import outlook_of
 from healthd.waves.policy import policy_document
 from healthd.waves.state import Hold, NodeRun, NodeStatus, Override, Pause, WaveState, WaveStatus
+from healthd.waves.variable_values import joined, plain_values
 
 _GATED = frozenset({WaveStatus.RUNNING, WaveStatus.HOLDING, WaveStatus.PAUSED})
 """While a wave is in one of these it looks at the gate."""
@@ -49,6 +50,7 @@ def wave_document(view: WaveView) -> dict[str, Any]:
     clock = _Clock(view)
     return {
         **wave_summary(view),
+        "variables": plain_values(joined(state.variables, state.secrets)),
         "concurrency": "safe" if state.concurrency is None else state.concurrency,
         "clockSeconds": state.clock,
         "policy": policy_document(state.policy),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ from healthd.config.fleet import ClusterConfig
 from healthd.engine.pinning import inventory_of
 from healthd.engine.variables import lacking, reference_of, resolved
 from healthd.engine.view import OrderRefused
+from healthd.main import _playbook
 from healthd.waves.pins import inventory_changes
 from healthd.waves.playbook import Playbook
 from healthd.waves.playbook_steps import Variable, VariableType
@@ -172,3 +174,22 @@ def test_another_value_in_the_fleet_file_is_another_inventory() -> None:
         )
     }
     assert len(digests) == 3
+
+
+@in_virtual_time
+async def test_only_a_playbook_that_is_listed_is_run_and_one_that_leaves_the_list_pauses(
+    tmp_path: Path,
+) -> None:
+    listed = tmp_path / "digests"
+    listed.write_text("", "utf-8")
+    life = await Life(Plant(), playbooks=partial(_playbook, None, listed)).begin()
+    with pytest.raises(OrderRefused, match="is not allowed") as caught:
+        await life.start_wave()
+    listed.write_text(str(caught.value).rpartition("add the line: ")[2] + "\n", "utf-8")
+    wave = await life.start_wave()
+    listed.write_text("# nothing\n", "utf-8")
+    await life.waves.look_again()
+    await life.until(lambda: life.view(wave).state.status.value == "paused")
+    (pause,) = life.view(wave).state.pauses
+    assert f"{listed} has no digest" in pause.reason
+    await life.die()

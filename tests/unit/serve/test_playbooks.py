@@ -4,8 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from support.daemon import InMemoryDaemon, wave_state
 
 from healthd.serve.playbook_json import playbooks_json
+from healthd.waves.variable_values import SecretSource
 
 HEAD = "apiVersion: healthd/v1\nkind: Playbook\nname: p\n"
 PLAYBOOK = f"""{HEAD}variables:
@@ -55,3 +57,16 @@ async def test_they_are_read_like_everything_else(
     assert answer.status_code == 200
     assert "rolling-restart" in named(answer.json())
     assert (await closed.get("/api/v1/playbooks")).status_code == 401
+
+
+async def test_a_wave_shows_what_it_was_given_and_of_a_secret_the_place(
+    anybody: httpx2.AsyncClient, daemon: InMemoryDaemon
+) -> None:
+    given = SecretSource(file="/etc/healthd/password")
+    secrets = (("password", given),)
+    daemon.put(wave_state(variables=(("version", "4.1"),), secrets=secrets))
+    answer = (await anybody.get("/api/v1/waves/w1")).json()
+    assert answer["variables"] == {
+        "password": {"file": "/etc/healthd/password"},
+        "version": "4.1",
+    }
