@@ -12,7 +12,8 @@ _PRIVATE_KEY: Final = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
 )
 _ASSIGNED: Final = re.compile(
-    r"(?P<name>[\w.-]*(?:password|passwd|passphrase|secret|token)[\w.-]*\s*[=:]\s*)"
+    # Each part has a limit: without one, 64 KiB of letters would take minutes.
+    r"(?P<name>(?:password|passwd|passphrase|secret|token)[\w.-]{0,100}\s{0,20}[=:]\s{0,20})"
     r"(?P<value>\"[^\"]*\"|'[^']*'|[^\s,;]+)",
     re.IGNORECASE,
 )
