@@ -71,7 +71,6 @@ from healthd.serve.app import create_app
 from healthd.serve.auth import Auth, TokenAuth, TokenFileError, make_token_file
 from healthd.serve.people import NamedTokensAuth
 from healthd.serve.playbook_json import playbooks_json
-from healthd.serve.playbook_json import playbooks_json
 from healthd.serve.rehearsing import in_a_process
 from healthd.serve.server import HttpServer, ListenError
 from healthd.store.errors import StateHeld, StoreError, StoreFull
@@ -288,7 +287,6 @@ async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outloo
         settings.open_reads,
         rehearse=in_a_process(own),
         scheduled=recurring.planned,
-        playbooks=partial(playbooks_json, folder, settings.playbook_digests),
         playbooks=partial(playbooks_json, folder, settings.playbook_digests),
     )
     server = HttpServer(app, host=settings.listen_address, port=settings.listen_port)
