@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from healthd.waves.effects import Note, Step
 from healthd.waves.events import Confirmed, PinsSeen, SnapshotSeen
+from healthd.waves.naming import NODE_WORDS
 from healthd.waves.pins import (
     Pins,
     Place,
@@ -31,7 +32,7 @@ def on_snapshot(state: WaveState, event: SnapshotSeen | Confirmed) -> Step:
     if not pins.places:
         # It was accepted before the cluster was first seen.
         return Step(state=_pinned(state, replace(pins, places=now)))
-    changes = topology_changes(pins.places, now)
+    changes = topology_changes(pins.places, now, NODE_WORDS[state.playbook.target])
     if not changes:
         return Step(state=state)
     return _paused(state, replace(pins, places=_merged(pins.places, now)), changes, event.at)
@@ -42,7 +43,8 @@ def on_seen(state: WaveState, event: PinsSeen) -> Step:
     pins = _latest(state)
     if pins is None:
         return Step(state=state)
-    changes = [*inventory_changes(pins.inventory, event.inventory)]
+    word = NODE_WORDS[state.playbook.target]
+    changes = [*inventory_changes(pins.inventory, event.inventory, word)]
     seen = replace(pins, inventory=event.inventory)
     playbook = state.playbook_seen
     if event.playbook is None:

@@ -67,33 +67,36 @@ def places_of(snapshot: ClusterSnapshot) -> tuple[Place, ...]:
     )
 
 
-def topology_changes(before: Sequence[Place], now: Sequence[Place]) -> tuple[str, ...]:
+def topology_changes(
+    before: Sequence[Place], now: Sequence[Place], word: str = "broker"
+) -> tuple[str, ...]:
     """Who joined, left, moved to another rack or has other roles, in words.
 
-    What is not known on one side is no difference: a broker that is down may say no rack.
+    What is not known on one side is no difference: a broker that is down may say no rack, and of a
+    cluster of which nobody is seen nobody knows who has left it.
     """
-    if not before or before == now:
+    if not before or not now or before == now:
         return ()
     was, is_now = _by_node(before), _by_node(now)
-    return tuple(_changes(was, is_now))
+    return tuple(_changes(was, is_now, word))
 
 
-def _changes(was: Mapping[int, Place], is_now: Mapping[int, Place]) -> Iterator[str]:
+def _changes(was: Mapping[int, Place], is_now: Mapping[int, Place], word: str) -> Iterator[str]:
     joined, left = sorted(is_now.keys() - was.keys()), sorted(was.keys() - is_now.keys())
     if joined:
-        yield f"{_brokers(joined)} joined the cluster and {_verb(joined)} not part of this wave"
+        yield f"{_named(joined, word)} joined the cluster and {_verb(joined)} not part of this wave"
     if left:
-        yield f"{_brokers(left)} left the cluster"
+        yield f"{_named(left, word)} left the cluster"
     for node in sorted(was.keys() & is_now.keys()):
         one, other = was[node], is_now[node]
         if None not in {one.rack, other.rack} and one.rack != other.rack:
-            yield f"broker {node} moved from rack {one.rack} to rack {other.rack}"
+            yield f"{word} {node} moved from rack {one.rack} to rack {other.rack}"
         if None not in {one.roles, other.roles} and one.roles != other.roles:
-            yield f"broker {node} was {_roles(one.roles)} and is {_roles(other.roles)}"
+            yield f"{word} {node} was {_roles(one.roles)} and is {_roles(other.roles)}"
 
 
 def inventory_changes(
-    before: Iterable[tuple[str, str]], now: Iterable[tuple[str, str]]
+    before: Iterable[tuple[str, str]], now: Iterable[tuple[str, str]], word: str = "broker"
 ) -> tuple[str, ...]:
     """What is different in the fleet file's hosts and how they are driven, in words."""
     was, is_now = dict(before), dict(now)
@@ -107,7 +110,7 @@ def inventory_changes(
     ):
         nodes = sorted(int(key.removeprefix(_BROKER)) for key in keys if key.startswith(_BROKER))
         if nodes:
-            found.append(words.format(_brokers(nodes)))
+            found.append(words.format(_named(nodes, word)))
     return tuple(found)
 
 
@@ -127,11 +130,11 @@ def _by_node(places: Iterable[Place]) -> dict[int, Place]:
     return {node: place for place in places for node in place.nodes}
 
 
-def _brokers(nodes: Sequence[int]) -> str:
+def _named(nodes: Sequence[int], word: str) -> str:
     shown = ", ".join(map(str, nodes[:_MOST_NAMED]))
     more = len(nodes) - _MOST_NAMED
     many = "s" if len(nodes) > 1 else ""
-    return f"broker{many} {shown}" + (f" and {more} more" if more > 0 else "")
+    return f"{word}{many} {shown}" + (f" and {more} more" if more > 0 else "")
 
 
 def _verb(nodes: Sequence[int]) -> str:

@@ -106,7 +106,7 @@ async def test_another_host_of_a_server_in_the_fleet_file_pauses_the_wave() -> N
     risen = await begun(plant, plant.config(zookeeper=replace(config.zookeeper, hosts=hosts)))
     await risen.until(lambda: risen.view(wave).state.status is WaveStatus.PAUSED)
     (pause,) = risen.view(wave).state.pauses
-    assert "has another host for" in pause.reason
+    assert "the fleet file has another host for ZooKeeper server 2" in pause.reason
     await risen.die()
 
 

@@ -24,7 +24,7 @@ from healthd.waves.effects import Confirm, Observe, StartService, Step, StopServ
 from healthd.waves.ensemble import MOST_BEHIND, projected
 from healthd.waves.events import Ordered, PinsSeen, Verb
 from healthd.waves.forecast import with_forecast
-from healthd.waves.pins import Pins, playbook_digest
+from healthd.waves.pins import Pins, places_of, playbook_digest
 from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.reducer import reduce
 from healthd.waves.report import wave_report
@@ -374,6 +374,17 @@ def _restarted(wave: WaveState, node: int, at: float, leader: int) -> WaveState:
 
 
 # --- What is written -------------------------------------------------------------------------
+
+
+def test_servers_of_which_nothing_is_known_have_not_left() -> None:
+    places = places_of(projected(kafka_with()))
+    wave = ensemble_wave()
+    pins = Pins(playbook=playbook_digest(wave.playbook), inventory=(), places=places)
+    wave = replace(wave, pins=pins)
+    assert not saw(wave, 200.0, extra=None).state.is_paused
+    fewer = an_ensemble(servers=2, quorumSize=2)
+    (pause,) = saw(wave, 200.0, fewer).state.pauses
+    assert "ZooKeeper server 3 left the cluster" in pause.reason
 
 
 def test_the_report_calls_servers_what_they_are() -> None:
