@@ -1,5 +1,7 @@
 """The values of a playbook's variables for the nodes of a wave, and refusals of those that lack."""
 
+import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, Protocol
@@ -113,13 +115,23 @@ def lacking(
 
 
 def _unreadable(values: Resolved) -> Iterable[VariableProblem]:
-    """Secrets whose files cannot be read, or can be by others; nothing is read for it."""
+    """Secrets that nobody will find when a step wants them; none is read for it."""
     for name, source in values.secrets:
-        wrong = None
-        if source.file is not None:
-            wrong = file_problem(Path(source.file), is_private=True)
+        wrong = _trouble(source)
         if wrong is not None:
             yield VariableProblem(variable=name, message=wrong[0], action=wrong[1])
+
+
+def _trouble(source: SecretSource) -> tuple[str, str] | None:
+    """Message and action when a secret is not where it should be, or others may read it."""
+    if source.file is not None:
+        return file_problem(Path(source.file), is_private=True)
+    if source.env is not None and not os.environ.get(source.env):
+        message = f"{source.env} is not set in the daemon's environment"
+        return message, "set it, and start the daemon again"
+    if source.command and shutil.which(source.command[0]) is None:
+        return f"there is no program {source.command[0]}", "install it, or correct its path"
+    return None
 
 
 def _nodes(nodes: list[int]) -> str:

@@ -148,6 +148,22 @@ async def test_a_playbook_that_wants_another_variable_pauses_the_wave_and_is_not
     await life.die()
 
 
+def test_a_secret_that_nobody_would_find_is_told_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config, playbook = Plant().config(), wanting(PASSWORD)
+    monkeypatch.setenv("FILLED", "hunter2")
+    monkeypatch.delenv("EMPTY", raising=False)
+    for source, words in (
+        (SecretSource(env="FILLED"), ""),
+        (SecretSource(env="EMPTY"), "EMPTY is not set in the daemon's environment"),
+        (SecretSource(command=("true",)), ""),
+        (SecretSource(command=("no-such-program", "x")), "there is no program no-such-program"),
+    ):
+        found = lacking(playbook, with_values(config, {"password": source}, {}), (1,), {})
+        assert [words in line for line in found] == ([True] if words else [])
+
+
 def test_a_host_goes_over_its_cluster_and_the_wave_over_both() -> None:
     config = with_values(Plant().config(), {"version": "1"}, {2: {"version": "2"}})
     playbook = wanting(VERSION)
