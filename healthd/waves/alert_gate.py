@@ -25,6 +25,7 @@ from healthd.model.codes import CheckCode, ReasonCode
 from healthd.model.reason import Reason
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.matchers import quoted
+from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.policy import WavePolicy
 from healthd.waves.problems import SpecProblem
 from healthd.waves.silences import Silence, SilenceMark
@@ -148,6 +149,8 @@ class OwnEffect:
         was_explained = alert.key in self._before
         if not name.startswith("Healthd") or labels.get("kafka_cluster") != self._state.cluster:
             return False
+        if self._state.playbook.target is not PlaybookTarget.BROKER:
+            return False  # It has no broker in flight: what has their ids are servers.
         if self._snapshot is None or not (self._state.in_flight or was_explained):
             return False
         is_cause = _cause(name, labels.get("code", ""))

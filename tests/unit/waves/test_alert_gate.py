@@ -1,5 +1,6 @@
 """Which of the alerts that fire close a wave's gate."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from healthd.waves.alert_gate import (
     closing,
     unasked,
 )
+from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.policy import WavePolicy
 from healthd.waves.silences import Silence, SilenceMark
 from healthd.waves.state import NodeStatus, WaveState
@@ -127,6 +129,14 @@ def test_healthds_own_alert_that_only_nodes_in_flight_cause_does_not_close_it(
     raised: FiringAlert,
 ) -> None:
     assert closed_by(raised) == []
+
+
+@pytest.mark.parametrize("raised", OWN_WORK, ids=str)
+def test_a_server_of_an_ensemble_in_flight_explains_nothing_of_the_broker_with_its_id(
+    raised: FiringAlert,
+) -> None:
+    over_servers = replace(WAVE, playbook=replace(WAVE.playbook, target=PlaybookTarget.ZOOKEEPER))
+    assert closed_by(raised, state=over_servers) == [raised.name]
 
 
 @pytest.mark.parametrize("raised", OWN_WORK, ids=str)
