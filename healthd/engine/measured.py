@@ -11,6 +11,7 @@ from healthd.engine.journal import StoreThread
 from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
 from healthd.waves.codec import StateUnreadable
+from healthd.waves.phases import has_steps
 from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.state import WaveState
@@ -50,6 +51,8 @@ def _ended_on(store: Store, cluster: str) -> Iterator[WaveState]:
         if record.cluster != cluster or not record.has_ended or record.id.startswith(PREFIX):
             continue
         try:
-            yield read_stored(record.state, record.parts)
+            state = read_stored(record.state, record.parts)
         except StateUnreadable:
             continue  # Written by another version, which counted otherwise.
+        if not has_steps(state.playbook):  # Their nodes were away for more than a restart.
+            yield state

@@ -20,6 +20,7 @@ from healthd.waves.silences import (
     silence_seconds,
 )
 from healthd.waves.state import IN_FLIGHT, WaveState
+from healthd.waves.step_durations import longest_seconds
 
 log = structlog.get_logger(__name__)
 
@@ -95,7 +96,8 @@ class Silencer:
         seconds = silence_seconds(
             policy,
             stop_seconds=playbook.timeout_seconds(StepKind.STOP, policy),
-            start_seconds=playbook.timeout_seconds(StepKind.START, policy),
+            start_seconds=playbook.timeout_seconds(StepKind.START, policy)
+            + longest_seconds(playbook, policy),
         )
         host = self._config.host(node)
         if host is None:

@@ -1,5 +1,6 @@
 """What the planner expected of a wave when it was accepted, for its report to be held against."""
 
+import math
 from dataclasses import replace
 
 from healthd.model.snapshot import ClusterSnapshot
@@ -9,6 +10,7 @@ from healthd.waves.gate import acknowledged
 from healthd.waves.planner import plan
 from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.state import Forecast, WaveState
+from healthd.waves.step_durations import forecast_seconds
 
 
 def with_forecast(
@@ -35,9 +37,21 @@ def with_forecast(
         forecast=Forecast(
             steps=tuple(step.nodes for step in found.steps),
             blocked=tuple(each.node for each in found.blocked),
-            seconds=found.estimated_seconds,
+            seconds=forecast_seconds(
+                state.playbook,
+                state.policy,
+                restart_seconds=found.estimated_seconds,
+                rounds=_rounds(state, len(found.steps)),
+            ),
             measured_restarts=found.measured_restarts,
             lower_bound=found.lower_bound,
             fingerprint=found.fingerprint,
         ),
     )
+
+
+def _rounds(state: WaveState, planned: int) -> int:
+    """How many times somebody is taken: by the plan, or by number where nothing is stopped."""
+    if state.playbook.restarts:
+        return planned
+    return math.ceil(len(state.nodes) / (state.concurrency or len(state.nodes) or 1))

@@ -14,6 +14,7 @@ from healthd.waves.report_story import (
     most_in_flight,
     order_taken,
     people,
+    steps_done,
 )
 from healthd.waves.report_text import report_markdown
 from healthd.waves.state import NodeRun, WaveState
@@ -131,6 +132,7 @@ def _order(state: WaveState, journal: Sequence[Entry]) -> list[int]:
 
 def _broker(run: NodeRun, lines: Sequence[Entry]) -> dict[str, Any]:
     logs = [line["detail"] for line in lines if line["event"] == "logs_seen"]
+    steps = steps_done(lines)
     phases: dict[str, float] = {}
     for (status, at), (_, until) in itertools.pairwise(run.history):
         phases[status] = round(phases.get(status, 0.0) + until - at, 1)
@@ -143,6 +145,7 @@ def _broker(run: NodeRun, lines: Sequence[Entry]) -> dict[str, Any]:
         "phaseSeconds": phases,
         "detail": run.detail,
         "timeline": [_line(line) for line in lines if line["event"] not in _QUIET],
+        **({"steps": steps} if steps else {}),
         "logs": logs[-1].splitlines()[-_LOG_LINES:] if logs else [],
     }
 

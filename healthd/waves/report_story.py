@@ -9,7 +9,9 @@ from typing import Any, Final
 
 Entry = Mapping[str, Any]
 
-_TAKEN: Final = frozenset({"node_stopping", "node_starting"})
+_TAKEN: Final = frozenset({"node_preparing", "node_stopping", "node_starting"})
+_STEP_ENDS: Final = frozenset({"step_done", "step_failed", "step_left_out"})
+_OUTCOMES: Final = {"step_left_out": "left out"}
 _ENDS: Final = frozenset({"node_done", "node_failed", "node_skipped", "node_pending"})
 
 
@@ -41,6 +43,21 @@ def lines_by_node(journal: Iterable[Entry]) -> dict[int, list[Entry]]:
         if entry["node"] is not None:
             found.setdefault(entry["node"], []).append(entry)
     return found
+
+
+def steps_done(lines: Iterable[Entry]) -> list[dict[str, Any]]:
+    """The steps of the playbook that one node had, with how each ended and how long it took."""
+    return [
+        {
+            "at": line["at"],
+            "step": line["data"]["name"],
+            "outcome": _OUTCOMES.get(line["event"]) or line["data"].get("outcome", "done"),
+            "seconds": line["data"].get("seconds", 0.0),
+            "said": line["detail"].partition(": ")[2],
+        }
+        for line in lines
+        if line["event"] in _STEP_ENDS and "name" in line["data"]
+    ]
 
 
 def people(journal: Iterable[Entry]) -> list[dict[str, Any]]:

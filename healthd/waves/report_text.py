@@ -23,6 +23,7 @@ def report_markdown(report: Report) -> str:
         _summary(report),
         _plan(report),
         _brokers(report),
+        _playbook_steps(report),
         _holds(report),
         _people(report),
         _replication(report),
@@ -109,6 +110,24 @@ def _row(broker: Report) -> str:
     cells += [f"{phases[phase]:g}" if phase in phases else _DASH for phase in _PHASES]
     remark = ("repair; " if broker["repair"] else "") + cell(broker["detail"])
     return f"| {' | '.join([*cells, remark])} |"
+
+
+def _playbook_steps(report: Report) -> list[str]:
+    """The steps of the playbook, broker by broker; nothing for a mere restart."""
+    rows = [
+        f"| {broker['broker']} | {cell(step['step'])} | {step['outcome']} "
+        f"| {duration(step['seconds'])} | {cell(_last_line(step['said']))} |"
+        for broker in report["brokers"]
+        for step in broker.get("steps", ())
+    ]
+    if not rows:
+        return []
+    head = ["## Steps", "", "| broker | step | outcome | took | it said |", "|---|---|---|---|---|"]
+    return [*head, *rows, ""]
+
+
+def _last_line(text: str) -> str:
+    return next(reversed(text.splitlines()), "")
 
 
 def _holds(report: Report) -> list[str]:

@@ -252,3 +252,35 @@ def test_a_fleet_without_a_deployment_has_no_figures_and_divides_by_nothing() ->
         "days": 30, "deployments": 0, "deploymentsPerDay": 0.0, "leadTimeSeconds": None,
         "changeFailureRate": None, "timeToRestoreSeconds": None,
     }  # fmt: skip
+
+
+def test_each_step_of_the_playbook_is_told_with_how_it_ended_and_how_long_it_took() -> None:
+    story = [
+        line(0, "node_stopping", 2),
+        line(5, "step_begun", 2, detail="patch", data={"step": 2, "name": "patch"}),
+        line(
+            9,
+            "step_failed",
+            2,
+            detail="patch: exit code 1",
+            data={"step": 2, "name": "patch", "outcome": "again", "seconds": 4.0},
+        ),
+        line(
+            20,
+            "step_done",
+            2,
+            detail="patch: one\nall done",
+            data={"step": 2, "name": "patch", "outcome": "done", "seconds": 15.0},
+        ),
+        line(21, "step_left_out", 2, detail="last: broker 1 is failed", data={"name": "last"}),
+    ]
+    state = a_wave(a_run(2, NodeStatus.DONE))
+    (broker,) = wave_report(state, story)["brokers"]
+    assert [(each["step"], each["outcome"], each["seconds"]) for each in broker["steps"]] == [
+        ("patch", "again", 4.0),
+        ("patch", "done", 15.0),
+        ("last", "left out", 0.0),
+    ]
+    page = report_markdown(wave_report(state, story))
+    assert "| 2 | patch | done | 15 s | all done |" in page
+    assert "## Steps" not in report_markdown(wave_report(state, STORY))
