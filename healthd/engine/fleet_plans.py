@@ -254,7 +254,7 @@ def _of_selection(
         words = f"{cluster} is in stage {stage}, and the plan does not know it"
         yield Difference(change=Change.CLUSTER, nodes=(), detail=words)
     for key in sorted(planned.keys() & now.keys()):
-        snapshot = now[key].loop.view.snapshot
+        snapshot = now[key].snapshot
         known = () if snapshot is None else snapshot.brokers_by_id
         takes = {node for node in now[key].nodes if node in known}
         if snapshot is not None and takes != {*planned[key].taken, *planned[key].blocked}:
