@@ -13,7 +13,7 @@ from healthd.engine.step_outside import fingerprint_of, page_of
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.events import HostState, Outcome
 from healthd.waves.host_commands import READ_BOOT_ID, HostCommand, digest, look
-from healthd.waves.patterns import PatternError, pattern
+from healthd.waves.patterns import PatternError, literal_pattern, pattern
 from healthd.waves.playbook_steps import (
     BrokerCheck,
     CertificateCheck,
@@ -248,10 +248,12 @@ async def contains(wanted: str, text: str) -> bool:
         compiled = pattern(wanted)
     except PatternError as error:
         raise StepEnds(Outcome.FAILED, f"{wanted!r} is no pattern: it {error}") from None
+    if literal_pattern(wanted) == wanted:
+        return wanted in text
+    has_anchor = "^" in wanted or "$" in wanted
+    parts = [*text.splitlines(), text] if has_anchor else [text]
     # 64 KiB of output take a while.
-    return await asyncio.to_thread(
-        lambda: compiled.is_in(text) or any(map(compiled.is_in, text.splitlines()))
-    )
+    return await asyncio.to_thread(lambda: any(map(compiled.is_in, parts)))
 
 
 def _runs(node: int, version: str | None, wanted: str) -> Finding:

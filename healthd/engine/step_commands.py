@@ -1,6 +1,8 @@
 """A command of a playbook on its host: run apart from the connection, and told by its marker."""
 
 import asyncio
+import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,6 +18,8 @@ LOOK_SECONDS: Final = 5.0
 """So long one look at a running command waits for its end."""
 PAUSE_SECONDS: Final = 2.0
 """Between two looks at a host that does not answer."""
+_MARK_LENGTH: Final = 150
+_NO_MARK: Final = re.compile(r"^[^A-Za-z0-9_]|[^A-Za-z0-9._-]")
 _LINES: Final = 10
 _CHARACTERS: Final = 1_500
 _NOT_SENT: Final = frozenset(
@@ -27,6 +31,15 @@ _NOT_SENT: Final = frozenset(
     }
 )
 """How a question ends that certainly began nothing."""
+
+
+def mark_of(*parts: object) -> str:
+    """What names something of one wave on a host; of names that are too long, a digest stays."""
+    whole = ".".join(map(str, parts))
+    plain = _NO_MARK.sub("_", whole)
+    if plain == whole and len(whole) <= _MARK_LENGTH:
+        return whole
+    return f"{plain[:_MARK_LENGTH]}-{hashlib.sha256(whole.encode()).hexdigest()[:16]}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from healthd.config.fleet import ClusterConfig
+from healthd.engine.step_commands import mark_of
 from healthd.engine.step_host import StepEnds
 from healthd.engine.step_values import StepValues, values_of
 from healthd.waves.events import Outcome
@@ -29,7 +30,7 @@ class StepJob:
     @property
     def mark(self) -> str:
         """Names the effect on the host; the waves of a host never share one."""
-        return f"{self.wave}.{self.effect_id}"
+        return mark_of(self.wave, self.effect_id)
 
     def what(self) -> str:
         """Which step of which playbook for whom, for people."""

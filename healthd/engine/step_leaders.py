@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from healthd.collect.cluster_admin import AdminError, ClusterAdmin, Partition
+from healthd.engine.step_commands import mark_of
 from healthd.engine.step_host import StepEnds
 from healthd.execute.detached import Detached, MarkState, Work
 from healthd.execute.leaders import LeaderElector
@@ -43,7 +44,7 @@ class LeaderMoves:
     @property
     def mark(self) -> str:
         """Names what the host keeps; one for the wave, so that the first lists are the ones."""
-        return f"{self.wave}.{self.node}.leaders"
+        return mark_of(self.wave, self.node, "leaders")
 
     async def away(self, limit: int) -> tuple[Outcome, str]:
         """Move at most so many; what cannot be led by anybody else in sync stays.

@@ -10,7 +10,7 @@ from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.step_ansible import AnsibleRun
 from healthd.engine.step_checks import Before, Checker, Finding
-from healthd.engine.step_commands import HostRunner
+from healthd.engine.step_commands import HostRunner, mark_of
 from healthd.engine.step_files import FilePlacer
 from healthd.engine.step_host import StepEnds, StepHost
 from healthd.engine.step_job import StepJob, job_of
@@ -281,7 +281,7 @@ class Steps:
         return None
 
     def _boots_of_wave(self, job: StepJob) -> HostRunner:
-        return replace(self._runner(job), mark=f"{job.wave}.{job.run.node}")
+        return replace(self._runner(job), mark=mark_of(job.wave, job.run.node))
 
     def _leaders(self, job: StepJob) -> LeaderMoves:
         elects = any(step.kind is StepKind.ELECT_LEADERS for step in job.playbook.steps)
