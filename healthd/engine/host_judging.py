@@ -17,7 +17,8 @@ from healthd.execute.identity import (
     Agreement,
     Verdict,
     Wanted,
-    same_broker,
+    is_kin,
+    rivals,
     told_by_absence,
     told_by_command,
     told_by_process,
@@ -245,9 +246,16 @@ def _second(answers: Answers, wanted: Wanted, everybody: Sequence[Answers]) -> H
     claims: dict[tuple[int, str], str] = {}
     for other in everybody:
         facts = other.facts
-        for process in same_broker(facts.processes if facts is not None else (), wanted):
-            # Several addresses may lead to one machine, where each shows the same processes.
-            claims.setdefault((process.pid, process.file), other.address)
+        found = () if facts is None else rivals(facts.processes, wanted)
+        for process in found:
+            # Several addresses may lead to one machine, where each shows the same processes; and
+            # a wrapper that waits for a broker is no second one.
+            kin = facts is not None and any(
+                is_kin(process.pid, each.pid, facts) and (each.pid, each.file) in claims
+                for each in found
+            )
+            if not kin:
+                claims.setdefault((process.pid, process.file), other.address)
     if len(claims) < 2:  # noqa: PLR2004  # Itself and another one.
         return HostFinding(check=HostCheck.SECOND_SERVICE)
     named = "; ".join(

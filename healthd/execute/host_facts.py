@@ -38,6 +38,8 @@ class ProcessFacts:
     program: str = ""
     """What another program is called."""
     uid: int | None = None
+    parent: int | None = None
+    """The process that began it."""
     file: str = ""
     is_readable: bool = True
     """Whether its file could be read."""
@@ -192,12 +194,13 @@ def _processes(rows: list[tuple[str, str, str, str]]) -> Iterator[ProcessFacts]:
             place = folders.setdefault(int(pid), {}).setdefault(key, {})
             place[name if equals else "trouble"] = text if equals else value
     for number, values in told.items():
-        uid = values.get("uid", "")
+        uid, parent = values.get("uid", ""), values.get("ppid", "")
         yield ProcessFacts(
             pid=number,
             main=values.get("main"),
             program=values.get("other", ""),
             uid=int(uid) if uid.isdecimal() else None,
+            parent=int(parent) if parent.isdecimal() else None,
             file=values.get("file", ""),
             is_readable="unreadable" not in values,
             values=values,

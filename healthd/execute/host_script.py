@@ -72,7 +72,7 @@ folder() { # PID FOLDER ROOT
   elif [ -r "$3$2" ] && [ -x "$3$2" ]; then say meta "$1" "$2" missing
   else say meta "$1" "$2" unreadable
   fi
-  [ "$mode" = identity ] || disk "$2" "$3$2"
+  [ "$mode" = identity ] || [ -n "$disks" ] || disk "$2" "$3$2"
 }
 
 disk() { # NAME PATH
@@ -80,50 +80,79 @@ disk() { # NAME PATH
     awk -v name="$1" 'NR > 1 { print "disk\t" name "\t" $2 "\t" $4; exit }'
 }
 
-process() { # PID
-  words=$(words_of "$1")
-  main=$(printf '%s\n' "$words" | sed -n 's/^main //p')
+process() { # PID WORDS
+  main= path= more= uid= parent= node=
+  while IFS= read -r line; do
+    case $line in
+      'main '*) main=${line#main } ;;
+      'file '*) path=${line#file } ;;
+      'override '*) more="$more${line#override }$newline" ;;
+    esac
+  done <<END
+$2
+END
   if [ -z "$main" ]; then
     [ "$1" = "$pid" ] && [ -d "/proc/$1" ] && read -r name <"/proc/$1/comm" &&
       say process "$1" other "$name"
     return
   fi
+  while read -r key value _; do
+    case $key in Uid:) uid=$value; break ;; PPid:) parent=$value ;; esac
+  done 2>/dev/null <"/proc/$1/status"
   say process "$1" main "$main"
-  say process "$1" uid "$(awk '/^Uid:/ { print $2; exit }' "/proc/$1/status" 2>/dev/null)"
+  say process "$1" uid "$uid"
+  say process "$1" ppid "$parent"
   root="/proc/$1/root"; [ -r "$root/" ] || root=
-  here=$(readlink "/proc/$1/cwd" 2>/dev/null)
-  path=$(printf '%s\n' "$words" | sed -n 's/^file //p')
   case $path in
     /*) ;;
-    ?*) [ -n "$here" ] && path=$here/$path ;;
+    ?*) here=$(readlink "/proc/$1/cwd" 2>/dev/null); [ -n "$here" ] && path=$here/$path ;;
   esac
   say process "$1" file "$path"
   case $path in /*) [ -r "$root$path" ] || path= ;; *) path= ;; esac
   if [ -z "$path" ]; then say process "$1" unreadable file; return; fi
-  found=$({ cat -- "$root$path"; echo; printf '%s\n' "$words" | sed -n 's/^override //p'; } |
-    properties)
-  printf '%s\n' "$found" | while read -r key value; do
-    [ -n "$key" ] && say process "$1" "$key" "$value"
+  found=$({ cat -- "$root$path"; printf '\n%s' "$more"; } | properties)
+  dirs= dir= data= extra=
+  while read -r key value; do
+    [ -n "$key" ] || continue
+    say process "$1" "$key" "$value"
+    case $key in
+      node.id) node=$value ;;
+      broker.id) [ -n "$node" ] || node=$value ;;
+      log.dirs) dirs=$value ;;
+      log.dir) dir=$value ;;
+      dataDir) data=$value ;;
+      metadata.log.dir) extra=$value ;;
+    esac
+  done <<END
+$found
+END
+  [ "$1" != "$pid" ] || own=$node
+  # Right before a stop, whoever has another id is no second one: its directories are left alone.
+  if [ "$mode" = identity ] && [ -n "$own" ] && [ -n "$node" ]; then
+    [ "$node" = "$own" ] || return
+  fi
+  dirs=${dirs:-${dir:-${data:-/tmp/kafka-logs}}}
+  before=$IFS; IFS=,; set -f
+  set -- "$1" $dirs $extra
+  set +f; IFS=$before
+  number=$1 done=,; shift
+  for each in "$@"; do
+    while :; do case $each in ' '*) each=${each# } ;; *' ') each=${each% } ;; *) break ;; esac; done
+    case $done in *",$each,"*) continue ;; esac
+    done="$done$each,"
+    case $each in /*) folder "$number" "$each" "$root" ;; esac
   done
-  dirs=$(printf '%s\n' "$found" | sed -n 's/^log\.dirs //p')
-  [ -n "$dirs" ] || dirs=$(printf '%s\n' "$found" | sed -n 's/^log\.dir //p')
-  [ -n "$dirs" ] || dirs=$(printf '%s\n' "$found" | sed -n 's/^dataDir //p')
-  [ -n "$dirs" ] || dirs=/tmp/kafka-logs
-  extra=$(printf '%s\n' "$found" | sed -n 's/^metadata\.log\.dir //p')
-  printf '%s\n' "$dirs${extra:+,$extra}" | tr ',' '\n' |
-    sed 's/^[ ]*//; s/[ ]*$//' | sort -u | while read -r each; do
-      case $each in /*) folder "$1" "$each" "$root" ;; esac
-    done
 }
 
 others() {
   many=0
-  for each in $(grep -lE 'kafka|zookeeper' /proc/[0-9]*/cmdline 2>/dev/null); do
-    each=${each#/proc/}; each=${each%/cmdline}
-    [ "$each" != "$pid" ] && [ "$each" != $$ ] || continue
-    case $(words_of "$each") in main*) ;; *) continue ;; esac
+  for other in $(grep -lE 'kafka|zookeeper' /proc/[0-9]*/cmdline 2>/dev/null); do
+    other=${other#/proc/}; other=${other%/cmdline}
+    [ "$other" != "$pid" ] && [ "$other" != $$ ] || continue
+    words=$(words_of "$other")
+    case $words in main*) ;; *) continue ;; esac
     many=$((many + 1)); [ "$many" -le @MAX_PROCESSES@ ] || break
-    ( mode=identity; process "$each" )
+    ( [ "$mode" = identity ] || disks=no; process "$other" "$words" )
   done
 }
 
@@ -150,14 +179,16 @@ host() {
   fi
 }
 
-mode=$1 pid=$2
+newline='
+'
+mode=$1 pid=$2 own= disks=
 say @MARK@ begin 1 "$(date +%s.%N)"
 [ -r /proc/self/cmdline ] || { say host noproc '' ''; say @MARK@ end '' ''; exit 0; }
 if [ -n "$pid" ]; then
   [ -d "/proc/$pid" ] || say process "$pid" gone ''
-  process "$pid"
+  process "$pid" "$(words_of "$pid")"
 fi
-[ "$mode" = identity ] && [ -n "$pid" ] || others
+others
 if [ "$mode" = host ]; then
   [ -z "$pid" ] || listening "$pid"
   host

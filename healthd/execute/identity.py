@@ -88,7 +88,32 @@ def told_by_process(wanted: Wanted, pid: int, facts: HostFacts) -> Verdict:
     if not process.is_readable:
         named = process.file or "no file on its command line"
         return _untold(f"the configuration of process {pid} cannot be read ({named})")
-    return _compared(wanted, process)
+    verdict = _compared(wanted, process)
+    twins = [each for each in rivals(facts.processes, wanted) if each.pid != pid]
+    if verdict.agreement is Agreement.AGREES and twins and not is_kin(pid, twins[0].pid, facts):
+        named = ", ".join(f"process {each.pid} ({each.file})" for each in twins)
+        return Verdict(
+            agreement=Agreement.CONTRADICTS,
+            detail=f"besides process {pid} ({process.file}), {named} is broker {wanted.node} of "
+            "this cluster, too: end and disable the wrong one",
+        )
+    return verdict
+
+
+def is_kin(one: int, other: int, facts: HostFacts) -> bool:
+    """Whether one of two processes has begun the other, by way of processes of ours only.
+
+    A `sudo` or a wrapper that waits for the broker has the broker's own command line behind its
+    own: it is no second broker.
+    """
+    parents = {each.pid: each.parent for each in facts.processes}
+    for first, last in ((one, other), (other, one)):
+        at: int | None = first
+        for _ in parents:
+            at = parents.get(at) if at is not None else None
+            if at == last:
+                return True
+    return False
 
 
 def told_by_absence(wanted: Wanted, facts: HostFacts) -> Verdict:
@@ -107,18 +132,15 @@ def told_by_absence(wanted: Wanted, facts: HostFacts) -> Verdict:
     return Verdict(agreement=Agreement.NO_WAY, detail="it does not run")
 
 
-def same_broker(processes: Sequence[ProcessFacts], wanted: Wanted) -> tuple[ProcessFacts, ...]:
-    """The processes that go by the wanted id, in the same cluster as far as that is known."""
+def rivals(processes: Sequence[ProcessFacts], wanted: Wanted) -> tuple[ProcessFacts, ...]:
+    """The processes that certainly are the wanted broker: of its id, and of its cluster."""
     return tuple(
         each
         for each in processes
         if not each.is_zookeeper
         and wanted.node in each.node_ids
-        and (
-            wanted.cluster_id is None
-            or not each.cluster_ids
-            or wanted.cluster_id in each.cluster_ids
-        )
+        and wanted.cluster_id is not None
+        and wanted.cluster_id in each.cluster_ids
     )
 
 

@@ -89,6 +89,12 @@ def test_an_agent_is_restarted_and_a_setting_is_made_while_the_broker_runs_on(
     assert ended["status"] == "succeeded", ended
     assert config_of(fleet, 4, "log.cleaner.backoff.ms") == "14000"
     assert process_starts(fleet, 4) == before
+    # As it was: others use the fleet after us.
+    back = run_wave(
+        daemon, fleet.cluster, "config-change-dynamic", [4],
+        setting="log.cleaner.backoff.ms", value="15000",
+    )  # fmt: skip
+    assert back["status"] == "succeeded", back
 
 
 # The whole of them, on three brokers of their own ---------------------------------------------

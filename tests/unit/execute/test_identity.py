@@ -5,6 +5,7 @@ The script is run for real, by this machine's shell, over processes that only lo
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -164,6 +165,38 @@ def test_a_broker_that_its_status_calls_stopped_is_found_running(tmp_path: Path)
     assert told_by_absence(Wanted(node=4, cluster_id=CLUSTER), facts).agreement is Agreement.NO_WAY
     assert told_by_absence(Wanted(node=3, cluster_id="other"), facts).agreement is Agreement.NO_WAY
     assert told_by_absence(Wanted(node=3), facts).agreement is Agreement.NO_WAY
+
+
+def test_two_services_of_one_broker_contradict_and_a_wrapper_is_none(tmp_path: Path) -> None:
+    file = a_broker(tmp_path)
+    wanted = Wanted(node=3, cluster_id=CLUSTER)
+    with (
+        running("kafka.Kafka", str(file)) as pid,
+        running("kafka.Kafka", str(file), "--override", "log.dir=/x") as second,
+    ):
+        verdict = told_by_process(wanted, pid, ask(identity_argv(pid))[0])
+        assert verdict.agreement is Agreement.CONTRADICTS
+        assert f"process {second}" in verdict.detail
+        other = Wanted(node=3, cluster_id="another")
+        found = told_by_process(other, pid, ask(identity_argv(pid))[0])
+        assert "end and disable" not in found.detail
+    # As sudo does it: it has the command line of what it waits for.
+    wait = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+    code = "import time; print('up', flush=True); time.sleep(600)"
+    inner = [sys.executable, "-S", "-c", code, "kafka.Kafka", str(file)]
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", wait, *inner], stdout=subprocess.PIPE, start_new_session=True
+    ) as wrapper:
+        try:
+            assert wrapper.stdout is not None
+            wrapper.stdout.readline()
+            facts = ask(identity_argv(wrapper.pid))[0]
+            ours = [each for each in facts.processes if each.file == str(file)]
+            assert len(ours) == 2
+            for each in ours:
+                assert told_by_process(wanted, each.pid, facts).agreement is Agreement.AGREES
+        finally:
+            os.killpg(wrapper.pid, signal.SIGKILL)
 
 
 def test_the_host_tells_its_clock_its_disks_and_who_asks(tmp_path: Path) -> None:
