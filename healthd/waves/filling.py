@@ -11,10 +11,10 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any, Final, TypeVar
 
 from healthd.waves.patterns import literal_pattern
+from healthd.waves.playbook_texts import PLACE
 
 T = TypeVar("T")
 
-_PLACE: Final = re.compile(r"\$(?:\$\{|\{([^}]*)(\}?))")
 _PATTERNS: Final = frozenset({"stdout_matches", "body_matches"})
 _AS_THEY_ARE: Final = frozenset({"stdin", "bearer_token", "source", "template", "ansible_playbook"})
 """Fields that name a variable or a file, or are a template."""
@@ -35,7 +35,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     Raises:
         Unfilled: a variable has no value.
     """
-    return _PLACE.sub(lambda found: _value(found, values), text)
+    return PLACE.sub(lambda found: _value(found, values), text)
 
 
 def fill_pattern(text: str, values: Mapping[str, str]) -> str:
@@ -49,7 +49,7 @@ def fill_pattern(text: str, values: Mapping[str, str]) -> str:
         value = _value(found, values)
         return value if found[1] is None else literal_pattern(value)
 
-    return _PLACE.sub(literal, text)
+    return PLACE.sub(literal, text)
 
 
 def _value(found: re.Match[str], values: Mapping[str, str]) -> str:
@@ -102,4 +102,4 @@ def _names(value: object) -> Iterator[str]:
             if field.name not in _AS_THEY_ARE:
                 yield from _names(getattr(value, field.name))
     elif type(value) is str:
-        yield from (name for name, is_closed in _PLACE.findall(value) if is_closed)
+        yield from (name for name, is_closed in PLACE.findall(value) if is_closed)

@@ -11,18 +11,19 @@ from typing import Final
 from healthd.waves.problems import Location
 
 VARIABLE_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
-_PLACE: Final = re.compile(r"\$(?:\$\{|\{([^}]*)(\}?))")
+PLACE: Final = re.compile(r"\$(?:\$\{|\{([^}]*)(\}?))")
+"""``$${``, or a variable: its name, and whether it is closed."""
 _MOST_DEEP: Final = 64
 
 
 def names_in(text: str) -> tuple[str, ...]:
     """The names between ``${`` and ``}``, in their order; what is no name is among them, too."""
-    return tuple(match[1] for match in _PLACE.finditer(text) if match[1] is not None)
+    return tuple(match[1] for match in PLACE.finditer(text) if match[1] is not None)
 
 
 def is_open(text: str) -> bool:
     """Whether a ``${`` has no ``}``."""
-    return any(match[1] is not None and not match[2] for match in _PLACE.finditer(text))
+    return any(match[1] is not None and not match[2] for match in PLACE.finditer(text))
 
 
 def has_variables(text: str) -> bool:
@@ -32,7 +33,7 @@ def has_variables(text: str) -> bool:
 
 def without_variables(text: str, instead: str) -> str:
     """The text with something else in the place of every variable."""
-    return _PLACE.sub(lambda match: "${" if match[1] is None else instead, text)
+    return PLACE.sub(lambda match: "${" if match[1] is None else instead, text)
 
 
 def texts_in(value: object, location: Location = ()) -> Iterator[tuple[Location, str]]:
