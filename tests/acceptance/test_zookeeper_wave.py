@@ -33,8 +33,8 @@ from healthd.demo.topics import quiet_client
 pytestmark = [pytest.mark.xdist_group("zookeeper-fleet")]
 
 ENSEMBLE, BROKERS = "zookeeper-rolling-restart", "rolling-restart"
-ELECTION_SECONDS = 15.0
-"""An ensemble elects within a second here; this machine is shared."""
+ELECTION_SECONDS = 30.0
+"""An ensemble elects within a second or two; a machine that is shared asks and answers later."""
 TOPIC = "orders"
 
 
@@ -174,7 +174,7 @@ def test_a_server_that_dies_in_mid_wave_holds_it_until_it_is_back(
     assert fleet.starts("zookeeper") == {**starts, taken: starts[taken] + 1}
     fleet.server(killed).start()
     assert wait_until_ended(daemon, wave)["status"] == "succeeded"
-    assert fleet.is_whole()
+    fleet.wait_whole()
 
 
 @pytest.mark.prove
@@ -191,7 +191,7 @@ def test_a_server_of_the_wave_that_dies_is_started_and_the_quorum_never_lost(
         fleet.server(second).kill(stays_dead=True)
         assert wait_until_ended(daemon, wave)["status"] == "succeeded"
     assert seen.most_away == 1
-    assert fleet.is_whole()
+    fleet.wait_whole()
 
 
 @pytest.mark.prove
@@ -217,7 +217,7 @@ def test_a_daemon_killed_in_any_phase_restarts_every_server_exactly_once(
         assert wait_until_ended(daemon, wave)["status"] == "succeeded"
     assert fleet.starts("zookeeper") == {**before, server: before[server] + 1}
     assert seen.most_away == 1
-    assert fleet.is_whole()
+    fleet.wait_whole()
 
 
 @pytest.fixture

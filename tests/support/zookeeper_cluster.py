@@ -72,7 +72,7 @@ class ZooKeeperEnsemble:
 
     def leader(self) -> KafkaNode:
         """The server that leads."""
-        found = [one for one in self.servers if mode(one) in _LEADS]
+        found = [one for one in self.servers if one.is_running and mode(one) in _LEADS]
         assert len(found) == 1, f"leaders: {[one.id for one in found]}"
         return found[0]
 

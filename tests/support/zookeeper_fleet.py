@@ -106,8 +106,16 @@ class ZooKeeperFleet:
         }
 
     def leader(self) -> int:
-        """The server that leads."""
-        return self.ensemble.leader().id
+        """The server that leads, as soon as one does."""
+        found: list[int] = []
+
+        def has_one() -> bool:
+            # A server that a busy machine lets wait says nothing: it is asked again.
+            found[:] = [one.id for one in self.ensemble.servers if mode(one) in _LEADS]
+            return len(found) == 1
+
+        wait_until(has_one, "one server leads", START_SECONDS)
+        return found[0]
 
     def is_whole(self) -> bool:
         """Whether every server serves, and one leads."""
