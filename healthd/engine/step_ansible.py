@@ -26,6 +26,8 @@ from healthd.waves.events import Outcome
 from healthd.waves.playbook_steps import AnsibleAction
 
 PROGRAM: Final = "ansible-playbook"
+_PREFIX: Final = "healthd-ansible-"
+"""Of the private folders; the id of whose process they are comes next."""
 _LINES: Final = 15
 _CHARACTERS: Final = 1_500
 _LINE_BYTES: Final = 65_536
@@ -140,11 +142,20 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 @contextmanager
 def _private_file(text: str) -> Iterator[Path]:
     """A file that nobody else may read; gone at the end of the block."""
-    with tempfile.TemporaryDirectory(prefix="healthd-ansible-") as folder:
+    _remove_left_over(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
         file = Path(folder) / "vars.json"
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as out:
             out.write(text)
         yield file
+
+
+def _remove_left_over(folder: Path) -> None:
+    """Remove what a healthd that was killed could not."""
+    for each in folder.glob(f"{_PREFIX}*"):
+        owner = each.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdecimal() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def _environment(ours: Mapping[str, str]) -> dict[str, str]:

@@ -105,6 +105,20 @@ async def test_it_is_told_of_one_host_and_reads_the_rest_from_a_private_file(
     assert (await here.seen(0))[0] is StepState.INTERRUPTED
 
 
+async def test_what_a_killed_daemon_has_left_is_removed(
+    here: Stage, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    dead, alive = tmp_path / "healthd-ansible-99999999-x", tmp_path / "healthd-ansible-1-x"
+    for folder in (dead, alive):
+        folder.mkdir()
+        (folder / "vars.json").write_text("{}")
+    assert (await here.run(action()))[0] is Outcome.OK
+    assert is_there(fake)
+    assert not is_there(dead)
+    assert is_there(alive)
+
+
 async def test_a_failed_run_is_a_failed_step(here: Stage, fake: Path) -> None:
     outcome, detail = await here.run(action(code="4"))
     assert outcome is Outcome.FAILED
