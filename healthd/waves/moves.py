@@ -10,6 +10,8 @@ from healthd.waves.soaking import soak_again
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 
 BY_HEALTHD: Final = "healthd"
+STORE: Final = "the state file"
+"""How the reason of a pause begins that a failing journal has caused."""
 
 
 def moved(state: WaveState, run: NodeRun, status: NodeStatus, at: float, detail: str = "") -> Step:
@@ -67,6 +69,11 @@ def changed_broker(state: WaveState, at: float, *, in_turn: bool) -> WaveState:
     """
     after = replace(state, last_change=at, clean=CleanRun())
     return after if in_turn else soak_again(after, None)
+
+
+def store_fails(state: WaveState) -> bool:
+    """Whether the journal could not be written, and nobody has said that it can be again."""
+    return any(pause.reason.startswith(STORE) for pause in state.pauses)
 
 
 def run_of(state: WaveState, node: int) -> NodeRun:

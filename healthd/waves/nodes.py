@@ -19,6 +19,7 @@ from healthd.waves.moves import (
     moved,
     paused,
     run_of,
+    store_fails,
     then,
 )
 from healthd.waves.naming import name_of
@@ -36,6 +37,7 @@ SLOW_POLL_SECONDS: Final = 10.0
 """How often while the broker recovers, or a late stop is watched."""
 START_AGAIN_SECONDS: Final = 5.0
 """How long after a failed start the next one is sent."""
+_UNWRITTEN: Final = "its steps were not done: the state file cannot be written"
 START_TRIES: Final = 4
 """How many starts without an answer fit into the time that a start has."""
 
@@ -308,7 +310,11 @@ def left(state: WaveState, run: NodeRun, at: float) -> Step:
         between = left_of(state.playbook, run, StepGroup.BETWEEN)
         steps = replace(stopped.steps, is_prepared=False, is_worked=not between)
         stopped = replace(stopped, steps=steps, is_stop_due=False)
-        if between:
+        if between and store_fails(state):
+            # No step can be begun whose id is not on disk; its start's intent is.
+            steps = replace(steps, broken=_UNWRITTEN)
+            stopped = replace(stopped, steps=steps)
+        elif between:
             return followed(gone, enter(gone.state.with_node(stopped), stopped, at))
     return followed(gone, start(gone.state, stopped, at))
 

@@ -11,7 +11,6 @@ Invariants, whatever happens in whatever order:
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
@@ -47,7 +46,7 @@ from healthd.waves.events import (
     StoreFailed,
     Ticked,
 )
-from healthd.waves.moves import BY_HEALTHD, followed, paused, run_of, then
+from healthd.waves.moves import BY_HEALTHD, STORE, followed, paused, run_of, store_fails, then
 from healthd.waves.playbook import StepKind
 from healthd.waves.soaking import soak_again
 from healthd.waves.state import (
@@ -60,9 +59,6 @@ from healthd.waves.state import (
     WaveStatus,
 )
 from healthd.waves.steps import taken_up as taken_up_step
-
-_STORE: Final = "the state file"
-"""How the reason of a pause begins that a failing journal has caused."""
 
 
 def reduce(state: WaveState, event: Event) -> Step:
@@ -198,9 +194,9 @@ def _resumed(state: WaveState, event: Resumed) -> Step:
 
 
 def _store_failed(state: WaveState, event: StoreFailed) -> Step:
-    if any(pause.reason.startswith(_STORE) for pause in state.pauses):
+    if store_fails(state):
         return Step(state=state)
-    pause = Pause(by=BY_HEALTHD, reason=f"{_STORE}: {event.detail}", since=event.at)
+    pause = Pause(by=BY_HEALTHD, reason=f"{STORE}: {event.detail}", since=event.at)
     hold = Reason(code=ReasonCode.STORE_UNSAFE, object=f"wave:{state.wave}", detail=event.detail)
     after = paused(state, pause)
     return Step(

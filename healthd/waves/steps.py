@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from healthd.waves.effects import Effect, ElectLeaders, Note, ObserveStep, RunStep, Step
 from healthd.waves.events import CommandEnded, Outcome, StepObserved, StepState
-from healthd.waves.moves import command_id, followed, run_of
+from healthd.waves.moves import command_id, followed, run_of, store_fails
 from healthd.waves.naming import name_of
 from healthd.waves.once import must_wait, why_left_out
 from healthd.waves.phases import StepGroup, group_of, is_repeatable, left
@@ -44,6 +44,9 @@ def go_on(step: Step, node: int, at: float) -> Step:
     while True:
         run = run_of(step.state, node)
         after = _next(step.state, run)
+        if after is not None and _is_unwritten(step.state, run):
+            broken = "its other steps were not done: the state file cannot be written"
+            run, after = replace(run, steps=replace(run.steps, broken=broken)), None
         if after is None:
             ended = replace(run.steps, at=None, phase=StepPhase.WAITING, effect="", said="")
             return followed(step, Step(state=_with(step.state, run, ended)))
@@ -62,6 +65,14 @@ def is_cut(state: WaveState, run: NodeRun) -> bool:
     if group_of(run) is not StepGroup.BEFORE:
         return False
     return bool(run.steps.cut) or (state.abort is not None and state.playbook.restarts)
+
+
+def _is_unwritten(state: WaveState, run: NodeRun) -> bool:
+    """Whether a stopped node has to be brought back because no step can be written any more.
+
+    The step that was under way may have ended, and that could not be written either.
+    """
+    return run.status is NodeStatus.STOPPED and store_fails(state)
 
 
 def _next(state: WaveState, run: NodeRun) -> int | None:
@@ -239,7 +250,7 @@ def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
                 left_out = _left_out(state, run, (steps.at or 0,), why)
                 return go_on(left_out, run.node, at)
             return _send(state, run, at)
-        case StepPhase.RUNNING if late > ANSWER_SECONDS:
+        case StepPhase.RUNNING if late > ANSWER_SECONDS or _is_unwritten(state, run):
             return _ask(state, run, at, StepPhase.OBSERVING)
         case StepPhase.OBSERVING if late > END_SECONDS:
             detail = _and_said(f"nobody knows how it ended within {limit:g} s", steps.said)

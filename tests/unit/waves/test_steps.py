@@ -289,6 +289,26 @@ def test_a_question_survives_a_crash() -> None:
     assert kinds(ordered(step.state, Verb.CONFIRM, 410.0, 2).effects) == []
 
 
+def test_a_stopped_node_is_brought_back_when_no_step_can_be_written() -> None:
+    playbook = a_restart(between=(a_step("patch"), a_step("clean")))
+    lost = reduce(stopped(playbook).state, events.StoreFailed(at=112.0, detail="disk full"))
+    step = ticked(lost.state, 113.0)
+    assert kinds(step.effects) == ["ObserveStep 2"]
+    step = answered(step, 114.0, StepState.DONE)
+    assert status_of(step, 2) is NodeStatus.STARTING
+    assert not step.commands
+    assert "cannot be written" in detail_of(step)
+
+
+def test_a_node_that_leaves_while_nothing_can_be_written_is_started_at_once() -> None:
+    state = a_wave(a_run(2, NodeStatus.STOPPING), playbook=a_restart(between=(a_step("patch"),)))
+    lost = reduce(state, events.StoreFailed(at=105.0, detail="disk full"))
+    step = observed(lost.state, 2, 110.0, IS_DOWN)
+    assert kinds(step.effects) == ["StartService 2"]
+    step = seen(observed(step.state, 2, 115.0, RUNS_ANEW).state, 130.0)
+    assert status_of(step, 2) is NodeStatus.FAILED
+
+
 # --- Before the stop -----------------------------------------------------------------------------
 
 
