@@ -109,7 +109,7 @@ def wait_for_question(daemon: DaemonProcess, wave: str) -> tuple[int, str]:
     return int(hold["object"].removeprefix("broker:")), str(hold["detail"])
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_one_broker_is_upgraded_and_metadata_that_others_do_not_know_is_not_raised(
     small: Upgrade, tmp_path: Path
 ) -> None:
@@ -122,7 +122,7 @@ def test_one_broker_is_upgraded_and_metadata_that_others_do_not_know_is_not_rais
         assert "point of no return" in question
         assert small.metadata_level() == OLD_LEVEL
         confirm(daemon, wave, broker)
-        ended = wait_until_ended(daemon, wave)
+        ended = wait_until_ended(daemon, wave, seconds=600)
         assert ended["status"] == status_of(ended, ONE) == "failed"
         assert "support" in str(ended["nodes"])
         result = load.result()
@@ -150,7 +150,7 @@ def test_five_brokers_are_upgraded_under_load_and_metadata_is_raised_at_the_end(
             assert set(upgrade.running().values()) == {NEW.version}
             assert upgrade.metadata_level() == OLD_LEVEL
             confirm(daemon, wave, broker)
-            ended = wait_until_ended(daemon, wave)
+            ended = wait_until_ended(daemon, wave, seconds=600)
             results = [load.result() for load in (orders, payments)]
         assert ended["status"] == "succeeded", ended
         for result in results:
