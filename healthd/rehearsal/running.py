@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from healthd.rehearsal.daemon import Daemon
 from healthd.rehearsal.rehearsal import Rehearsal
@@ -10,8 +10,13 @@ from healthd.rehearsal.story import seconds
 from healthd.rehearsal.striking import Schedule
 from healthd.rehearsal.world import World
 from healthd.safety.ok_to_stop import ok_to_stop
+from healthd.waves.events import Verb
 from healthd.waves.gate import acknowledged
+from healthd.waves.playbook import StepKind
 from healthd.waves.state import NodeStatus
+from healthd.waves.steps import waits_for_person
+
+CONFIRM_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,11 +66,25 @@ def rehearse(rehearsal: Rehearsal) -> Result:
         is_idle = state.is_paused and not state.in_flight
         return is_idle and not schedule.is_anything_to_come
 
+    if any(step.kind is StepKind.PROMPT for step in rehearsal.playbook.steps):
+        _answer_questions(world, daemon)
     daemon.begin()
     schedule.begin()
     world.agenda.run_until(rehearsal.until, is_over=is_over)
     is_cut_off = not is_over()
     return result_of(rehearsal, world, daemon, is_cut_off=is_cut_off)
+
+
+def _answer_questions(world: World, daemon: Daemon) -> None:
+    """Confirm what steps ask, as a person would who looks once a minute."""
+
+    def look() -> None:
+        for run in daemon.state.having({NodeStatus.PREPARING, NodeStatus.RECOVERING}):
+            if waits_for_person(daemon.state, run) is not None:
+                daemon.order(Verb.CONFIRM, run.node)
+        world.agenda.after(CONFIRM_SECONDS, look, is_recurring=True)
+
+    world.agenda.after(CONFIRM_SECONDS, look, is_recurring=True)
 
 
 def result_of(rehearsal: Rehearsal, world: World, daemon: Daemon, *, is_cut_off: bool) -> Result:

@@ -45,8 +45,8 @@ class TrialFault(StrEnum):
     NOT_VERIFIED = "comes to nothing"
     SAME_BOOT = "same boot id"
     STARTS_BROKER = "service starts with the host"
-    KILLED_BEFORE = "healthd killed before it was sent"
-    KILLED_AFTER = "healthd killed while it ran"
+    KILLED_BEFORE = "daemon killed before it was sent"
+    KILLED_AFTER = "daemon killed while it ran"
 
 
 _STEP_FAULTS: Final = {

@@ -53,7 +53,7 @@ def test_each_fault_is_told_with_where_it_leaves_the_broker(file: Path) -> None:
 def test_a_person_gets_a_table(file: Path) -> None:
     result = CliRunner().invoke(command, [str(file)])
     assert "STEP" in result.stdout
-    assert "healthd killed while it ran" in " ".join(result.stdout.split())
+    assert "daemon killed while it ran" in " ".join(result.stdout.split())
     assert "0 with problems" in result.stdout
 
 

@@ -5,9 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner
+from support.cluster_model import healthy, ring
 from support.rehearsals import cluster_document
+from support.step_playbooks import a_prompt, a_reboot, a_restart, a_step
 
 from healthd.cli.app import cli
+from healthd.rehearsal.rehearsal import Rehearsal
+from healthd.rehearsal.running import rehearse
 
 
 def rehearsed(folder: Path, **more: Any) -> dict[str, Any]:
@@ -54,3 +58,12 @@ def test_the_wave_of_a_crash_next_door_holds_until_that_broker_is_back(tmp_path:
     assert ("BROKER_DOWN", "broker:5") in reasons
     assert answer["restarts"] == {"1": 1, "2": 1, "3": 1}
     assert answer["violations"] == []
+
+
+def test_steps_of_a_playbook_are_done_and_its_questions_are_answered() -> None:
+    nodes, rows = ring(nodes=4, factor=3, min_isr=2)
+    playbook = a_restart(before=(a_prompt(),), between=(a_reboot(),), after=(a_step("smoke"),))
+    found = rehearse(Rehearsal(snapshot=healthy(nodes, rows), playbook=playbook))
+    assert found.outcome == "succeeded"
+    assert set(found.restarts.values()) == {1}
+    assert not found.violations
