@@ -4,6 +4,11 @@ import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
+
+_TIMES_ASIDE: Final = 4
+"""Each of these is a thread as well, while its host takes its time with the login: hundreds of
+hosts that hang there at the same time are more than a network does by itself."""
 
 
 @dataclass(order=True, slots=True, kw_only=True)
@@ -43,10 +48,11 @@ class Places:
         """Whether somebody would take a place if one were given back."""
         return any(self._may(one) and not one.turn.done() for one in self._waiting)
 
-    async def take(self, *, is_suspect: bool) -> None:
-        """Return with a place, which has to be given back."""
+    async def take(self, *, is_suspect: bool, comes_back: bool = False) -> None:
+        """Return with a place, which has to be given back; who was set aside comes first."""
         turn = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(is_suspect=is_suspect, number=next(self._numbers), turn=turn)
+        number = next(self._numbers)
+        waiting = _Waiting(is_suspect=is_suspect, number=-1 if comes_back else number, turn=turn)
         self._waiting.append(waiting)
         self._hand_out()
         if not turn.done():
@@ -69,9 +75,9 @@ class Places:
     def set_aside(self, *, is_suspect: bool) -> bool:
         """Give a place back, and stay beside: for one that has got it and then goes slowly.
 
-        There is room beside for as many as there are places; False when it is taken, too.
+        There is room beside for a few times as many as there are places; False when it is taken.
         """
-        if self._aside >= self._size:
+        if self._aside >= _TIMES_ASIDE * self._size:
             return False
         self._aside += 1
         self.give_back(is_suspect=is_suspect)

@@ -17,9 +17,9 @@ from healthd.execute.ssh_transport import Transport
 
 _HELPERS: Final = 4
 """Threads for names, key files and first messages; each such thing takes milliseconds."""
-_FRESH_SECONDS: Final = 30.0
-"""A host ends a connection on which nobody logs in, by default after two minutes."""
-_SLOW_SECONDS: Final = 1.0
+_FRESH_SECONDS: Final = 10.0
+"""A host ends a connection on which nobody logs in: after two minutes by default, or sooner."""
+_SLOW_SECONDS: Final = 0.5
 """A login takes some hundredths of a second; after this its place goes to another meanwhile."""
 _FIRST_PAUSE_SECONDS: Final = 0.25
 _LONGEST_PAUSE_SECONDS: Final = 5.0
@@ -232,10 +232,14 @@ class ConnectionPool:
         kept.has_place = False
         try:
             await asyncio.wait({going})
+            if going.exception() is None:
+                # Until it has its place again, its connection is one of those beside.
+                kept.is_queued = True
+                await self._places.take(is_suspect=False, comes_back=True)
+                kept.has_place, kept.is_suspect = True, False
         finally:
+            kept.is_queued = False
             self._places.leave_aside()
-        if going.exception() is None:
-            await self._take_place(kept)
 
     async def _line(self, target: Target, bastion: Transport | None, deadline: float) -> Line:
         return await line_to(target, bastion=bastion, deadline=deadline, threads=self._helpers)

@@ -56,6 +56,10 @@ class Bell(threading.Event):
         return self.is_set()
 
 
+def _no_timer(_seconds: float) -> None:
+    """In place of the library's own timer."""
+
+
 class Transport(paramiko.Transport):
     """Asks the host for the kinds of keys that it is told, and for nothing else.
 
@@ -69,6 +73,9 @@ class Transport(paramiko.Transport):
         super().__init__(line)  # type: ignore[arg-type]
         self.set_log_channel(_LOG_CHANNEL)
         self.daemon = True
+        # The library's own deadline is a thread that outlives a failure; here all wait under ours.
+        packetizer: Any = self.packetizer
+        packetizer.start_handshake = _no_timer
 
     @property
     def preferred_keys(self) -> tuple[str, ...]:
@@ -128,7 +135,7 @@ async def exchange_keys(
         ConnectError: It does not.
     """
     transport.asked = asked
-    transport.banner_timeout = transport.handshake_timeout = remaining(deadline)
+    transport.banner_timeout = remaining(deadline)
     done = Bell()
     transport.start_client(event=done)
     if not await done.rung(deadline):

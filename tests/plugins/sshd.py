@@ -111,7 +111,8 @@ def running_host(
         f"ListenAddress {address}:{port}\nHostKey {folder}/host\nPidFile none\n"
         f"AuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\nStrictModes no\n"
         f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\n"
-        f"MaxStartups 200:30:400\nPrintMotd no\n{settings}"
+        # bash reads ~/.bashrc only in the outermost shell: what stands in there is not tested.
+        f"MaxStartups 200:30:400\nPrintMotd no\nSetEnv SHLVL=2\n{settings}"
     )
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(
