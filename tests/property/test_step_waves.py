@@ -183,7 +183,7 @@ def writes_of(playbook: Playbook) -> int:
 @pytest.mark.parametrize("name", ["os-patch", "beside"])
 def test_a_daemon_killed_at_a_write_does_no_step_twice(name: str) -> None:
     playbook = PLAYBOOKS[name]
-    for write in range(1, writes_of(playbook) + 1, 4):
+    for write in range(1, writes_of(playbook) + 1, 6):
         check(playbook, [], {write: 10.0 if write % 2 else 90.0})
 
 
