@@ -81,5 +81,8 @@ def _configuration(node: Node, host_key: Path, authorized_key: Path) -> str:
         "UseDNS": "no",
         "PrintMotd": "no",
         "PrintLastLog": "no",
+        # A bash that is not the first one leaves out the login scripts of whoever runs the demo:
+        # they are no part of a host, and may take seconds.
+        "SetEnv": "SHLVL=2",
     }
     return "".join(f"{name} {value}\n" for name, value in settings.items())

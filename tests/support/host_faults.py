@@ -85,8 +85,10 @@ def _put_first(node: Node) -> None:
     text = _SCRIPT.format(sshd=listener, seconds=CUT_SECONDS, sudo=find_program("sudo"))
     script.write_text(text, "utf-8")
     script.chmod(0o755)
-    with sshd_config(node.folder).open("a", encoding="utf-8") as config:
-        config.write(f"SetEnv PATH={folder}:/usr/bin:/bin:/usr/sbin:/sbin\n")
+    config = sshd_config(node.folder)
+    # The first line of its kind is the one that counts.
+    path = f"SetEnv PATH={folder}:/usr/bin:/bin:/usr/sbin:/sbin "
+    config.write_text(config.read_text("utf-8").replace("SetEnv ", path), "utf-8")
     # It reads its configuration again, and keeps its process id.
     os.kill(listener, signal.SIGHUP)
 
