@@ -30,6 +30,15 @@ def examined(*words: str) -> tuple[int, dict[str, Any]]:
     return result.exit_code, json.loads(result.stdout)
 
 
+def troubles(document: dict[str, Any]) -> list[str]:
+    """What is wrong, for whoever reads that a test has failed."""
+    found = [str(each) for each in document["findings"] if each["outcome"] != "allowed"]
+    for host in document["hosts"]:
+        bad = [check for check in host["checks"] if check["outcome"] in {"failed", "unknown"}]
+        found += [f"{host['address']}: {check}" for check in bad]
+    return found
+
+
 def outcomes(document: dict[str, Any]) -> dict[tuple[str, str], str]:
     return {(found["source"], found["subject"]): found["outcome"] for found in document["findings"]}
 
@@ -38,7 +47,7 @@ def test_a_fleet_without_an_authorizer_hides_nothing(
     daemon: DaemonProcess, fleet: DemoFleet, tmp_path: Path
 ) -> None:
     code, document = examined(fleet.cluster, "--server", daemon.url)
-    assert code == Exit.OK, document
+    assert code == Exit.OK, troubles(document)
     assert document["authorizer"] == "off"
     assert document["principal"] == "User:ANONYMOUS"
     assert document["grants"] == []
@@ -56,7 +65,7 @@ def test_a_fleet_without_an_authorizer_hides_nothing(
 
     file = fleet.write_fleet_file(tmp_path / "own.yaml")
     code, from_here = examined(fleet.cluster, "--direct", "--fleet", str(file))
-    assert code == Exit.OK, from_here
+    assert code == Exit.OK, troubles(from_here)
     assert outcomes(from_here).keys() == found.keys()
     assert len(from_here["hosts"]) == 5
 
