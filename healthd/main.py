@@ -178,6 +178,7 @@ def _parts(
             cruise_control=CruiseControl,
         ),
         playbooks=partial(_playbook, settings.playbook_dir, settings.playbook_digests),
+        wave_secret_dir=settings.wave_secret_dir,
         reload=partial(
             reload_fleet, path=settings.fleet_file, interval_seconds=settings.interval_seconds
         ),

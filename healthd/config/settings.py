@@ -118,6 +118,9 @@ class SettingsFields(BaseModel):
     playbook_digests: FilePath | None = None
     """File with the SHA-256 of every playbook that may be run; none by default: every one may."""
 
+    wave_secret_dir: FilePath | None = None
+    """Folder of the secrets that a wave file may name; none by default: a wave file names none."""
+
     wave_dir: FilePath | None = None
     """Folder of wave files that are started by their `schedule`; none by default."""
 

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -79,6 +80,7 @@ class Parts:
     reloaded: Callable[[], Awaitable[None]] = nothing_more
     examine: Examine = not_offered
     admin_of: AdminFactory = nobodys_admin
+    wave_secret_dir: Path | None = None
     outside: Outside = NOBODY
     clock: Clock = field(default_factory=Clock)
     pace: Pace = field(default_factory=Pace)
@@ -126,10 +128,9 @@ class HealthDaemon:
             pace=parts.pace,
             guards=self._guards,
             admin_of=parts.admin_of,
+            wave_secret_dir=parts.wave_secret_dir,
         )
-        self._waves = Waves(
-            tools, playbooks=parts.playbooks, interval_seconds=parts.interval_seconds
-        )
+        self._waves = Waves(tools, playbooks=parts.playbooks, interval_seconds=seconds)
 
     async def start(self) -> None:
         """Restore what was known, take waves up again, and begin to collect at once."""

@@ -7,6 +7,7 @@ what is in flight. That path is proven for every kill point, so there is no othe
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import structlog
 
@@ -76,6 +77,8 @@ class Tools:
     standing: Callable[[str], tuple[Reason, ...]] = nothing_stands
     """What the parent of a wave has against its next node."""
     admin_of: AdminFactory = nobodys_admin
+    wave_secret_dir: Path | None = None
+    """The folder of the secrets that a wave file may name; None: none."""
 
     async def acquire(self, cluster: str, wave: str) -> Fence | LeaseHeld:
         """Lease a cluster for a wave, or learn who has it."""

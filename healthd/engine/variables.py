@@ -77,6 +77,39 @@ def require_variables(
     _refuse(lacking(playbook, config, nodes, given))
 
 
+def require_secrets_allowed(spec: WaveSpec, folder: Path | None) -> None:
+    """Refuse a wave file that names a secret outside the folder that is meant for it.
+
+    Whoever may start a wave could else have any file that healthd reads put on a host.
+
+    Raises:
+        OrderRefused: each such variable is named.
+    """
+    given = [spec.variables, *(stage.variables for stage in spec.stages)]
+    named = [
+        (name, value)
+        for values in given
+        for name, value in values.items()
+        if isinstance(value, SecretSource)
+    ]
+    _refuse([f"variable {name}: {_not_in(folder)}" for name, at in named if not _is_in(folder, at)])
+
+
+def _is_in(folder: Path | None, source: SecretSource) -> bool:
+    if folder is None or source.file is None:
+        return False
+    return Path(source.file).resolve().is_relative_to(folder.resolve())
+
+
+def _not_in(folder: Path | None) -> str:
+    if folder is None:
+        return (
+            "a wave file may name no secret here -> name it in the fleet file, or set"
+            " waveSecretDir to the folder of such secrets"
+        )
+    return f"a wave file may name secrets of the folder {folder} only -> put it there"
+
+
 def require_all_variables(spec: WaveSpec, parts: Iterable[Selected], playbook: Playbook) -> None:
     """Refuse a wave when `require_variables` refuses any cluster of any stage.
 

@@ -31,7 +31,7 @@ from healthd.engine.plans import taken_out
 from healthd.engine.reading import held_by, read_waves, story_of
 from healthd.engine.selecting import only_loop, parts_of, require_unscheduled
 from healthd.engine.tasks import Background
-from healthd.engine.variables import require_all_variables
+from healthd.engine.variables import require_all_variables, require_secrets_allowed
 from healthd.engine.view import FleetView, JournalEntry, OrderRefused, Refusal, WaveView
 from healthd.store.errors import StoreError, VersionConflict
 from healthd.store.records import AuditRecord, LeaseHeld, WaveRecord
@@ -181,6 +181,7 @@ class Waves:
                 require_plan, filed, spec, playbook, clusters, interval_seconds=seconds
             )
         parts = parts_of(spec, clusters, interval_seconds=seconds, target=playbook.target)
+        await asyncio.to_thread(require_secrets_allowed, spec, self._tools.wave_secret_dir)
         await asyncio.to_thread(require_all_variables, spec, parts, playbook)
         now = self._tools.clock.wall()
         wave = wave_id(spec.name, now)

@@ -188,8 +188,8 @@ def parse_values(
         value: what stands there.
         at: where.
         found: takes the problems.
-        may_run: whether a secret may come from a program: who may start a wave is not meant to
-            run programs where healthd runs.
+        may_run: whether a secret may come from a program or the environment: who may start a wave
+            is meant neither to run programs where healthd runs, nor to have its other secrets.
     """
     if not isinstance(value, Mapping):
         found.add(at, f"must be a mapping, not {describe_type(value)}", "write {NAME: VALUE}")
@@ -221,6 +221,12 @@ def parse_values(
     return read
 
 
+_SOURCE_WORDS: Final = {
+    "command": "a program that prints a secret",
+    "env": "an environment variable that holds a secret",
+}
+
+
 def _source(
     item: Mapping[Any, Any], at: Location, found: Findings, *, may_run: bool
 ) -> SecretSource | None:
@@ -232,12 +238,12 @@ def _source(
         if len(found.problems) == before:
             part.add("must say where one secret is", "write {file: PATH} or {env: NAME}")
         return None
+    if given != ["file"] and not may_run:
+        message = f"{_SOURCE_WORDS[given[0]]} is named in the fleet file only"
+        action = "move it under variables of the cluster, or write {file: PATH}"
+        part.misplaced(given[0], message, action)
+        return None
     if given == ["command"]:
-        if not may_run:
-            message = "a program that prints a secret is named in the fleet file only"
-            action = "move it under variables of the cluster, or write {file: PATH} or {env: NAME}"
-            part.misplaced("command", message, action)
-            return None
         argv = part.argv(item["command"], "command")
         return SecretSource(command=argv) if len(found.problems) == before else None
     text = part.text(given[0])

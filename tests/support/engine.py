@@ -172,6 +172,7 @@ class Life:
         playbooks: Callable[[str], Playbook] | None = None,
         config: ClusterConfig | None = None,
         guards: Guards | None = None,
+        wave_secret_dir: Path | None = None,
     ) -> None:
         self.plant = plant
         self.totals = Totals()
@@ -203,6 +204,7 @@ class Life:
                 totals=self.totals,
                 pace=pace or Pace(),
                 guards=guards,
+                wave_secret_dir=wave_secret_dir,
             ),
             playbooks=playbooks or a_playbook,
             interval_seconds=INTERVAL,

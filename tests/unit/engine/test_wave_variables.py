@@ -84,7 +84,8 @@ async def test_a_wave_keeps_what_wave_and_stage_give_and_of_a_secret_only_the_pl
     secret.write_text("hunter2", "utf-8")
     secret.chmod(0o600)
     plant = Plant()
-    life = await Life(plant, playbooks=lambda _: wanting(VERSION, PASSWORD)).begin()
+    playbook = wanting(VERSION, PASSWORD)
+    life = await Life(plant, playbooks=lambda _: playbook, wave_secret_dir=tmp_path).begin()
     body = request()
     body["variables"] = {"version": "4.0", "password": {"file": str(secret)}}
     body["stages"][0]["variables"] = {"version": "4.1"}
@@ -100,12 +101,34 @@ async def test_a_wave_keeps_what_wave_and_stage_give_and_of_a_secret_only_the_pl
 
 @in_virtual_time
 async def test_a_secret_whose_file_is_missing_or_open_to_others_is_refused(tmp_path: Path) -> None:
-    life = await Life(Plant(), playbooks=lambda _: wanting(PASSWORD)).begin()
+    playbook = wanting(PASSWORD)
+    life = await Life(Plant(), playbooks=lambda _: playbook, wave_secret_dir=tmp_path).begin()
     path = tmp_path / "password"
     assert "cannot be used: No such file" in str(await refusal(life, password={"file": str(path)}))
     path.write_text("hunter2", "utf-8")
     path.chmod(0o644)
     assert "has mode 0644" in str(await refusal(life, password={"file": str(path)}))
+    await life.die()
+
+
+@in_virtual_time
+@pytest.mark.parametrize("is_set", [True, False])
+async def test_a_wave_names_no_secret_outside_the_folder_that_is_meant_for_it(
+    tmp_path: Path,
+    is_set: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Else whoever starts waves could have the token of whoever approves them put on a host."""
+    (folder := tmp_path / "wave-secrets").mkdir()
+    (token := tmp_path / "token").write_text("hunter2", "utf-8")
+    token.chmod(0o600)
+    (folder / "link").symlink_to(token)
+    meant = folder if is_set else None
+    playbook = wanting(PASSWORD)
+    life = await Life(Plant(), playbooks=lambda _: playbook, wave_secret_dir=meant).begin()
+    for path in (token, folder / "link", folder / ".." / "token"):
+        words = str(await refusal(life, password={"file": str(path)}))
+        assert words.startswith("variable password: a wave file may name ")
+    assert "environment variable" in str(await refusal(life, password={"env": "HOME"}))
     await life.die()
 
 

@@ -170,7 +170,7 @@ def test_places_of_secrets_are_read() -> None:
         ({"a": {}}, "must say where one secret is"),
         ({"a": {"file": "x", "env": "X"}}, "must say where one secret is"),
         ({"a": {"flie": "x"}}, "did you mean file"),
-        ({"a": {"env": "not a name"}}, "its value is not shown here"),
+        ({"a": {"env": "TOKEN"}}, "named in the fleet file only"),
         ({"a": {"command": ["pass"]}}, "named in the fleet file only"),
         ({f"x{at}": 1 for at in range(201)}, "more than 200"),
     ],
@@ -178,6 +178,12 @@ def test_places_of_secrets_are_read() -> None:
 def test_one_mistake_is_one_problem(value: object, words: str) -> None:
     _, (found,) = parsed(value)
     assert words in found
+
+
+def test_what_is_no_name_of_an_environment_variable_is_not_shown() -> None:
+    _, (found,) = parsed({"a": {"env": "hunter 2"}}, may_run=True)
+    assert "its value is not shown here" in found
+    assert "hunter" not in found
 
 
 @given(text=st.text(alphabet="${}ab x", max_size=20))
