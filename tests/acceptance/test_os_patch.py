@@ -314,7 +314,7 @@ def test_a_host_that_never_comes_back_pauses_the_wave_and_nothing_else_is_taken(
     for each in machines.values():
         each.heal()
     patched.fleet.wait_until_healthy()
-    daemon.post(f"/api/v1/waves/{wave}/retry", {"reason": "it is back", "broker": victim})
+    daemon.post(f"/api/v1/waves/{wave}/retry", {"reason": "it is back", "node": victim})
     ended = wait_until_ended(daemon, wave, seconds=400)
     assert ended["status"] == "succeeded", ended
     # Once more for the one that came back with its host, and was then restarted because of us.
