@@ -67,6 +67,8 @@ def _make_key(path: Path, comment: str) -> None:
 
 
 def _configuration(node: Node, host_key: Path, authorized_key: Path) -> str:
+    home = node.folder / "home"
+    home.mkdir()
     settings = {
         "ListenAddress": f"{node.host}:{node.ssh_port}",
         "HostKey": host_key,
@@ -83,6 +85,7 @@ def _configuration(node: Node, host_key: Path, authorized_key: Path) -> str:
         "PrintLastLog": "no",
         # A bash that is not the first one leaves out the login scripts of whoever runs the demo:
         # they are no part of a host, and may take seconds.
-        "SetEnv": "SHLVL=2",
+        # Markers of what healthd runs are kept in a home of the host's own.
+        "SetEnv": f"SHLVL=2 HOME={home}",
     }
     return "".join(f"{name} {value}\n" for name, value in settings.items())

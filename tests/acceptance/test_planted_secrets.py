@@ -52,7 +52,8 @@ clusters:
       status: [echo, running 1 5]
       identity: [echo, "node.id={{broker_id}}"]
     variables:
-      byFile: {{file: {folder}/by-file}}
+      byEnvironment: {{env: PLANTED}}
+      byBearer: {{env: PLANTED_BEARER}}
       byCommand: {{command: ["{folder}/print-secret"]}}
       byStdin: {{file: {folder}/by-stdin}}
       manyLines: {{file: {folder}/many-lines}}
@@ -217,9 +218,7 @@ def hosts(tmp_path: Path) -> Iterator[dict[int, SshdHost]]:
         made = {}
         for node in NODES:
             folder = tmp_path / "hosts" / f"127.0.43.{node}"
-            home = f"SetEnv HOME={folder}/home\n"
-            made[node] = stack.enter_context(running_host(folder, folder.name, settings=home))
-            (folder / "home").mkdir()
+            made[node] = stack.enter_context(running_host(folder, folder.name))
         first, second = made[1].folder, made[2].folder
         (second / "authorized_keys").write_text((first / "authorized_keys").read_text())
         known = "".join((each / "known_hosts").read_text() for each in (first, second))
@@ -285,6 +284,7 @@ def daemon(
             interval_seconds=1,
             collect_deadline_seconds=5,
             playbook_dir=str(books),
+            wave_secret_dir=str(secrets),
             log_level="debug",
         )
         try:
@@ -299,15 +299,16 @@ WAVE: Mapping[str, Any] = {
     "name": "planted",
     "reason": "to look for secrets",
     "playbook": "planted",
-    "variables": {"byEnvironment": {"env": "PLANTED"}, "byBearer": {"env": "PLANTED_BEARER"}},
     "stages": [{"name": "all", "clusters": ["payments"], "brokers": [1, 2]}],
     "policy": {"soakSeconds": 0, "cleanSnapshots": 1, "cleanSeconds": 0, "maxFailedBrokers": 2},
 }
 
 
-def started(daemon: DaemonProcess) -> str:
+def started(daemon: DaemonProcess, secrets: Path) -> str:
+    """The id of the wave, whose file names one of the secrets."""
+    wave = {**WAVE, "variables": {"byFile": {"file": str(secrets / "by-file")}}}
     try:
-        return str(daemon.post("/api/v1/waves", WAVE)["wave"])
+        return str(daemon.post("/api/v1/waves", wave)["wave"])
     except urllib.error.HTTPError as error:
         raise AssertionError(error_of(error)) from error
 
@@ -338,7 +339,7 @@ def test_no_planted_secret_is_found_anywhere_but_where_it_belongs(
 ) -> None:
     peeping = Peeping(daemon.process_id, "print-secret")
     peeping.start()
-    wave = started(daemon)
+    wave = started(daemon, tmp_path / "secrets")
     found = wait_for_wave(
         daemon, wave, lambda view: view["status"] in {"failed", "paused", "succeeded"}, seconds=120
     )

@@ -96,10 +96,24 @@ def make_key(path: Path, kind: str = "ed25519", *, passphrase: str = "") -> None
 
 @contextmanager
 def running_host(
-    folder: Path, address: str, *, settings: str = "", before: Sequence[str] = ()
+    folder: Path,
+    address: str,
+    *,
+    settings: str = "",
+    before: Sequence[str] = (),
+    has_users: bool = False,
 ) -> Iterator[SshdHost]:
-    """An sshd that listens, until the end of the block; `before` stands in front of its words."""
-    folder.mkdir(parents=True)
+    """An sshd that listens, until the end of the block.
+
+    Args:
+        folder: Where everything of it lies; its user's home is below, unless it `has_users`.
+        address: The loopback address that it listens on.
+        settings: Further lines of its configuration.
+        before: Words in front of its own.
+        has_users: Whether it has users of its own, each with a home.
+    """
+    (folder / "home").mkdir(parents=True)
+    home = "" if has_users else f" HOME={folder}/home"
     for name in ("host", "client"):
         make_key(folder / name)
     if os.geteuid() == 0:
@@ -112,7 +126,7 @@ def running_host(
         f"AuthorizedKeysFile {folder}/authorized_keys\nUsePAM no\nStrictModes no\n"
         f"PasswordAuthentication no\nKbdInteractiveAuthentication no\nUseDNS no\n"
         # bash reads ~/.bashrc only in the outermost shell: what stands in there is not tested.
-        f"MaxStartups 200:30:400\nPrintMotd no\nSetEnv SHLVL=2\n{settings}"
+        f"MaxStartups 200:30:400\nPrintMotd no\nSetEnv SHLVL=2{home}\n{settings}"
     )
     with (folder / "sshd.log").open("wb") as log:
         process = subprocess.Popen(

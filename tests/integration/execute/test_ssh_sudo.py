@@ -69,7 +69,9 @@ def host(homes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd
     make_key(folder / "authority")
     before = ("unshare", "-m", "sh", "-c", IN_NAMESPACE, str(folder))
     settings = f"TrustedUserCAKeys {folder}/authority.pub\n"
-    with running_host(folder / "sshd", "127.0.51.1", settings=settings, before=before) as made:
+    with running_host(
+        folder / "sshd", "127.0.51.1", settings=settings, before=before, has_users=True
+    ) as made:
         sign = ["ssh-keygen", "-q", "-s", str(folder / "authority"), "-I", "test"]
         sign += ["-n", ",".join(USERS), str(made.folder / "client.pub")]
         subprocess.run(sign, check=True)
