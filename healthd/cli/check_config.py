@@ -1,12 +1,9 @@
 """`healthd check-config`: says what is wrong with configuration files before the daemon does."""
 
-import json
-
 import click
 
+from healthd.cli.files import print_findings, print_unopened
 from healthd.config.checkers import CHECKERS, check_file
-from healthd.config.problems import Problem
-from healthd.model.json_reader import printable
 
 EXIT_UNREADABLE = 2
 EXIT_PROBLEMS = 3
@@ -43,10 +40,10 @@ def check_config(context: click.Context, kind: str, output: str, files: tuple[st
             problems = check_file(file, wanted)
         except OSError as error:
             is_unreadable = True
-            _print_unreadable(file, error.strerror or str(error), output)
+            print_unopened(file, error.strerror or str(error), output)
             continue
         has_problems = has_problems or bool(problems)
-        _print_problems(file, problems, output)
+        print_findings(file, problems, output)
     if is_unreadable:
         context.exit(EXIT_UNREADABLE)
     context.exit(EXIT_PROBLEMS if has_problems else 0)
@@ -61,27 +58,3 @@ def _wanted(kind: str) -> str | None:
             return name
     known = ", ".join(["auto", *CHECKERS])
     raise click.BadParameter(f"{kind!r} is not one of {known}", param_hint="--kind")
-
-
-def _print_unreadable(file: str, reason: str, output: str) -> None:
-    message = f"cannot be opened: {reason}"
-    if output == "json":
-        click.echo(json.dumps({"file": _encodable(file), "error": message}))
-    else:
-        click.echo(f"{printable(file)}: {message} -> check the path and its permissions", err=True)
-
-
-def _print_problems(file: str, problems: list[Problem], output: str) -> None:
-    if output == "json":
-        listed = [problem.document() for problem in problems]
-        click.echo(json.dumps({"file": _encodable(file), "problems": listed}))
-        return
-    for problem in problems:
-        click.echo(printable(str(problem)))
-    if not problems:
-        click.echo(f"{printable(file)}: ok")
-
-
-def _encodable(file: str) -> str:
-    """A file's name with bytes that are no UTF-8 as escapes."""
-    return file.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import click
 
@@ -68,7 +68,7 @@ def answer_named_files(files: Sequence[str], output: str, answer: NamedAnswer, t
             worst = EXIT_UNUSABLE
             continue
         if output == "json":
-            _print_json({"file": _encodable(name), **found} if several else found)
+            _print_json({"file": encodable(name), **found} if several else found)
         else:
             if several:
                 click.echo(f"{printable(name)}:")
@@ -136,7 +136,7 @@ def _read_stdin() -> bytes:
 
 def _show_error(name: str, error: InputError, output: str, *, several: bool) -> None:
     if output == "json":
-        _print_json({"file": _encodable(name), "error": str(error)})
+        _print_json({"file": encodable(name), "error": str(error)})
     # On the terminal too when there is one file: its JSON line often goes into a pipe.
     if output != "json" or not several:
         click.echo(f"healthd: {printable(name)}: {error}", err=True)
@@ -147,6 +147,35 @@ def _print_json(found: dict[str, Any]) -> None:
     click.echo(json.dumps(found, separators=(", ", ": "), allow_nan=False))
 
 
-def _encodable(name: str) -> str:
+def encodable(name: str) -> str:
     """A file's name as it was given, with bytes that are no UTF-8 as escapes."""
     return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class Finding(Protocol):
+    """Something that is wrong with a file, as ``str`` for people."""
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+        ...
+
+
+def print_findings(file: str, found: Sequence[Finding], output: str) -> None:
+    """What is wrong with one file, or that nothing is."""
+    if output == "json":
+        listed = [each.document() for each in found]
+        click.echo(json.dumps({"file": encodable(file), "problems": listed}))
+        return
+    for each in found:
+        click.echo(printable(str(each)))
+    if not found:
+        click.echo(f"{printable(file)}: ok")
+
+
+def print_unopened(file: str, reason: str, output: str) -> None:
+    """Why a file cannot be opened."""
+    message = f"cannot be opened: {reason}"
+    if output == "json":
+        click.echo(json.dumps({"file": encodable(file), "error": message}))
+    else:
+        click.echo(f"{printable(file)}: {message} -> check the path and its permissions", err=True)

@@ -1,6 +1,5 @@
 """`healthd playbook lint`: everything that is wrong, or looks wrong, in playbooks."""
 
-import json
 import re
 from pathlib import Path
 from typing import Final
@@ -8,9 +7,8 @@ from typing import Final
 import click
 
 from healthd.cli.exits import Exit
-from healthd.cli.files import files_argument, output_option
-from healthd.config.playbook_lint import LintFinding, lint_file
-from healthd.model.json_reader import printable
+from healthd.cli.files import files_argument, output_option, print_findings, print_unopened
+from healthd.config.playbook_lint import lint_file
 
 _KIND: Final = re.compile(rb"""^["']?kind["']?:\s*["']?Playbook\b""", re.MULTILINE)
 _SUFFIXES: Final = frozenset({".yaml", ".yml", ".json"})
@@ -35,10 +33,10 @@ def lint(context: click.Context, output: str, files: tuple[str, ...]) -> None:
             for file in _playbooks(name):
                 found = lint_file(file)
                 has_findings = has_findings or bool(found)
-                _print_findings(file, found, output)
+                print_findings(file, found, output)
         except OSError as error:
             is_unreadable = True
-            _print_unreadable(name, error.strerror or str(error), output)
+            print_unopened(name, error.strerror or str(error), output)
     if is_unreadable:
         context.exit(Exit.USAGE)
     context.exit(Exit.PROBLEMS if has_findings else Exit.OK)
@@ -58,26 +56,3 @@ def _playbooks(name: str) -> list[str]:
     if not found:
         raise OSError("a folder without playbooks (files with kind: Playbook)")
     return found
-
-
-def _print_findings(file: str, found: list[LintFinding], output: str) -> None:
-    if output == "json":
-        listed = [each.document() for each in found]
-        click.echo(json.dumps({"file": _encodable(file), "problems": listed}))
-        return
-    for each in found:
-        click.echo(printable(str(each)))
-    if not found:
-        click.echo(f"{printable(file)}: ok")
-
-
-def _print_unreadable(file: str, reason: str, output: str) -> None:
-    message = f"cannot be opened: {reason}"
-    if output == "json":
-        click.echo(json.dumps({"file": _encodable(file), "error": message}))
-    else:
-        click.echo(f"{printable(file)}: {message} -> check the path and its permissions", err=True)
-
-
-def _encodable(file: str) -> str:
-    return file.encode("utf-8", "backslashreplace").decode("utf-8")

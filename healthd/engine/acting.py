@@ -324,7 +324,7 @@ def preferred_elsewhere(snapshot: ClusterSnapshot, node: int) -> tuple[tuple[str
 
 
 def _words(outcome: Outcome) -> str:
-    if outcome.kind is ExecKind.EXITED:
+    if outcome.kind is ExecKind.EXITED and outcome.trouble is None:
         said = (outcome.stderr.strip() or outcome.stdout.strip())[-400:]
         return f"exit code {outcome.exit_code}" + (f": {said}" if said else "")
     return outcome.detail or outcome.kind.value

@@ -10,7 +10,8 @@ from support.wave_model import rolling_restart
 
 from healthd.collect.memory import MemoryCluster, MemorySource
 from healthd.collect.protocol import ClusterSource
-from healthd.config.fleet import ClusterConfig, HostConfig, ServiceCommands, SshConfig
+from healthd.config.fleet import ClusterConfig, HostConfig, ServiceCommands
+from healthd.config.ssh_access import SshConfig
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop, Published
 from healthd.engine.guards import Guards

@@ -13,17 +13,10 @@ SECONDS: Final = 60.0
 
 def a_step(name: str, **changes: Any) -> Step:
     """A command with that name; other keys of a step as they are given."""
-    return Step(
-        **(
-            {
-                "name": name,
-                "kind": StepKind.COMMAND,
-                "timeout": SECONDS,
-                "action": CommandAction(argv=(name,)),
-            }
-            | changes
-        )
+    plain = Step(
+        name=name, kind=StepKind.COMMAND, timeout=SECONDS, action=CommandAction(argv=(name,))
     )
+    return replace(plain, **changes)
 
 
 def a_prompt(question: str = "go on?", **changes: Any) -> Step:

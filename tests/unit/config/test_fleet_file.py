@@ -16,12 +16,12 @@ from healthd.config.fleet import (
     HostConfig,
     SecurityConfig,
     ServiceCommands,
-    SshConfig,
 )
 from healthd.config.fleet_file import check_fleet, load_fleet, parse_fleet
 from healthd.config.fleet_schema import ClusterModel, FleetModel
 from healthd.config.problems import ConfigError
 from healthd.config.secrets import SecretRef
+from healthd.config.ssh_access import SshConfig
 from healthd.config.yaml_source import parse_document
 from healthd.waves.policy import WavePolicy
 

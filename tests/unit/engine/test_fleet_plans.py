@@ -10,7 +10,8 @@ import pytest
 from support.snapshots import a_broker, a_partition, a_snapshot, a_topic
 from support.wave_model import rolling_restart
 
-from healthd.config.fleet import ClusterConfig, HostConfig, ServiceCommands, SshConfig
+from healthd.config.fleet import ClusterConfig, HostConfig, ServiceCommands
+from healthd.config.ssh_access import SshConfig
 from healthd.engine.accepting import spec_of
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.fleet_plans import fleet_plan, require_plan
