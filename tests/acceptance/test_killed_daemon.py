@@ -47,13 +47,6 @@ def restart_with_kill(fleet: DemoFleet, daemon: DaemonProcess, broker: int, phas
 
 
 @pytest.mark.timeout(600)
-def test_a_daemon_killed_while_a_broker_stops_goes_on_and_restarts_it_once(
-    fleet: DemoFleet, daemon: DaemonProcess
-) -> None:
-    restart_with_kill(fleet, daemon, PLAIN_BROKER, "stopping")
-
-
-@pytest.mark.timeout(600)
 def test_a_daemon_killed_while_a_broker_is_down_starts_it(
     fleet: DemoFleet, daemon: DaemonProcess
 ) -> None:

@@ -65,7 +65,8 @@ def config_of(fleet: DemoFleet, broker: int, name: str) -> str | None:
     return None if found is None else str(found.value)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.prove
+@pytest.mark.timeout(300)
 def test_an_agent_is_restarted_and_a_setting_is_made_while_the_broker_runs_on(
     daemon: DaemonProcess, fleet: DemoFleet
 ) -> None:

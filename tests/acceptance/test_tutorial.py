@@ -60,6 +60,7 @@ def test_nothing_of_it_needs_sudo(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.prove
 def test_its_wave_gives_a_real_broker_a_fresh_log(fleet: DemoFleet, tmp_path: Path) -> None:
     path, wave = files(tmp_path)
     broker = 4
