@@ -23,7 +23,7 @@ _NUMBERS: Final = frozenset({VariableType.INTEGER, VariableType.NUMBER, Variable
 @click.command("test")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
-    "--set",
+    "--var",
     "given",
     multiple=True,
     metavar="NAME=VALUE",
@@ -72,15 +72,15 @@ def _check_values(playbook: Playbook, given: tuple[str, ...]) -> None:
     for pair in given:
         name, is_given, text = pair.partition("=")
         if not is_given:
-            raise click.BadParameter(f"{pair!r} is no NAME=VALUE", param_hint="--set")
+            raise click.BadParameter(f"{pair!r} is no NAME=VALUE", param_hint="--var")
         variable = known.get(name)
         if variable is None:
             names = ", ".join(known) or "none"
             message = f"the playbook has no variable {name}; it has: {names}"
-            raise click.BadParameter(message, param_hint="--set")
+            raise click.BadParameter(message, param_hint="--var")
         if variable.type is VariableType.SECRET:
             message = f"{name} is a secret: its value belongs on no command line"
-            raise click.BadParameter(message, param_hint="--set")
+            raise click.BadParameter(message, param_hint="--var")
         _check(variable, text)
 
 
@@ -94,7 +94,7 @@ def _check(variable: Variable, text: str) -> None:
     try:
         checked_value(variable, value)
     except ValueRefused as error:
-        raise click.BadParameter(f"{variable.name} {error}", param_hint="--set") from None
+        raise click.BadParameter(f"{variable.name} {error}", param_hint="--var") from None
 
 
 def _print(found: list[Tried]) -> None:

@@ -92,13 +92,13 @@ def test_a_playbook_with_problems_is_exit_3_and_one_that_is_not_there_is_exit_2(
     ],
 )
 def test_a_value_that_a_wave_would_refuse_is_refused(file: Path, given: str, said: str) -> None:
-    result = CliRunner().invoke(command, [str(file), "--set", given])
+    result = CliRunner().invoke(command, [str(file), "--var", given])
     assert result.exit_code == Exit.USAGE
     assert said in result.stderr
 
 
 def test_the_model_needs_no_value(file: Path) -> None:
-    result = CliRunner().invoke(command, [str(file), "--set", "tries=3", "-o", "json"])
+    result = CliRunner().invoke(command, [str(file), "--var", "tries=3", "-o", "json"])
     assert result.exit_code == Exit.OK
 
 
