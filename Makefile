@@ -11,8 +11,7 @@ BIN := .venv/bin
 # More words for pytest: make test ARGS="-k fleet -x"
 ARGS ?=
 # Tests that share the real fleet are one xdist group and so run in one worker.
-# Three workers on two cores: tests of real servers mostly wait.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # Certificates that this machine trusts count, as they do for pip and Maven (old and new name).
 export UV_NATIVE_TLS ?= true

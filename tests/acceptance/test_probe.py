@@ -27,6 +27,7 @@ def probing(fleet: DemoFleet, start_daemon: StartDaemon, tmp_path: Path) -> Iter
     delete_probe_topic(fleet.bootstrap)
 
 
+@pytest.mark.prove
 def test_with_all_sources_the_index_is_complete_and_a_restart_is_not_held_by_the_probe(
     fleet: DemoFleet, probing: DaemonProcess
 ) -> None:

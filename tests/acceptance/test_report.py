@@ -36,6 +36,7 @@ a controller, with a pause by hand. [waves.md](waves.md#the-report) says what ea
 PLAIN_BROKER, CONTROLLER = 2, 5
 
 
+@pytest.mark.prove
 @pytest.mark.timeout(300)
 def test_the_example_report_is_that_of_a_real_wave(fleet: DemoFleet, daemon: DaemonProcess) -> None:
     asked = wave_request(fleet.cluster, [PLAIN_BROKER, CONTROLLER])

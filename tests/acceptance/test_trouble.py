@@ -120,6 +120,7 @@ def test_a_stop_that_hangs_ends_at_its_deadline_and_is_never_repeated(
     assert fleet.process_start_time(BROKER) == before
 
 
+@pytest.mark.prove
 def test_a_broker_that_does_not_come_back_pauses_the_wave_and_no_other_is_touched(
     fleet: DemoFleet, daemon: DaemonProcess
 ) -> None:

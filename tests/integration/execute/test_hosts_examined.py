@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from healthd.config.fleet import ClusterConfig, HostConfig, ServiceCommands
 from healthd.config.ssh_access import SshConfig
 from healthd.engine.clock import Clock
@@ -19,6 +21,9 @@ from healthd.engine.host_judging import judge_hosts
 from healthd.execute.ssh import SshExecutor
 
 MakeHost = Callable[[], Any]
+# All processes of the machine are looked at, and these all claim to be brokers of one cluster.
+pytestmark = pytest.mark.xdist_group("seeming-brokers")
+
 CLUSTER = "AbCdEfGhIjKlMnOpQrStUv"
 
 

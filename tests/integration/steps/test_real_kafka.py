@@ -27,7 +27,7 @@ from healthd.waves.playbook_steps import (
     WaitAction,
 )
 
-pytestmark = pytest.mark.xdist_group("steps-kafka")
+pytestmark = [pytest.mark.prove, pytest.mark.xdist_group("steps-kafka")]
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,9 @@ from healthd.execute.identity import (
     told_by_process,
 )
 
+# All processes of the machine are looked at, and these all claim to be brokers of one cluster.
+pytestmark = pytest.mark.xdist_group("seeming-brokers")
+
 CLUSTER = "AbCdEfGhIjKlMnOpQrStUv"
 
 
