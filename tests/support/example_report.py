@@ -8,7 +8,7 @@ from typing import Final
 
 _LABEL: Final = re.compile(r"- \*\*([^*]+)\*\*:")
 _STEP: Final = re.compile(r"- \S+Z (broker \d+ node \w+|order \w+|wave \w+)")
-_WAVE: Final = re.compile(r"[a-z-]+-\d{8}-\d{6}-[0-9a-f]{4}")
+_WAVE: Final = re.compile(r"[a-z][a-z0-9.-]*-\d{8}-\d{6}-[0-9a-f]{4}")
 _KEPT_COLUMNS: Final = {"broker": (0, 1), "when": (1, 2, 4), "": (0,)}
 """Of a table's rows, by the name of its first column, what no clock and no chance changes."""
 _CHANGING: Final = ("wave holding", "wave running")
