@@ -20,6 +20,20 @@ ResultT = TypeVar("ResultT")
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 
 
+def fleet_file_option(words: str) -> Callable[[CommandT], CommandT]:
+    """The option `fleet_file`, with what it is for."""
+    return click.option(
+        "--fleet-file",
+        "--fleet",
+        envvar="HEALTHD_FLEET_FILE",
+        type=click.Path(path_type=Path),
+        default=DEFAULT_FLEET_FILE,
+        show_default=True,
+        metavar="FILE",
+        help=f"{words}  [env: HEALTHD_FLEET_FILE]",
+    )
+
+
 def direct_options(command: CommandT) -> CommandT:
     """The options of reading a cluster now: `direct`, `fleet_file` and `bootstrap`."""
     for option in (
@@ -28,16 +42,7 @@ def direct_options(command: CommandT) -> CommandT:
             metavar="HOST:PORT",
             help="Read a cluster that is in no fleet file now, without a daemon.",
         ),
-        click.option(
-            "--fleet-file",
-            "--fleet",
-            envvar="HEALTHD_FLEET_FILE",
-            type=click.Path(path_type=Path),
-            default=DEFAULT_FLEET_FILE,
-            show_default=True,
-            metavar="FILE",
-            help="The fleet file, for --direct.  [env: HEALTHD_FLEET_FILE]",
-        ),
+        fleet_file_option("The fleet file, for --direct."),
         click.option("--direct", is_flag=True, help="Read the cluster now, without a daemon."),
     ):
         command = option(command)

@@ -10,7 +10,7 @@ from typing import Final
 import click
 from rich.text import Text
 
-from healthd.cli.direct import DEFAULT_FLEET_FILE, found_now
+from healthd.cli.direct import fleet_file_option, found_now
 from healthd.cli.exits import Exit
 from healthd.cli.terminal import console, plain, rows_of, table
 from healthd.config.fleet import ClusterConfig, Fleet
@@ -58,16 +58,7 @@ def hosts() -> None:
 
 
 @hosts.command()
-@click.option(
-    "--fleet-file",
-    "--fleet",
-    envvar="HEALTHD_FLEET_FILE",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_FLEET_FILE,
-    show_default=True,
-    metavar="FILE",
-    help="The fleet file.  [env: HEALTHD_FLEET_FILE]",
-)
+@fleet_file_option("The fleet file.")
 @click.option(
     "--fingerprint",
     "fingerprints",

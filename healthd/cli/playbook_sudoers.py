@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from healthd.cli.direct import DEFAULT_FLEET_FILE
+from healthd.cli.direct import fleet_file_option
 from healthd.cli.exits import Exit
 from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_file import load_fleet
@@ -26,16 +26,7 @@ DEFAULT_USER: Final = "healthd"
 @click.option(
     "--broker", type=click.IntRange(min=0), metavar="ID", help="Of --cluster this one host only."
 )
-@click.option(
-    "--fleet-file",
-    "--fleet",
-    envvar="HEALTHD_FLEET_FILE",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_FLEET_FILE,
-    show_default=True,
-    metavar="FILE",
-    help="The fleet file, for --cluster.  [env: HEALTHD_FLEET_FILE]",
-)
+@fleet_file_option("The fleet file, for --cluster.")
 @click.option(
     "--playbook-dir",
     envvar="HEALTHD_PLAYBOOK_DIR",

@@ -74,20 +74,6 @@ class Sources:
         return content
 
 
-def template_names(action: TemplateAction, text: str) -> frozenset[str]:
-    """The variables that a template may ask for.
-
-    Raises:
-        StepEnds: it is no template.
-    """
-    from jinja2 import meta  # noqa: PLC0415  # Only for templates.
-
-    try:
-        return frozenset(meta.find_undeclared_variables(_environment().parse(text)))
-    except TemplateSyntaxError as error:
-        raise StepEnds(Outcome.FAILED, _syntax(action.template, error)) from None
-
-
 def _bounded(path: Path) -> bytes:
     with path.open("rb") as file:
         return file.read(MAX_BYTES + 1)
