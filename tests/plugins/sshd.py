@@ -53,25 +53,31 @@ class SshdHost:
     def cut_sessions(self) -> None:
         """Kill what serves the connections; the commands' own processes are left alone."""
         for child in self.sessions():
-            for one in (*child.children(), child):
-                if one.name() == "sshd":
-                    one.kill()
+            with suppress(psutil.NoSuchProcess):  # one whose client has just gone ends by itself
+                for one in (*child.children(), child):
+                    if one.name() == "sshd":
+                        one.kill()
 
     def freeze(self) -> None:
         """Stop the server and its sessions without ending them."""
-        for pid in (self.process.pid, *(one.pid for one in self.sessions())):
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        for pid in (self.process.pid, *(one.pid for one in self.sessions())):
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        os.kill(self.process.pid, number)
+        for session in self.sessions():
+            with suppress(psutil.NoSuchProcess):
+                session.send_signal(number)
 
     def stop(self) -> None:
         """End the server and its sessions."""
         sessions = self.sessions()
         self.process.kill()
-        for one in sessions:
-            one.kill()
+        for session in sessions:
+            with suppress(psutil.NoSuchProcess):
+                session.kill()
         self.process.wait(10)
 
     def end_commands(self) -> None:
