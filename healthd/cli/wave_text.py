@@ -147,6 +147,7 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
             said = ", ".join(text for text in (step_text(node), node["detail"]) if text)
             detail = f": {said}" if said else ""
             yield f"{at} node {node['node']} {node['status']}{detail}"
+        yield from _printed_since(former or {}, node)
     yield from _override_lines(at, before, now)
     known = [pause["reason"] for pause in before["pauses"]] if before else []
     for pause in now["pauses"]:
@@ -155,6 +156,17 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
             yield f"{at} paused by {pause['by']}: {pause['reason']} -> {way_out}"
     if before is None or _gate_key(before) != _gate_key(now):
         yield from _gate_lines(at, now)
+
+
+def _printed_since(former: dict[str, Any], node: dict[str, Any]) -> Iterator[str]:
+    """What the command of a node's step has printed since the last look, as far as it is kept."""
+    step, before = node.get("step") or {}, former.get("step") or {}
+    is_same = step.get("number") == before.get("number")
+    known = before.get("printedLines", 0) if is_same else 0
+    new = step.get("printedLines", 0) - known
+    if new > 0:
+        for line in step["said"][-new:]:
+            yield f"  node {node['node']} | {line}"
 
 
 def _node_key(node: dict[str, Any]) -> tuple[Any, ...]:

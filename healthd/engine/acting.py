@@ -1,7 +1,7 @@
 """Carrying out the effects of one wave: over SSH, through Kafka, and by looking again."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from healthd.collect.cluster_admin import ClusterAdmin
@@ -10,6 +10,7 @@ from healthd.config.ssh_access import SshConfig
 from healthd.config.targets import driven
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.identifying import identified
+from healthd.engine.printed import PrintedByNode
 from healthd.engine.step_host import StepEnds
 from healthd.engine.step_leaders import carefully
 from healthd.engine.stepping import Steps
@@ -62,6 +63,8 @@ class Actor:
     """The wave whose playbook moves leaders away: elections give them back first."""
     target: PlaybookTarget = PlaybookTarget.BROKER
     """What its nodes are."""
+    printed: PrintedByNode = field(default_factory=dict)
+    """What the commands of its steps print while they run."""
 
     @property
     def config(self) -> ClusterConfig:
@@ -221,6 +224,7 @@ class Actor:
             admin=self.admin,
             elector=self.elector,
             is_dry_run=self.is_dry_run,
+            printed=self.printed,
         )
 
     def _unknown(self, node: int, code: ReasonCode, detail: str) -> HostState:

@@ -23,6 +23,7 @@ from healthd.engine.guards import Guards
 from healthd.engine.halfway import is_halfway
 from healthd.engine.journal import StoreThread, WaveJournal
 from healthd.engine.pace import Pace
+from healthd.engine.printed import PrintedByNode
 from healthd.engine.step_kafka import moves_leaders
 from healthd.engine.totals import Totals
 from healthd.execute.dry_run import DryRunElector
@@ -123,6 +124,8 @@ class WaveKeeper:
         self.fence: Fence | None = None
         self.settled = asyncio.Event()
         """Set once it is driven, or shows why not."""
+        self.printed: PrintedByNode = {}
+        """What the commands of its steps print while they run."""
         self._tools = tools
         self._show = show
         self._look = look
@@ -283,6 +286,7 @@ class WaveKeeper:
             admin=self._tools.admin_of(loop.config),
             moves_leaders_in=state.wave if moves_leaders(state.playbook) else "",
             target=target,
+            printed=self.printed,
         )
 
     def _changed(self, state: WaveState, record: WaveRecord) -> None:

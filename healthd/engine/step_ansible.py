@@ -11,12 +11,13 @@ import shutil
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from healthd.engine.printed import OnLines, nothing_is_shown
 from healthd.engine.step_host import StepEnds
 from healthd.engine.step_job import StepJob
 from healthd.engine.step_sources import Sources
@@ -50,6 +51,8 @@ class AnsibleRun:
     job: StepJob
     target: Target
     secrets: tuple[str, ...]
+    on_lines: OnLines = nothing_is_shown
+    """Hears what it prints while it runs."""
 
     async def run(self) -> tuple[Outcome, str]:
         """Run it to its end, or to the end of its time."""
@@ -104,7 +107,7 @@ class AnsibleRun:
         try:
             async with asyncio.timeout(max(0.1, self.job.seconds_left())):
                 assert process.stdout is not None
-                await _read(process.stdout, last)
+                await _read(process.stdout, self._heard(last))
                 code = await process.wait()
         except TimeoutError:
             return Outcome.UNKNOWN, self._told("it was ended: its time was up", last)
@@ -113,19 +116,26 @@ class AnsibleRun:
         outcome = Outcome.OK if code == 0 else Outcome.FAILED
         return outcome, self._told(f"{PROGRAM} ended with exit code {code}", last)
 
+    def _heard(self, last: deque[str]) -> OnLines:
+        def heard(lines: Sequence[str]) -> None:
+            last.extend(lines)
+            self.on_lines([redact(line, self.secrets) for line in lines])
+
+        return heard
+
     def _told(self, how: str, last: deque[str]) -> str:
         said = redact("\n".join(last), self.secrets)[-_CHARACTERS:]
         return f"{how}\n{said}" if said else how
 
 
-async def _read(stream: asyncio.StreamReader, last: deque[str]) -> None:
-    """Read to the end; the last lines are kept, and of an endless line its pieces."""
+async def _read(stream: asyncio.StreamReader, heard: OnLines) -> None:
+    """Read to the end, and tell every line; of an endless line its last piece."""
     rest = b""
     while piece := await stream.read(_LINE_BYTES):
         *lines, rest = (rest + piece)[-2 * _LINE_BYTES :].split(b"\n")
-        last.extend(line.decode(errors="replace") for line in lines if line.strip())
+        heard([line.decode(errors="replace") for line in lines if line.strip()])
     if rest.strip():
-        last.append(rest.decode(errors="replace"))
+        heard([rest.decode(errors="replace")])
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

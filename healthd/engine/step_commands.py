@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+from healthd.engine.printed import OnLines, nothing_is_shown
 from healthd.engine.step_host import StepEnds
-from healthd.execute.detached import Detached, MarkState, Progress, Work
+from healthd.execute.detached import Detached, MarkState, Place, Progress, Work
 from healthd.execute.protocol import BECOME, ExecKind, Target
 from healthd.waves.events import Outcome, StepState
 from healthd.waves.host_commands import READ_BOOT_ID, argv_of
@@ -22,6 +23,7 @@ _MARK_LENGTH: Final = 150
 _NO_MARK: Final = re.compile(r"^[^A-Za-z0-9_]|[^A-Za-z0-9._-]")
 _LINES: Final = 10
 _CHARACTERS: Final = 1_500
+_NOT_OVER: Final = frozenset({MarkState.RUNNING, MarkState.UNKNOWN})
 _NOT_SENT: Final = frozenset(
     {
         ExecKind.NOT_SENT,
@@ -52,6 +54,8 @@ class HostRunner:
     """Names the effect on the host, and is no other wave's."""
     seconds_left: Callable[[], float]
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    on_lines: OnLines = nothing_is_shown
+    """Hears what a command prints while it runs."""
 
     # Commands --------------------------------------------------------------------------------
 
@@ -59,7 +63,8 @@ class HostRunner:
         """Run a command, or go on waiting for it, until it has ended."""
         progress = await self._launched(argv_of(action), become=action.become, stdin=stdin)
         words = self._words(action)
-        while progress.state in {MarkState.RUNNING, MarkState.UNKNOWN}:
+        seen = self._shown(progress, Place())
+        while progress.state in _NOT_OVER:
             left = self.seconds_left()
             if left <= 0:
                 return Outcome.UNKNOWN, f"it was not over in its time: {progress.detail}"
@@ -67,8 +72,15 @@ class HostRunner:
                 await asyncio.sleep(min(PAUSE_SECONDS, left))
             wait = max(0.0, min(LOOK_SECONDS, left))
             progress = await self.detached.observe(
-                self.target, self.mark, argv=words, wait_seconds=wait, secrets=self.secrets
+                self.target,
+                self.mark,
+                argv=words,
+                since=seen,
+                wait_seconds=wait,
+                secrets=self.secrets,
             )
+            seen = self._shown(progress, seen)
+        progress = await self._whole(progress, seen, words)
         await self._wiped(progress)
         state, detail = told(action, progress)
         outcomes = {StepState.DONE: Outcome.OK, StepState.NOT_DONE: Outcome.NOT_SENT}
@@ -84,6 +96,26 @@ class HostRunner:
         )
         await self._wiped(progress)
         return told(action, progress)
+
+    def _shown(self, progress: Progress, seen: Place) -> Place:
+        """Tell the new lines, and what to go on from."""
+        if progress.state is not MarkState.RUNNING:
+            return seen
+        # A last line without its end may be half a secret, and is told again when it is whole.
+        whole = (text.rpartition("\n")[0] for text in (progress.stdout, progress.stderr))
+        lines = [line for text in whole for line in text.splitlines()]
+        if lines:
+            self.on_lines(lines)
+        return progress.place
+
+    async def _whole(self, progress: Progress, seen: Place, words: tuple[str, ...]) -> Progress:
+        """What has ended, with its output from the beginning: its trouble may stand there."""
+        if seen == Place():
+            return progress
+        whole = await self.detached.observe(
+            self.target, self.mark, argv=words, secrets=self.secrets
+        )
+        return whole if whole.state is progress.state else progress
 
     async def _wiped(self, progress: Progress) -> None:
         """Leave no output on the host where it may hold a secret: what is told has been read."""

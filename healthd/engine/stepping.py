@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, assert_never
 
 from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig
+from healthd.engine.printed import OnLines, Printed, PrintedByNode
 from healthd.engine.step_ansible import AnsibleRun
 from healthd.engine.step_checks import Before, Checker, Finding
 from healthd.engine.step_commands import HostRunner, mark_of
@@ -77,6 +78,8 @@ class Steps:
     is_dry_run: bool = False
     folder: str = DEFAULT_FOLDER
     """Where the host keeps what is known of commands."""
+    printed: PrintedByNode = field(default_factory=dict)
+    """What commands print while they run; nothing of one that has ended."""
 
     async def run(self, effect: RunStep, state: WaveState) -> Ran:
         """Do a step, and say how it ended as far as that is known."""
@@ -97,6 +100,8 @@ class Steps:
             return ends.outcome, ends.detail
         except TimeoutError:
             return Outcome.UNKNOWN, f"it was not over within {effect.timeout_seconds:g} s"
+        finally:
+            self.printed.pop(effect.node, None)
 
     async def observe_step(self, effect: ObserveStep, state: WaveState) -> Seen:
         """What became of a step; with `is_verify`, whether it has worked."""
@@ -156,7 +161,11 @@ class Steps:
             case AnsibleAction() as action:
                 target = self.target(job.run.node)
                 return await AnsibleRun(
-                    action=action, job=job, target=target, secrets=secrets
+                    action=action,
+                    job=job,
+                    target=target,
+                    secrets=secrets,
+                    on_lines=self._on_lines(job.run.node),
                 ).run()
             case PromptAction() | None:
                 return Outcome.FAILED, "nothing is performed for this step: the wave itself does it"
@@ -249,7 +258,14 @@ class Steps:
             mark=job.mark,
             seconds_left=job.seconds_left,
             secrets=secrets,
+            on_lines=self._on_lines(job.run.node),
         )
+
+    def _on_lines(self, node: int) -> OnLines:
+        def heard(lines: Sequence[str]) -> None:
+            self.printed[node] = self.printed.get(node, Printed()).more(lines)
+
+        return heard
 
     async def _checker(self, job: StepJob, checks: Sequence[Check]) -> Checker:
         boots = any(map(is_about_boots, checks))

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from healthd.config.fleet import ClusterConfig
+from healthd.engine.printed import Printed
 from healthd.engine.route_table import Answer
 from healthd.health.changes import Changes
 from healthd.health.index import HealthReport
@@ -76,6 +77,8 @@ class WaveView:
     state: WaveState
     created_at: datetime
     updated_at: datetime
+    printed: Mapping[int, Printed] = field(default_factory=dict)
+    """What commands of its steps have printed so far; it goes on while the view is looked at."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

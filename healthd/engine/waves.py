@@ -153,11 +153,13 @@ class Waves:
 
     def _show(self, state: WaveState, record: WaveRecord, *, at: float | None = None) -> None:
         now = self._tools.clock.wall() if at is None else at
+        keeper = self._keepers.get(state.wave)
         self._gallery.show(
             WaveView(
                 state=state,
                 created_at=datetime.fromtimestamp(record.created_at, UTC),
                 updated_at=datetime.fromtimestamp(now, UTC),
+                printed={} if keeper is None else keeper.printed,
             )
         )
 

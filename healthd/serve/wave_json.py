@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from healthd.engine.printed import Printed
 from healthd.engine.view import JournalEntry, WaveView
 from healthd.model.render import render_time
 from healthd.serve.step_json import step_json
@@ -54,7 +55,7 @@ def wave_document(view: WaveView) -> dict[str, Any]:
         "concurrency": "safe" if state.concurrency is None else state.concurrency,
         "clockSeconds": state.clock,
         "policy": policy_document(state.policy),
-        "nodes": [_node(state, run, clock) for run in state.nodes],
+        "nodes": [_node(state, run, clock, view.printed.get(run.node)) for run in state.nodes],
         "candidates": list(state.candidates),
         "gate": {
             "open": is_gate_open(state),
@@ -126,7 +127,7 @@ class _Clock:
         return {"since": render_time(self._now - timedelta(seconds=seconds)), "seconds": seconds}
 
 
-def _node(state: WaveState, run: NodeRun, clock: _Clock) -> dict[str, Any]:
+def _node(state: WaveState, run: NodeRun, clock: _Clock, printed: Printed | None) -> dict[str, Any]:
     return {
         "node": run.node,
         "status": run.status.value,
@@ -135,7 +136,7 @@ def _node(state: WaveState, run: NodeRun, clock: _Clock) -> dict[str, Any]:
         "overdue": run.is_overdue,
         "attempt": run.attempt,
         "detail": run.detail,
-        **step_json(state, run, clock.span(run.steps.since)),
+        **step_json(state, run, clock.span(run.steps.since), printed),
     }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from healthd.collect.cluster_admin import ClusterAdmin
 from healthd.config.fleet import ClusterConfig, HostConfig
+from healthd.engine.printed import PrintedByNode
 from healthd.engine.step_host import StepEnds
 from healthd.engine.stepping import Steps
 from healthd.execute.local import LocalExecutor
@@ -46,6 +47,7 @@ class Stage:
         self.playbook = Playbook(name="os-patch", description="", steps=())
         self.run_of_node = NodeRun(node=NODE, started_before="100")
         self.state_changes: dict[str, Any] = {}
+        self.printed: PrintedByNode = {}
         host = HostConfig(broker=NODE, address=target.address, rack="az1")
         self.config = ClusterConfig(
             **{"name": "payments", "bootstrap_servers": ("b1:9092",), "hosts": (host,)}
@@ -96,6 +98,7 @@ class Stage:
             admin=self.admin,
             is_dry_run=self.state().is_dry_run,
             folder=str(self.folder),
+            printed=self.printed,
         )
 
     async def run(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from plugins.sshd import SshdHost
-from support.steps import Stage
+from support.steps import NODE, Stage
 
 from healthd.waves.events import Outcome, StepState
 from healthd.waves.playbook_steps import AnsibleAction, Variable, VariableType
@@ -27,7 +29,7 @@ told = json.load(open(file))
 found = {{"words": words, "told": told, "mode": stat.S_IMODE(os.stat(file).st_mode),
           "env": dict(os.environ), "stdin": sys.stdin.read()}}
 json.dump(found, open({record!r}, "w"))
-print("TASK [say]", told.get("password"))
+print("TASK [say]", told.get("password"), flush=True)
 print("x" * 300_000)
 if told.get("hang"):
     time.sleep(600)
@@ -79,6 +81,19 @@ def install(folder: Path) -> Path:
 
 def action(**extra: str) -> AnsibleAction:
     return AnsibleAction(ansible_playbook="site.yml", extra_vars=tuple(extra.items()), become=True)
+
+
+@pytest.mark.usefixtures("fake")
+async def test_what_it_prints_is_shown_while_it_runs(here: Stage) -> None:
+    running = asyncio.create_task(here.run(action(hang="1"), timeout=20.0))
+    while NODE not in here.printed:
+        assert not running.done(), running.result()
+        await asyncio.sleep(0.05)
+    assert here.printed[NODE].lines[0] == "TASK [say] [redacted]"
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert here.printed == {}
 
 
 async def test_it_is_told_of_one_host_and_reads_the_rest_from_a_private_file(

@@ -15,6 +15,7 @@ from plugins.sshd import SshdHost
 from support.daemon import snapshot_json, snapshot_of_cluster
 from support.steps import NODE, Stage
 
+from healthd.engine.printed import Printed
 from healthd.execute.local import LocalExecutor
 from healthd.execute.protocol import Command, ExecKind, Target
 from healthd.execute.protocol import Outcome as Ended
@@ -119,6 +120,45 @@ async def test_a_secret_goes_in_by_a_pipe_and_never_comes_out(here: Stage, tmp_p
     assert "[redacted]" in other
     seen = await here.seen(0)
     assert "planted" not in detail + other + seen[1]
+
+
+async def test_what_a_command_prints_is_shown_while_it_runs(
+    here: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthd.engine.step_commands.LOOK_SECONDS", 0.2)
+    (tmp_path / "password").write_text("planted-hunter2\n")
+    (tmp_path / "password").chmod(0o600)
+    here.declare(Variable(name="password", type=VariableType.SECRET))
+    config = {"password": SecretSource(file=str(tmp_path / "password"))}
+    here.config = replace(here.config, variables=config)
+    go_on, end = tmp_path / "go-on", tmp_path / "end"
+    wait = "until [ -e {} ]; do sleep 0.1; done"
+    text = (
+        f"echo early planted-hunter2 >&2; seq 1 30; {wait.format(go_on)}; "
+        f"echo late; printf half; {wait.format(end)}; exit 3"
+    )
+    running = asyncio.create_task(here.run(sh(text)))
+
+    async def shown(last: str) -> Printed:
+        while True:
+            found = here.printed.get(NODE)
+            if found is not None and last in found.lines:
+                return found
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.05)
+
+    first = await shown("early [redacted]")
+    assert first.count == 31
+    assert first.lines == (*(str(number) for number in range(12, 31)), "early [redacted]")
+    go_on.touch()
+    second = await shown("late")
+    assert second.count == 32
+    end.touch()
+    outcome, detail = await running
+    assert outcome is Outcome.FAILED
+    assert detail.splitlines()[-1] == "early [redacted]"  # stderr comes behind stdout
+    assert "late\nhalf\n" in detail
+    assert here.printed == {}
 
 
 async def test_a_missing_variable_is_one_line_with_all_that_one_needs(here: Stage) -> None:

@@ -1,5 +1,6 @@
 """Following a wave: every change once, over a restart of the daemon, until it ends."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
@@ -8,11 +9,13 @@ from typing import Any
 import pytest
 from rich.console import Console
 from support.daemon import NOW, InMemoryDaemon, wave_state
+from support.step_playbooks import a_restart, a_step
 
 from healthd.cli.client import DaemonError
 from healthd.cli.exits import Exit
 from healthd.cli.watching import PATIENCE_SECONDS, follow
 from healthd.cli.wave_text import changes, waiting, wave_view
+from healthd.engine.printed import Printed
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
 from healthd.serve.wave_json import wave_document
@@ -26,6 +29,7 @@ from healthd.waves.state import (
     WaveState,
     WaveStatus,
 )
+from healthd.waves.step_run import NodeSteps, StepPhase
 
 AT = "2026-01-01T12:00:00Z"
 AWAY = DaemonError("cannot be reached", Exit.UNREACHABLE)
@@ -100,6 +104,27 @@ def test_what_has_not_changed_is_not_told_again() -> None:
     state = wave_state()
     later = replace(state, clock=260.0, clean=replace(state.clean, snapshots=2, last_at=260.0))
     assert list(changes(document(state), document(later))) == []
+
+
+def test_what_a_step_prints_is_told_once_line_by_line() -> None:
+    playbook = a_restart(between=(a_step("patch"),))
+    steps = NodeSteps(at=2, phase=StepPhase.RUNNING, since=140.0)
+    node = NodeRun(node=1, status=NodeStatus.STOPPED, since=130.0, steps=steps)
+    view = InMemoryDaemon().put(wave_state(nodes=(node,), playbook=playbook))
+    looks = [wave_document(view)]
+    for lines in (["Reading"], [], ["", "Unpacking", "Setting up"], [str(n) for n in range(50)]):
+        before = view.printed.get(1, Printed())
+        view = replace(view, printed={1: before.more(lines)})
+        looks.append(wave_document(view))
+    told = [list(changes(before, after)) for before, after in itertools.pairwise(looks)]
+    assert told[0] == ["  node 1 | Reading"]
+    assert told[1] == []
+    assert told[2] == ["  node 1 | Unpacking", "  node 1 | Setting up"]
+    assert told[3] == [f"  node 1 | {number}" for number in range(30, 50)]
+    assert looks[2]["nodes"][0]["step"]["printedLines"] == 1
+    another = replace(node, steps=replace(steps, at=3))
+    view = replace(view, state=view.state.with_node(another), printed={1: Printed().more(["x"])})
+    assert list(changes(looks[-1], wave_document(view)))[-1] == "  node 1 | x"
 
 
 @pytest.mark.parametrize(
