@@ -73,7 +73,7 @@ def direct_wave_plan(context: click.Context, file: str, fleet_file: Path) -> dic
 def _parts(spec: WaveSpec, seen: Mapping[str, _Seen]) -> tuple[Part, ...]:
     # Of a loop only its configuration and what it has seen are asked.
     clusters = cast("Mapping[str, ClusterLoop]", seen)
-    target = _target_of(spec.playbook)
+    target = _target_of(spec.playbook_reference)
     return parts_of(spec, clusters, interval_seconds=_INTERVAL_SECONDS, target=target)
 
 

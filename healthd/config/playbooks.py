@@ -15,7 +15,7 @@ from healthd.waves.playbook_parse import parse_playbook
 
 MAX_BYTES: Final = 1_000_000
 """Of a playbook's file; the longest that we know takes 10 kB."""
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_REFERENCE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:@sha256:([0-9a-f]{64}))?")
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
@@ -45,7 +45,7 @@ def load_playbook(
     """The playbook of a name.
 
     Args:
-        name: the playbook's.
+        name: the playbook's; with ``@sha256:DIGEST`` behind it only exactly that one is meant.
         own_folder: looked in before what healthd ships.
         allowed: the file of digests that has to have its own; None: every playbook is allowed.
 
@@ -54,13 +54,31 @@ def load_playbook(
         ConfigError: the file is not a valid playbook, or not one that is allowed.
     """
     folders = [folder for folder in (own_folder, shipped("playbooks")) if folder is not None]
-    if _NAME.fullmatch(name):
+    reference = _REFERENCE.fullmatch(name)
+    if reference is not None:
+        plain, digest = reference.groups()
         for folder in folders:
-            path = folder / f"{name}.yaml"
+            path = folder / f"{plain}.yaml"
             if path.is_file():
-                return _allowed(read_playbook_file(path), name, allowed)
+                file = read_playbook_file(path)
+                _require_meant(file, plain, digest)
+                return _allowed(file, plain, allowed)
     known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     raise PlaybookNotFound(f"there is no playbook {name}; there are: {', '.join(known) or 'none'}")
+
+
+def _require_meant(file: PlaybookFile, name: str, digest: str | None) -> None:
+    if digest is None or digest == file.digest:
+        return
+    message = f"the playbook {name} is not the one that is asked for: it has the digest"
+    action = f"look at what has changed, then ask for {name}@sha256:{file.digest}"
+    raise ConfigError(
+        [
+            Problem(
+                file=str(file.path), message=f"{message} {file.digest}, not {digest}", action=action
+            )
+        ]
+    )
 
 
 def _allowed(file: PlaybookFile, name: str, allowed: Path | None) -> Playbook:

@@ -167,7 +167,7 @@ async def plan_of_wave(
     """
     # A plan is asked for before anybody has to say why.
     spec = spec_of({"reason": "-", **request})
-    playbook = await asyncio.to_thread(playbooks, spec.playbook)
+    playbook = await asyncio.to_thread(playbooks, spec.playbook_reference)
     target = playbook.target
     parts = parts_of(spec, tools.clusters, interval_seconds=interval_seconds, target=target)
     names = sorted({part.cluster for part in parts})

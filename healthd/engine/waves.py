@@ -176,7 +176,7 @@ class Waves:
             message = "a dry run is of one stage on one cluster: run the stages one by one"
             raise OrderRefused(Refusal.INVALID, message)
         # Playbooks are files; the event loop waits for no disk.
-        playbook = await asyncio.to_thread(self._playbooks, spec.playbook)
+        playbook = await asyncio.to_thread(self._playbooks, spec.playbook_reference)
         clusters, seconds = self._tools.clusters, self._interval_seconds
         if filed is not None:
             await asyncio.to_thread(

@@ -20,6 +20,7 @@ from healthd.schemas.policy import policy_schema, window_schema
 from healthd.waves.cron import KEYS as SCHEDULE_KEYS
 from healthd.waves.playbook import API_VERSION
 from healthd.waves.spec import MAX_ID, NAME, WAVE_KEYS, Approval
+from healthd.waves.spec_findings import PLAYBOOK
 from healthd.waves.spec_stage import STAGE_KEYS
 
 BROKERS: Final[Schema] = {
@@ -102,7 +103,9 @@ _WAVE: Final[Mapping[str, Schema]] = {
         text(), "Why it is done; may be given to wave start instead.", examples=["CHG-1234 kernel"]
     ),
     "playbook": said(
-        text(NAME.pattern), "The name of the playbook that is run.", examples=["rolling-restart"]
+        text(PLAYBOOK.pattern),
+        "The name of the playbook that is run; with @sha256:DIGEST only exactly that one.",
+        examples=["rolling-restart"],
     ),
     "variables": said(
         values_schema(),

@@ -115,7 +115,7 @@ def _document(
         }
         | _ensemble_of(snapshot),
         "wave": {
-            "playbook": spec.playbook,
+            "playbook": spec.playbook_reference,
             "brokers": sorted(nodes),
             "concurrency": "safe" if stage.concurrency is None else stage.concurrency,
             "policy": policy_document(policy),

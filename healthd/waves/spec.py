@@ -47,8 +47,11 @@ class WaveSpec:
 
     name: str
     playbook: str
+    """Its name."""
     stages: tuple[StageSpec, ...]
     """One after the other; never empty."""
+    playbook_digest: str | None = None
+    """Only a playbook with this digest is run; None: whichever has the name."""
     reason: str | None = None
     """Why it is done; `wave start` asks for it when the file does not say."""
     variables: Values = field(default_factory=lambda: MappingProxyType({}))
@@ -57,6 +60,12 @@ class WaveSpec:
     """The policy keys that the file sets, as written and already validated."""
     schedule: Recurrence | None = None
     """When it is started by itself; only for files in `waveDir`."""
+
+    @property
+    def playbook_reference(self) -> str:
+        """What finds the playbook: its name, with the digest as the file gives it."""
+        digest = self.playbook_digest
+        return self.playbook if digest is None else f"{self.playbook}@sha256:{digest}"
 
     @property
     def policy(self) -> WavePolicy:
@@ -79,7 +88,7 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
     found.keys(mapping, (), WAVE_KEYS)
     _constants(mapping, found)
     name = found.name(mapping, "name", ())
-    playbook = found.name(mapping, "playbook", ())
+    playbook = found.playbook(mapping)
     reason = found.text(mapping, "reason", (), required=False)
     variables = parse_wave_values(mapping.get("variables", {}), ("variables",), found)
     stages = _stages(mapping, found)
@@ -94,7 +103,8 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
         return found.problems
     return WaveSpec(
         name=name,
-        playbook=playbook,
+        playbook=playbook[0],
+        playbook_digest=playbook[1],
         reason=reason,
         variables=MappingProxyType(variables),
         stages=stages,

@@ -7,6 +7,8 @@ from typing import Any, Final
 from healthd.waves.problems import Location, SpecProblem, describe_type, unknown_key
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+PLAYBOOK: Final = re.compile(rf"({NAME.pattern})(?:@sha256:([0-9a-f]{{64}}))?")
+"""A playbook's name, and its digest where only exactly that one may be run."""
 
 
 class Findings:
@@ -51,6 +53,21 @@ class Findings:
             self.add((*location, key), "is empty", f"say the {key}")
             return None
         return value
+
+    def playbook(self, mapping: Mapping[str, Any]) -> tuple[str, str | None] | None:
+        """A playbook's name and digest."""
+        value = self.text(mapping, "playbook", ())
+        if value is None:
+            return None
+        match = PLAYBOOK.fullmatch(value)
+        if match is not None:
+            return match[1], match[2]
+        if "@" in value:
+            message = "must be NAME or NAME@sha256:DIGEST, with 64 digits 0-9 and a-f"
+            self.add(("playbook",), message, "copy the digest from 'healthd playbook digest FILE'")
+            return None
+        self.name(mapping, "playbook", ())
+        return None
 
     def name(self, mapping: Mapping[str, Any], key: str, location: Location) -> str | None:
         """A name that is safe in a URL, a metric label and a file name."""

@@ -142,6 +142,20 @@ def test_another_name_or_another_digest_is_refused_with_the_line_to_add(
         )
 
 
+def test_a_playbook_that_is_asked_for_by_its_digest_is_exactly_that_one(
+    digest: str, tmp_path: Path
+) -> None:
+    assert load_playbook(f"p@sha256:{digest}", tmp_path).name == "p"
+    other = "0" * 64
+    assert problem(lambda: load_playbook(f"p@sha256:{other}", tmp_path)) == (
+        f"{tmp_path / 'p.yaml'}: the playbook p is not the one that is asked for: it has the digest"
+        f" {digest}, not {other} -> look at what has changed, then ask for p@sha256:{digest}"
+    )
+    for reference in (f"p@sha256:{digest[:-1]}", f"p@{digest}", f"../p@sha256:{digest}"):
+        with pytest.raises(PlaybookNotFound):
+            load_playbook(reference, tmp_path)
+
+
 def test_a_list_that_cannot_be_read_allows_nothing(
     digest: str, write: WriteFile, tmp_path: Path
 ) -> None:

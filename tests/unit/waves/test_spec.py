@@ -52,6 +52,29 @@ def test_a_wave_of_one_stage_is_understood() -> None:
     assert spec.policy == WavePolicy(soak_seconds=60.0)
 
 
+def test_a_wave_may_name_the_digest_of_its_playbook() -> None:
+    spec = spec_of(wave(playbook=f"os-patch@sha256:{'0a' * 32}"))
+    assert (spec.playbook, spec.playbook_digest) == ("os-patch", "0a" * 32)
+    assert spec.playbook_reference == f"os-patch@sha256:{'0a' * 32}"
+    assert spec_of(wave()).playbook_reference == "rolling-restart"
+
+
+@pytest.mark.parametrize(
+    ("playbook", "said"),
+    [
+        ("os-patch@sha256:0a", "NAME@sha256:DIGEST"),
+        ("os-patch@" + "0a" * 32, "NAME@sha256:DIGEST"),
+        ("os-patch@sha256:" + "0A" * 32, "NAME@sha256:DIGEST"),
+        ("../os-patch", "letters, digits, dots"),
+        (["os-patch"], "must be text"),
+    ],
+)
+def test_a_playbook_that_cannot_be_named_so_is_told_once(playbook: object, said: str) -> None:
+    (problem,) = problems_of(wave(playbook=playbook))
+    assert problem.location == ("playbook",)
+    assert said in problem.message
+
+
 def test_brokers_keep_the_order_of_the_list() -> None:
     assert spec_of(stage(brokers=[3, 1])).stages[0].brokers == (3, 1)
 
