@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import http.client
 import json
 import os
 import signal
@@ -157,9 +158,12 @@ class DaemonProcess:
         request = urllib.request.Request(  # noqa: S310  # Our own http:// on loopback.
             self.url + path, data=data, headers=headers, method=method
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # The same.
-            text = answer.read().decode()
-            kind = answer.headers.get_content_type()
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310  # The same.
+                text = answer.read().decode()
+                kind = answer.headers.get_content_type()
+        except http.client.HTTPException as error:  # It died in the middle of its answer.
+            raise ConnectionResetError(f"{self.url}{path}: {error!r}") from error
         return json.loads(text) if kind.endswith("json") else text
 
     def command_environment(self) -> dict[str, str]:

@@ -38,7 +38,7 @@ SWITCHING: Final = ("ln", "mv")
 """What root runs while it is away."""
 SHARES: Final = 4
 """The kills are shared out, so that `make prove PART=i/n` can divide them."""
-WRITES: Final = 30
+WRITES: Final = 20
 """So many writes an upgrade of one broker has, at least: two for each step, and its wave's own."""
 
 
