@@ -20,6 +20,8 @@ class StepJob:
 
     step: Step
     """Its texts are filled in."""
+    at: int
+    """Its place in the playbook."""
     playbook: Playbook
     wave: str
     run: NodeRun
@@ -52,6 +54,7 @@ def job_of(
     deadline = clock() + seconds
     job = StepJob(
         step=state.playbook.steps[at],
+        at=at,
         playbook=state.playbook,
         wave=state.wave,
         run=run,

@@ -27,7 +27,7 @@ from healthd.execute.redact import redact
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.effects import ObserveStep, RunStep
 from healthd.waves.events import HostState, Outcome, StepState
-from healthd.waves.playbook import Playbook, StepKind
+from healthd.waves.playbook import Playbook, gives_leaders_back
 from healthd.waves.playbook_steps import (
     Action,
     AnsibleAction,
@@ -300,10 +300,11 @@ class Steps:
         return replace(self._runner(job), mark=mark_of(job.wave, job.run.node))
 
     def _leaders(self, job: StepJob) -> LeaderMoves:
-        elects = any(step.kind is StepKind.ELECT_LEADERS for step in job.playbook.steps)
-        if not elects or self.elector is None or self.admin is None:
-            detail = "moveLeadersAway needs a step electPreferredLeaders that gives them back"
+        if not gives_leaders_back([step.kind for step in job.playbook.steps], job.at):
+            detail = "moveLeadersAway needs a later step electPreferredLeaders that gives them back"
             raise StepEnds(Outcome.FAILED, detail)
+        if self.elector is None or self.admin is None:
+            raise StepEnds(Outcome.FAILED, "nobody here can change the cluster")
         return self.leaders(job.wave, job.run.node, self.admin, self.elector)
 
     def leaders(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from healthd.waves.playbook import Step, StepKind
+from healthd.waves.playbook import Step, StepKind, gives_leaders_back
 from healthd.waves.playbook_parse import Reading
 from healthd.waves.playbook_steps import (
     BrokerCheck,
@@ -51,6 +51,7 @@ def step_findings(reading: Reading) -> Iterator[SpecProblem]:
         yield from _of_the_cluster(at, step)
         yield from _over_the_net(at, step)
     yield from _while_stopped(reading)
+    yield from _leaders_left_away(reading)
 
 
 def _unobservable(at: int, step: Step) -> Iterator[SpecProblem]:
@@ -134,6 +135,26 @@ def _while_stopped(reading: Reading) -> Iterator[SpecProblem]:
                 message = "waits for the broker, which is stopped here"
                 action = "move the step behind 'waitFor back'"
                 yield _finding(("steps", at, key), message, action, "waits-for-stopped")
+
+
+def _leaders_left_away(reading: Reading) -> Iterator[SpecProblem]:
+    """Leaders that are moved off a broker, and that nothing gives back."""
+    for at, step in enumerate(reading.steps):
+        is_away = step is not None and _verb(step) is KafkaVerb.MOVE_LEADERS_AWAY
+        # What was not understood may be the step that gives them back.
+        if not is_away or None in reading.kinds[at:] or gives_leaders_back(reading.kinds, at):
+            continue
+        message = "no later step gives the leaders back: it would fail, and move nothing"
+        action = "add a step kafka: electPreferredLeaders behind 'waitFor back'"
+        if StepKind.STOP not in reading.kinds:
+            action = "remove it: leaders are moved away only for a stop"
+        elif StepKind.ELECT_LEADERS in reading.kinds:
+            action = "move it before 'service stop'"
+        yield _finding(("steps", at, "kafka"), message, action, "leaders-left-away")
+
+
+def _verb(step: Step) -> KafkaVerb | None:
+    return step.action.verb if isinstance(step.action, KafkaAction) else None
 
 
 def unused_findings(

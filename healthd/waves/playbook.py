@@ -1,5 +1,6 @@
 """A playbook: what is done to one node, as data. `playbook_parse` makes it of a file's content."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -157,6 +158,11 @@ class Playbook:
         if step is None:
             return float(getattr(policy, _TIMEOUTS_OF[kind]))
         return step.timeout_seconds(policy)
+
+
+def gives_leaders_back(kinds: Sequence[StepKind | None], at: int) -> bool:
+    """Whether a step behind this place gives back the leaders that one here moves away."""
+    return StepKind.ELECT_LEADERS in kinds[at + 1 :]
 
 
 def _sources_of(action: Action | None) -> tuple[tuple[str, str], ...]:

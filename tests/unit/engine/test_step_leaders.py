@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.daemon import snapshot_of_cluster
+from support.steps import Stage
 
 from healthd.collect.cluster_admin import AdminError
 from healthd.collect.memory_admin import MemoryAdmin
@@ -23,6 +24,8 @@ from healthd.execute.memory import MemoryElector
 from healthd.execute.protocol import Target
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.events import Outcome
+from healthd.waves.playbook import StepKind
+from healthd.waves.playbook_steps import KafkaAction, KafkaVerb
 
 FIRST = ("orders", 0)
 HERE = Target(address="127.0.0.1", user="nobody", key_file=Path("-"), known_hosts_file=Path("-"))
@@ -98,6 +101,17 @@ async def test_nothing_is_moved_while_partitions_are_reassigned(cluster: Cluster
         with pytest.raises(StepEnds, match="being reassigned"):
             await cluster.moves.away(100)
     assert cluster.admin.orders == {}
+
+
+async def test_nothing_is_moved_that_no_later_step_gives_back(tmp_path: Path) -> None:
+    stage = Stage(folder=tmp_path)
+    action = KafkaAction(verb=KafkaVerb.MOVE_LEADERS_AWAY, limit=10)
+    stage.step(None, kind=StepKind.ELECT_LEADERS)
+    at = stage.step(action, kind=StepKind.KAFKA)
+    outcome, detail = await stage.run(at=at)
+    assert (outcome, "needs a later step" in detail) == (Outcome.FAILED, True), detail
+    stage.step(None, kind=StepKind.ELECT_LEADERS)
+    assert await stage.run(at=at) == (Outcome.FAILED, "nobody here can change the cluster")
 
 
 def test_as_many_are_moved_as_is_said_and_fits() -> None:
