@@ -114,7 +114,8 @@ def _in_order(
     if not missing:
         return isr
     joined = (*isr, *missing)
-    return replicas if set(joined) == set(replicas) else joined
+    is_whole = len(joined) >= len(replicas) and set(joined) == set(replicas)
+    return replicas if is_whole else joined
 
 
 def _forgiven(topic: Topic, at: int, isr: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ A cluster may have 100,000 partitions and nearly all of them are in sync: a topi
 is recognised by C-level identity checks and costs no Python per partition.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from operator import is_
 from typing import Final
@@ -258,11 +258,8 @@ def count_of(places: Places) -> int:
     return sum(len(positions) for _, positions in places)
 
 
-def _troubled(topic: Topic) -> Iterator[int]:
-    return (
-        at
-        for at, (leader, isr, replicas) in enumerate(
-            zip(topic.leaders, topic.isrs, topic.replicas, strict=True)
-        )
-        if isr is not replicas or leader < 0
-    )
+def _troubled(topic: Topic) -> Iterable[int]:
+    if min(topic.leaders) >= 0:
+        return topic.unsynced
+    leaderless = (at for at, leader in enumerate(topic.leaders) if leader < 0)
+    return sorted({*topic.unsynced, *leaderless})

@@ -17,6 +17,10 @@ class Reason:
     detail: str
     """One sentence with the numbers that led to it."""
 
+    def __hash__(self) -> int:
+        # Texts remember theirs; the code would tell few reasons apart that these do not.
+        return hash((self.object, self.detail))
+
     def as_json(self) -> dict[str, str]:
         """The public form of contract.md."""
         return {"code": self.code.value, "object": self.object, "detail": self.detail}

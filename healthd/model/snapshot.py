@@ -10,7 +10,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from itertools import chain
+from itertools import chain, compress
+from operator import is_not
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
@@ -139,6 +140,7 @@ class Topic:
     leaderless_seconds: Mapping[int, float] = field(default_factory=_nothing)
     _holders: frozenset[int] | None = field(default=None, init=False, compare=False, repr=False)
     _unsynced: tuple[int, ...] | None = field(default=None, init=False, compare=False, repr=False)
+    _members: frozenset[int] | None = field(default=None, init=False, compare=False, repr=False)
 
     @property
     def holders(self) -> frozenset[int]:
@@ -150,12 +152,20 @@ class Topic:
         return found
 
     @property
+    def members(self) -> frozenset[int]:
+        """Every id in an ISR; looked for once."""
+        found = self._members
+        if found is None:
+            found = frozenset(chain.from_iterable(self.isrs))
+            object.__setattr__(self, "_members", found)
+        return found
+
+    @property
     def unsynced(self) -> tuple[int, ...]:
         """The positions whose ISR is not the very tuple of the replicas; looked for once."""
         found = self._unsynced
         if found is None:
-            rows = zip(self.replicas, self.isrs, strict=True)
-            found = tuple([at for at, (replicas, isr) in enumerate(rows) if isr is not replicas])
+            found = tuple(compress(range(len(self.isrs)), map(is_not, self.isrs, self.replicas)))
             object.__setattr__(self, "_unsynced", found)
         return found
 

@@ -29,7 +29,8 @@ def assigned(topic: Topic, at: int) -> tuple[int, ...]:
 
 def in_sync(topic: Topic, at: int, serving: frozenset[int]) -> frozenset[int]:
     """The members of the ISR that count at a position."""
-    return serving.intersection(topic.isrs[at]) - topic.adding.get(at, frozenset())
+    counted, adding = serving.intersection(topic.isrs[at]), topic.adding.get(at)
+    return counted - adding if adding else counted
 
 
 def is_whole(topic: Topic, serving: frozenset[int]) -> bool:
@@ -56,7 +57,8 @@ def troubled_positions(topic: Topic, serving: frozenset[int]) -> list[int]:
     if NO_LEADER in topic.leaders:
         found.update(at for at, leader in enumerate(topic.leaders) if leader == NO_LEADER)
     absent = topic.holders - serving
-    if absent:
+    if not absent.isdisjoint(topic.members):
+        # Else each of their partitions lacks them in its ISR, and has been found by that.
         is_apart = absent.isdisjoint
         found.update([at for at, ids in enumerate(topic.replicas) if not is_apart(ids)])
     return sorted(found)

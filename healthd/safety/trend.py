@@ -4,6 +4,8 @@ A change that concerns only nodes which the wave has in flight is its own doing 
 """
 
 from collections.abc import Collection, Iterator
+from itertools import compress
+from operator import ne
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason, in_order
@@ -76,10 +78,11 @@ def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
 def _moved(old: Topic, new: Topic) -> Iterator[tuple[int, int]]:
     """The positions, before and after, of partitions whose leader or ISR is another."""
     if old.ids == new.ids:
-        rows = zip(old.isrs, new.isrs, old.leaders, new.leaders, strict=True)
-        for at, (was_isr, isr, was, leads) in enumerate(rows):
-            if was != leads or (was_isr is not isr and was_isr != isr):
-                yield at, at
+        # Whole columns are compared by the interpreter itself; few rows differ.
+        others = set(compress(range(len(new)), map(ne, old.isrs, new.isrs)))
+        if old.leaders != new.leaders:
+            others.update(compress(range(len(new)), map(ne, old.leaders, new.leaders)))
+        yield from ((at, at) for at in sorted(others))
         return
     old_position = {partition: at for at, partition in enumerate(old.ids)}
     for at, partition in enumerate(new.ids):

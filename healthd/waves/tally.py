@@ -140,6 +140,8 @@ class _Lacking:
     at: int
     isr: frozenset[int]
     missing: frozenset[int]
+    needed: int
+    """How many replicas must be in sync; none as long as that is not known."""
 
     @property
     def label(self) -> str:
@@ -149,12 +151,6 @@ class _Lacking:
     def is_under(self) -> bool:
         """Whether it is known to be under min ISR."""
         return len(self.isr) < self.needed
-
-    @property
-    def needed(self) -> int:
-        """How many replicas must be in sync; none as long as that is not known."""
-        least = self.topic.min_insync_replicas
-        return 0 if least is None else min(least, len(assigned(self.topic, self.at)))
 
 
 def _lacking(snapshot: ClusterSnapshot, own: frozenset[int]) -> tuple[_Lacking, ...]:
@@ -171,12 +167,13 @@ def _among(
     for topic in topics:
         if topic.excluded is Excluded.DELETING or is_whole(topic, serving):
             continue
+        least = topic.min_insync_replicas or 0
         for at in troubled_positions(topic, serving):
-            isr = in_sync(topic, at, serving)
-            missing = frozenset(assigned(topic, at)) - isr
-            found = _Lacking(topic, at, isr, missing)
-            if missing and (found.is_under or not own.isdisjoint(missing)):
-                yield found
+            isr, replicas = in_sync(topic, at, serving), assigned(topic, at)
+            missing = frozenset(replicas) - isr
+            needed = min(least, len(replicas))
+            if missing and (len(isr) < needed or not own.isdisjoint(missing)):
+                yield _Lacking(topic, at, isr, missing, needed)
 
 
 class _Before:
