@@ -23,17 +23,17 @@ from typing import Any, Final
 from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason
 from healthd.collect.oidc import fetch_token
+from healthd.collect.passwords import Password
 from healthd.collect.tokens import TokenSource
 from healthd.config.fleet import SecurityConfig
 from healthd.config.oauth import OAuthConfig
-from healthd.config.problems import ConfigError
 
 OAUTHBEARER: Final = "OAUTHBEARER"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """How clients connect, with the secrets read; `repr` shows none of them."""
+    """How clients connect; `repr` shows no secret."""
 
     protocol: str = "PLAINTEXT"
     ca_file: Path | None = None
@@ -43,29 +43,31 @@ class Access:
     sasl_mechanism: str | None = None
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    """This and `key_password`: given outright, without a fleet file."""
     tokens: TokenSource | None = field(default=None, repr=False, compare=False)
     """Where OAUTHBEARER gets its tokens, for all clients of the cluster."""
-    security: SecurityConfig | None = field(default=None, repr=False, compare=False)
-    """Where passwords are read again for each new client: one that was changed counts at once."""
+    user_secret: Password | None = field(default=None, repr=False, compare=False)
+    """The user's password, read again for each new client: one that was changed counts at once."""
+    key_secret: Password | None = field(default=None, repr=False, compare=False)
+    """The key's, in the same way."""
 
     @classmethod
     def of(cls, security: SecurityConfig) -> "Access":
-        """The access that a cluster's configuration describes.
+        """The access that a cluster's configuration describes; no file is read, no program run.
 
         Raises:
-            ConfigError: a secret cannot be read; names where it should be.
+            ConfigError: a secret will never be there; names where it should be.
         """
         return cls(
             protocol=security.protocol,
             ca_file=security.ca_file,
             cert_file=security.cert_file,
             key_file=security.key_file,
-            key_password=None if security.key_password is None else security.key_password.read(),
             sasl_mechanism=security.sasl_mechanism,
             username=security.username,
-            password=None if security.password is None else security.password.read(),
             tokens=None if security.oauth is None else _tokens(security.oauth),
-            security=security,
+            user_secret=None if security.password is None else Password(security.password),
+            key_secret=None if security.key_password is None else Password(security.key_password),
         )
 
     @property
@@ -79,12 +81,14 @@ class Access:
         return self.protocol.startswith("SASL_")
 
     def ready(self) -> None:
-        """Everything on our own side is there to connect with; may wait for a token (2 s).
+        """Everything on our own side is there to connect with.
+
+        It blocks: for a token (2 s), for a password's program (10 s).
 
         Raises:
             AccessError: It is not; says what, where and what to do.
         """
-        self._passwords()
+        self._user_password()
         self.tls_context()
         if self.tokens is not None:
             self.tokens.token()
@@ -92,22 +96,19 @@ class Access:
     def confluent_config(self) -> dict[str, Any]:
         """What confluent-kafka's clients need to connect, callbacks included; never raises.
 
+        A password that cannot be read now is the one that was read last, by `ready` at the latest.
         A client with `oauth_cb` must be polled now and then, as any client with callbacks.
         """
-        try:
-            password, key_password = self._passwords()
-        except AccessError:
-            password, key_password = self.password, self.key_password
         found = _known(
             {
                 "security.protocol": self.protocol,
                 "ssl.ca.location": _text(self.ca_file),
                 "ssl.certificate.location": _text(self.cert_file),
                 "ssl.key.location": _text(self.key_file),
-                "ssl.key.password": key_password,
+                "ssl.key.password": _now_or_last(self._key_password, self.key_secret),
                 "sasl.mechanism": self.sasl_mechanism,
                 "sasl.username": self.username,
-                "sasl.password": password,
+                "sasl.password": _now_or_last(self._user_password, self.user_secret),
             }
         )
         if self.tokens is not None:
@@ -126,7 +127,7 @@ class Access:
                 "ssl_context": self.tls_context(),
                 "sasl_mechanism": self.sasl_mechanism,
                 "sasl_plain_username": self.username,
-                "sasl_plain_password": self._passwords()[0],
+                "sasl_plain_password": self._user_password(),
             }
         )
 
@@ -147,12 +148,19 @@ class Access:
                 context.load_verify_locations(self.ca_file)
             except OSError as error:
                 raise _unusable("caFile", self.ca_file, error, "hold PEM certificates") from None
-        if self.cert_file is not None:
-            self._load_own(context, self.cert_file)
+        self.show_own(context)
         return context
 
-    def _load_own(self, context: ssl.SSLContext, cert_file: Path) -> None:
-        key_password = self._passwords()[1]
+    def show_own(self, context: ssl.SSLContext) -> None:
+        """Let connections show our own certificate, where there is one.
+
+        Raises:
+            AccessError: A file of it, or its key's password, cannot be used.
+        """
+        cert_file = self.cert_file
+        if cert_file is None:
+            return
+        key_password = self._key_password()
         try:
             # A function, for without a password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(cert_file, self.key_file, lambda: key_password or "")
@@ -164,18 +172,11 @@ class Access:
             )
             raise _unusable("certFile", cert_file, error, wanted) from None
 
-    def _passwords(self) -> tuple[str | None, str | None]:
-        """The user's and the key's, as they are now where a file or the environment has them."""
-        security = self.security
-        if security is None:
-            return self.password, self.key_password
-        try:
-            return (
-                None if security.password is None else security.password.read(),
-                None if security.key_password is None else security.key_password.read(),
-            )
-        except ConfigError as error:
-            raise AccessError(FailureReason.AUTHENTICATION, str(error)) from None
+    def _user_password(self) -> str | None:
+        return self.password if self.user_secret is None else self.user_secret.read()
+
+    def _key_password(self) -> str | None:
+        return self.key_password if self.key_secret is None else self.key_secret.read()
 
     def probing_tls(self) -> ssl.SSLContext | None:
         """A context for asking only whether a listener answers; None for plain connections.
@@ -191,8 +192,8 @@ class Access:
 
 
 def _tokens(config: OAuthConfig) -> TokenSource:
-    # Read once now: a secret that is not there is told at the start, as for all others.
-    config.client_secret.read()
+    # A secret that will never be there is told at the start, as for all others.
+    config.client_secret.expect()
     return TokenSource(lambda: fetch_token(config))
 
 
@@ -212,6 +213,13 @@ def _unusable(key: str, path: Path, error: OSError, wanted: str) -> AccessError:
         FailureReason.TLS,
         f"{key} {path} cannot be used ({why or type(error).__name__}): it must {wanted}",
     )
+
+
+def _now_or_last(read: Callable[[], str | None], secret: Password | None) -> str | None:
+    try:
+        return read()
+    except AccessError:
+        return None if secret is None else secret.last
 
 
 def _text(path: Path | None) -> str | None:

@@ -9,14 +9,17 @@ import contextlib
 import ssl
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from cryptography import x509
 
 from healthd.collect.access import Access
+from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
 from healthd.collect.reach import split_address
+from healthd.collect.secret_threads import in_secret_thread
 from healthd.collect.side import SideContext, SideSeen
 from healthd.collect.target import ClusterTarget
 
@@ -56,10 +59,11 @@ class CertificateReader:
         own = list(own_certificates(self._target.access, failures))
         addresses = dict.fromkeys([*brokers, *self._others(brokers)])
         slots = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
+        tls = await in_secret_thread(partial(_context, self._target.access))
 
         async def one(address: str) -> Entry | SourceFailure:
             async with slots:
-                return await self._listener(address, brokers.get(address))
+                return await self._listener(address, brokers.get(address), tls)
 
         found = await asyncio.gather(*(one(address) for address in addresses))
         for address, entry in zip(addresses, found, strict=True):
@@ -88,10 +92,12 @@ class CertificateReader:
         """Bootstrap addresses that are no broker's own: a load balancer, or before metadata."""
         return [address for address in self._target.bootstrap_servers if address not in brokers]
 
-    async def _listener(self, address: str, node: int | None) -> Entry | SourceFailure:
+    async def _listener(
+        self, address: str, node: int | None, tls: ssl.SSLContext
+    ) -> Entry | SourceFailure:
         host, port = split_address(address)
         try:
-            chain = await certificates_of(host, port, context=_context(self._target.access))
+            chain = await certificates_of(host, port, context=tls)
         except ssl.SSLError as error:
             # An alert is the other side's word on us; everything else is ours on them.
             is_alert = "alert" in str(error).lower()
@@ -192,11 +198,10 @@ def _time(moment: datetime) -> str:
 
 def _context(access: Access) -> ssl.SSLContext:
     context = access.probing_tls() or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if access.cert_file is not None:
-        # With TLS 1.2 a listener that asks for one ends the handshake without it. A file that does
-        # not fit is found, and told, elsewhere.
-        with contextlib.suppress(OSError, ValueError):
-            context.load_cert_chain(access.cert_file, access.key_file, access.key_password or "")
+    # With TLS 1.2 a listener that asks for a certificate of ours ends the handshake without it. A
+    # file that does not fit is found, and told, elsewhere.
+    with contextlib.suppress(AccessError, ValueError):
+        access.show_own(context)
     return context
 
 

@@ -19,11 +19,7 @@ class ConnectSource:
     interval_seconds: float | None = None
 
     def __init__(self, configs: Sequence[ConnectConfig], *, attempt_seconds: float) -> None:
-        """Ask nothing yet.
-
-        Raises:
-            ConfigError: a secret cannot be read.
-        """
+        """Ask nothing, read nothing yet."""
         self._clusters = [ConnectRest(one, timeout_seconds=attempt_seconds) for one in configs]
         # Name cards, then the states from one worker or another.
         self.timeout_seconds = 3 * attempt_seconds + 1

@@ -8,11 +8,13 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from healthd.collect.connect_words import ConnectorSeen, TaskSeen
 from healthd.collect.observation import FailureReason, Origin
-from healthd.collect.rest import RestAccess, RestClient, RestError, first_line
+from healthd.collect.rest import RestClient, RestError, first_line
+from healthd.collect.rest_access import RestAccess
 from healthd.config.source_connect import ConnectConfig
 
 STATES_ATTEMPTS: Final = 2
@@ -57,13 +59,11 @@ class ConnectRest:
         timeout_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask nothing yet.
-
-        Raises:
-            ConfigError: a secret cannot be read.
-        """
+        """Ask nothing, read nothing yet."""
         self.config = config
-        self._client = RestClient(RestAccess.of(config.rest), timeout_seconds=timeout_seconds)
+        self._client = RestClient(
+            partial(RestAccess.of, config.rest), timeout_seconds=timeout_seconds
+        )
         self._clock = clock
         self._last_url: str | None = None
         self._aliases: dict[str, Aliases] = {}

@@ -1,10 +1,13 @@
 """Asking one server outside the clusters: one session that lives as long as its secrets do."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from healthd.collect.observation import FailureReason, Origin
-from healthd.collect.rest import RestAccess, RestClient, RestError
+from healthd.collect.rest import RestClient, RestError
+from healthd.collect.rest_access import RestAccess
+from healthd.collect.secret_threads import in_secret_thread
 from healthd.config.problems import ConfigError
 from healthd.config.source_server import ServerConfig
 
@@ -48,8 +51,10 @@ class OutsideClient:
     async def _opened(self) -> RestClient:
         server = self._server
         try:
-            # Secrets are files; the event loop waits for no disk.
-            access = await asyncio.to_thread(RestAccess.of, server.rest, bearer=server.bearer_token)
+            # The event loop waits for no disk and no program.
+            access = await in_secret_thread(
+                partial(RestAccess.of, server.rest, bearer=server.bearer_token)
+            )
         except ConfigError as error:
             raise _not_asked(str(error)) from None
         if not (access.bearer_token or "").isprintable():

@@ -10,6 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import aiohttp
@@ -30,6 +31,7 @@ from healthd.collect.promql import (
     shown,
     targets_of,
 )
+from healthd.collect.secret_threads import in_secret_thread
 from healthd.config.problems import ConfigError
 from healthd.config.source_prometheus import PrometheusServer, PrometheusUse
 
@@ -144,7 +146,7 @@ class PrometheusReader:
         until = asyncio.get_running_loop().time() + self.server.timeout_seconds
         matchers = _matchers(members)
         try:
-            headers = await asyncio.to_thread(_credentials, self.server)
+            headers = await in_secret_thread(partial(_credentials, self.server))
             up = await self._ask(query_of([UP], matchers), headers, until)
         except PageProblem as problem:
             return Fetched(began=began, failed=((UP, problem),))
@@ -208,7 +210,7 @@ class PrometheusReader:
                 {"Accept": "application/json"},
                 connections=QUERIES_AT_ONCE,
                 timeout_seconds=self.server.timeout_seconds,
-                tls=await asyncio.to_thread(_tls, self.server),
+                tls=await in_secret_thread(partial(_tls, self.server)),
             )
         # A query in the address would be cut by some proxies, and cached by others.
         async with self._session.post(

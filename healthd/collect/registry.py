@@ -11,10 +11,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from healthd.collect.observation import FailureReason, Origin, Source, SourceFailure
-from healthd.collect.rest import RestAccess, RestClient, RestError, names_of, whose
+from healthd.collect.rest import RestClient, RestError, names_of, whose
+from healthd.collect.rest_access import RestAccess
 from healthd.collect.side import SideContext, SideSeen
 from healthd.config.source_rest import RestConfig
 
@@ -40,13 +42,9 @@ class RegistrySource:
         attempt_seconds: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Ask nothing yet.
-
-        Raises:
-            ConfigError: a secret cannot be read.
-        """
+        """Ask nothing, read nothing yet."""
         self._names = names_of(config.urls)
-        self._client = RestClient(RestAccess.of(config), timeout_seconds=attempt_seconds)
+        self._client = RestClient(partial(RestAccess.of, config), timeout_seconds=attempt_seconds)
         self._clock = clock
         # One question, and another one for those that do not know the first.
         self.timeout_seconds = 2 * attempt_seconds + 1

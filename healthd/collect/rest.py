@@ -1,22 +1,20 @@
 """JSON over HTTP from services beside Kafka: bounded, no redirects, every failure told apart."""
 
 import asyncio
-import base64
 import json
 import re
 import socket
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import aiohttp
 
 from healthd.collect.observation import FailureReason, Origin
+from healthd.collect.rest_access import LateAccess, RestAccess
+from healthd.collect.secret_threads import in_secret_thread
 from healthd.collect.side import SideContext
-from healthd.config.secrets import SecretRef
-from healthd.config.source_rest import RestConfig
+from healthd.config.problems import ConfigError
 from healthd.model.words import EvidenceGroup
 
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
@@ -57,62 +55,25 @@ class RestError(Exception):
         """HTTP's, where that is what went wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestAccess:
-    """How to connect, with the secrets read; `repr` shows none of them."""
-
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    key_password: str | None = field(default=None, repr=False)
-    uses_tls: bool = False
-    bearer_token: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def of(cls, config: RestConfig, *, bearer: SecretRef | None = None) -> "RestAccess":
-        """The access that a part of the fleet file describes.
-
-        Raises:
-            ConfigError: a secret cannot be read; names where it should be.
-        """
-        return cls(
-            username=config.username,
-            password=None if config.password is None else config.password.read(),
-            ca_file=config.ca_file,
-            cert_file=config.cert_file,
-            key_file=config.key_file,
-            key_password=None if config.key_password is None else config.key_password.read(),
-            uses_tls=config.uses_tls,
-            bearer_token=None if bearer is None else bearer.read(),
-        )
-
-    def tls(self) -> ssl.SSLContext:
-        """A context that proves who answers.
-
-        Raises:
-            OSError: a file cannot be read or is no certificate or key.
-        """
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if self.cert_file is not None:
-            # Never None: a key with a password would make OpenSSL ask on the terminal.
-            password = self.key_password or ""
-            context.load_cert_chain(self.cert_file, self.key_file, password=password)
-        return context
-
-
 class RestClient:
     """One HTTP session for the life of a source, made at the first request."""
 
     def __init__(
         self,
-        access: RestAccess | None = None,
+        access: RestAccess | Callable[[], RestAccess] | None = None,
         *,
         timeout_seconds: float,
         max_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        self._access = access or RestAccess()
+        """Ask nothing, read nothing.
+
+        Args:
+            access: How to connect, or what reads that; it is then read on a thread before the first
+                request, and again after a service has refused our credentials.
+            timeout_seconds: For one request, from its connection to its last byte.
+            max_bytes: Of one answer.
+        """
+        self._access = LateAccess(access or RestAccess())
         self._timeout = timeout_seconds
         self._max_bytes = max_bytes
         self._session: aiohttp.ClientSession | None = None
@@ -150,9 +111,14 @@ class RestClient:
     async def _bounded(
         self, url: str, accept: str, *, method: str = "GET", document: Any = None
     ) -> bytes:
+        access = await self._known()
         try:
             async with asyncio.timeout(self._timeout):
-                return await self._fetch(url, accept, method, document)
+                return await self._fetch(access, url, accept, method, document)
+        except RestError as error:
+            if error.reason is FailureReason.AUTHENTICATION:
+                self._access.forget(access)
+            raise
         except TimeoutError:
             raise RestError(
                 FailureReason.TIMEOUT, f"gave no answer within {self._timeout:g} s"
@@ -160,6 +126,7 @@ class RestClient:
         except aiohttp.ClientError as error:
             raise _client_error(error) from None
         except OSError as error:
+            self._access.forget(access)
             raise RestError(
                 FailureReason.TLS,
                 f"cannot be asked: a certificate or key file is of no use ({error.strerror})",
@@ -168,14 +135,27 @@ class RestClient:
 
     async def aclose(self) -> None:
         """Close the session; may be called twice."""
+        self._access.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
-    async def _fetch(self, url: str, accept: str, method: str, document: Any) -> bytes:
-        session = self._opened()
+    async def _known(self) -> RestAccess:
+        """How to connect; no request's time is spent on reading that."""
+        try:
+            return await self._access.known()
+        except ConfigError as error:
+            raise RestError(
+                FailureReason.AUTHENTICATION, f"cannot be asked: {error}", Origin.OURS
+            ) from None
+
+    async def _fetch(
+        self, access: RestAccess, url: str, accept: str, method: str, document: Any
+    ) -> bytes:
+        session = await self._opened(access)
+        headers = {"Accept": accept, **access.headers()}
         async with session.request(
-            method, url, allow_redirects=False, headers={"Accept": accept}, json=document
+            method, url, allow_redirects=False, headers=headers, json=document
         ) as response:
             if response.status != _OK:
                 raise _status_error(response.status)
@@ -196,18 +176,12 @@ class RestClient:
                 chunks.append(chunk)
             return b"".join(chunks)
 
-    def _opened(self) -> aiohttp.ClientSession:
+    async def _opened(self, access: RestAccess) -> aiohttp.ClientSession:
+        tls: ssl.SSLContext | bool = True
+        if self._session is None and access.uses_tls:
+            tls = await in_secret_thread(access.tls)
         if self._session is None:
-            access = self._access
-            headers = {}
-            if access.username is not None:
-                pair = f"{access.username}:{access.password or ''}".encode()
-                headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
-            if access.bearer_token is not None:
-                headers["Authorization"] = f"Bearer {access.bearer_token}"
-            tls = access.tls() if access.uses_tls else True
             self._session = aiohttp.ClientSession(
-                headers=headers,
                 connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=tls),
                 # No cookie of one service goes to another, and no environment decides our way.
                 cookie_jar=aiohttp.DummyCookieJar(),

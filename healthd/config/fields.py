@@ -71,7 +71,7 @@ def _checked_url(text: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise refusal(
             "has a user or a password in it; it is not shown here",
-            "write username and passwordFile or passwordEnv beside it",
+            "write username and passwordFile, passwordEnv or passwordCommand beside it",
         )
     if parts.query or parts.fragment:
         raise refusal("has a query or a fragment", "write the address alone")
@@ -97,5 +97,7 @@ Variable = Annotated[
     AfterValidator(_checked_variable),
     WithJsonSchema({"type": "string", "pattern": f"^(?:{ENVIRONMENT_NAME.pattern})$"}),
 ]
+SecretCommand = Annotated[list[Text], Field(min_length=1)]
+"""The words of a program that prints a secret, taken as they are: there is no shell."""
 Port = Annotated[int, Field(ge=1, le=MAX_PORT)]
 Url = Annotated[str, AfterValidator(_checked_url)]

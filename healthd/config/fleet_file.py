@@ -25,7 +25,8 @@ from healthd.config.problems import ConfigError, Problem, in_order
 from healthd.config.profiles import ClientsConfig, as_labels, profile_of, profile_problems
 from healthd.config.schema import validate
 from healthd.config.scoring_file import ScoringFiles
-from healthd.config.secrets import SecretRef, secrets_in_clear
+from healthd.config.secret_fields import secret_of
+from healthd.config.secrets import secrets_in_clear
 from healthd.config.source_alerts import alerts_of, alerts_problems
 from healthd.config.source_connect import connect_of
 from healthd.config.source_cruise_control import cruise_control_of, cruise_control_problems
@@ -103,7 +104,7 @@ def parse_fleet(
     found.extend(more)
     prometheus = PrometheusFile(None if top is None else top.prometheus, folder, document)
     found.extend(prometheus.problems())
-    fleet_alerts = None if top is None else alerts_of(top.alerts, folder)
+    fleet_alerts = None if top is None else alerts_of(top.alerts, folder, "alerts")
     if top is not None:
         found.extend(alerts_problems(top.alerts, folder, document, ("alerts",)))
     labels = as_labels(document.data.get("clusters"))
@@ -123,7 +124,8 @@ def parse_fleet(
                 wave_policy=policy,
                 scoring=profile or default or DEFAULT,
                 prometheus=prometheus.use(model.prometheus),
-                alerts=alerts_of(model.alerts, folder) or fleet_alerts,
+                alerts=alerts_of(model.alerts, folder, f"cluster {model.name}: alerts")
+                or fleet_alerts,
             )
             cluster, more = with_variables(cluster, item, document, folder, location)
             found.extend(more)
@@ -182,9 +184,9 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         name=model.name,
         labels=MappingProxyType(dict(model.labels)),
         bootstrap_servers=tuple(model.bootstrap_servers),
-        security=_security(model.security, folder),
+        security=_security(model.security, folder, f"cluster {model.name}: security"),
         exporter=exporter,
-        ssh=ssh_config(model.ssh, folder, local=model.local),
+        ssh=ssh_config(model.ssh, folder, f"cluster {model.name}: ssh", local=model.local),
         service=service,
         tolerate=model.tolerate,
         log_dirs=model.log_dirs,
@@ -194,11 +196,11 @@ def _converted(model: ClusterModel, folder: Path) -> ClusterConfig:
         tenants=tuple(
             TenantConfig(name=tenant.name, topics=tuple(tenant.topics)) for tenant in model.tenants
         ),
-        connect=connect_of(model.connect, folder),
+        connect=connect_of(model.connect, folder, model.name),
         mirrors=mirrors_of(model.mirrors, model.name),
-        schema_registry=registry_of(model.schema_registry, folder),
+        schema_registry=registry_of(model.schema_registry, folder, model.name),
         zookeeper=None if model.zookeeper is None else model.zookeeper.converted(),
-        cruise_control=cruise_control_of(model.cruise_control, folder),
+        cruise_control=cruise_control_of(model.cruise_control, folder, model.name),
     )
 
 
@@ -232,24 +234,18 @@ def _hosts(models: list[HostModel], exporter: ExporterConfig | None) -> Iterator
         )
 
 
-def _security(model: SecurityModel, folder: Path) -> SecurityConfig:
+def _security(model: SecurityModel, folder: Path, place: str) -> SecurityConfig:
     return SecurityConfig(
         protocol=model.protocol,
         ca_file=_resolved_or_none(folder, model.ca_file),
         cert_file=_resolved_or_none(folder, model.cert_file),
         key_file=_resolved_or_none(folder, model.key_file),
-        key_password=_secret(folder, model.key_password_file, model.key_password_env),
+        key_password=secret_of(model, "key_password", folder, place),
         sasl_mechanism=model.sasl_mechanism,
         username=model.username,
-        password=_secret(folder, model.password_file, model.password_env),
-        oauth=oauth_of(model.oauth, folder),
+        password=secret_of(model, "password", folder, place),
+        oauth=oauth_of(model.oauth, folder, f"{place}.oauth"),
     )
-
-
-def _secret(folder: Path, file: str | None, env: str | None) -> SecretRef | None:
-    if file is not None:
-        return SecretRef(file=_resolved(folder, file))
-    return None if env is None else SecretRef(env=env)
 
 
 def _resolved(folder: Path, text: str) -> Path:

@@ -11,7 +11,7 @@ from healthd.config.repeated import repeated
 from healthd.config.security_rules import security_problems
 from healthd.config.source_connect import connect_problems
 from healthd.config.source_mirrors import mirrors_problems, origin_problems
-from healthd.config.source_rest import rest_problems
+from healthd.config.source_rest import rest_problems, twice_problems
 from healthd.config.ssh_access import ssh_problems
 from healthd.config.yaml_source import Document
 from healthd.waves.alert_gate import unasked
@@ -112,7 +112,7 @@ def cluster_problems(
         yield document.problem(
             (*location, "service"), "is of no use without ssh", "add ssh", of_key=True
         )
-    yield from _further_sources(cluster, document, location)
+    yield from _further_sources(cluster, model, document, location)
 
 
 def unasked_problems(
@@ -129,12 +129,18 @@ def unasked_problems(
         yield document.located(problem.under(*location, "wave", "policy"))
 
 
-def _further_sources(cluster: ClusterConfig, document: Document, at: Location) -> Iterator[Problem]:
+def _further_sources(
+    cluster: ClusterConfig, model: ClusterModel, document: Document, at: Location
+) -> Iterator[Problem]:
     yield from connect_problems(cluster.connect, document, (*at, "connect"))
-    names = [connect.name for connect in cluster.connect]
+    for index, connect in enumerate(model.connect):
+        yield from twice_problems(connect, document, (*at, "connect", index))
+    names = [connect.name for connect in model.connect]
     yield from mirrors_problems(cluster.mirrors, names, document, (*at, "mirrors"))
     if cluster.schema_registry is not None:
         yield from rest_problems(cluster.schema_registry, document, (*at, "schemaRegistry"))
+    if model.schema_registry is not None:
+        yield from twice_problems(model.schema_registry, document, (*at, "schemaRegistry"))
 
 
 def _repeated_tenants(

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from healthd.config.argv import Argv
-from healthd.config.fields import Address, Host, Name, Port, Text, Variable
+from healthd.config.fields import Address, Host, Name, Port, SecretCommand, Text, Variable
 from healthd.config.freezes import MAX_FREEZES, FreezeModel
 from healthd.config.oauth import OAuthModel
 from healthd.config.policies import MAX_POLICIES, PolicyModel
@@ -57,10 +57,12 @@ class SecurityModel(FileModel):
     key_file: Text | None = None
     key_password_file: Text | None = None
     key_password_env: Variable | None = None
+    key_password_command: SecretCommand | None = None
     sasl_mechanism: Mechanism | None = None
     username: Text | None = None
     password_file: Text | None = None
     password_env: Variable | None = None
+    password_command: SecretCommand | None = None
     oauth: OAuthModel | None = None
 
 

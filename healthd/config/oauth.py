@@ -6,9 +6,15 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from healthd.config.fields import Text, Url, Variable
+from healthd.config.fields import SecretCommand, Text, Url, Variable
 from healthd.config.problems import Problem
 from healthd.config.schema import FileModel
+from healthd.config.secret_fields import (
+    given_ways,
+    how_to_give,
+    secret_of,
+    secret_problems,
+)
 from healthd.config.secrets import SecretRef, file_problem
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
@@ -23,6 +29,7 @@ class OAuthModel(FileModel):
     client_id: Text
     client_secret_file: Text | None = None
     client_secret_env: Variable | None = None
+    client_secret_command: SecretCommand | None = None
     scope: Text | None = None
     ca_file: Text | None = None
 
@@ -34,24 +41,20 @@ class OAuthConfig:
     token_endpoint_url: str
     client_id: str
     client_secret: SecretRef
-    """Read for every token, so a secret that was changed in its file counts at once."""
+    """Read for every token, so a secret that was changed counts at once."""
     scope: str | None = None
     ca_file: Path | None = None
     """Who signs the endpoint's certificate; None: the system's certificate authorities."""
 
 
-def oauth_of(model: OAuthModel | None, folder: Path) -> OAuthConfig | None:
-    """The endpoint that the fleet file describes; relative paths start from `folder`."""
+def oauth_of(model: OAuthModel | None, folder: Path, place: str) -> OAuthConfig | None:
+    """The endpoint that `place` of the fleet file describes; relative paths start from `folder`."""
     if model is None:
         return None
-    file, env = model.client_secret_file, model.client_secret_env
     return OAuthConfig(
         token_endpoint_url=model.token_endpoint_url,
         client_id=model.client_id,
-        client_secret=SecretRef(
-            file=None if file is None else (folder / file).absolute(),
-            env=env if file is None else None,
-        ),
+        client_secret=secret_of(model, "client_secret", folder, place) or SecretRef(),
         scope=model.scope,
         ca_file=None if model.ca_file is None else (folder / model.ca_file).absolute(),
     )
@@ -61,19 +64,11 @@ def oauth_problems(
     model: OAuthModel, config: OAuthConfig, document: Document, at: Location
 ) -> Iterator[Problem]:
     """What is wrong with an `oauth` whose values have the right form."""
-    if model.client_secret_file is None and model.client_secret_env is None:
+    if not given_ways(model, "client_secret"):
         yield document.problem(
-            (*at, "clientSecretFile"),
-            "no client secret",
-            "add clientSecretFile: PATH or clientSecretEnv: NAME",
+            (*at, "clientSecretFile"), "no client secret", f"add {how_to_give('client_secret')}"
         )
-    if model.client_secret_file is not None and model.client_secret_env is not None:
-        yield document.problem(
-            (*at, "clientSecretEnv"),
-            "clientSecretFile and clientSecretEnv are both given",
-            "keep one of them",
-            of_key=True,
-        )
+    yield from secret_problems(model, ("client_secret",), document, at)
     url = urlsplit(config.token_endpoint_url)
     if url.scheme == "http" and not (url.hostname or "").startswith(_OWN_HOSTS):
         yield document.problem(

@@ -3,13 +3,13 @@
 import os
 import re
 import stat
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from healthd.config.problems import ConfigError, Problem
+from healthd.config.secret_programs import ProgramError, SecretPrograms, shown
 from healthd.waves.policy import Location
 
 ENVIRONMENT_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -25,11 +25,10 @@ _SECRET_WORDS: Final = (
     "jaas",
 )
 COMMAND_SECONDS: Final = 10.0
-MAX_PRINTED: Final = 100_000
-"""Characters; no secret is longer, and a log that somebody prints by mistake is."""
 _PRIVATE_KEY: Final = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _TOO_WIDE: Final = 0o077
 """Bits beyond 0600 that let others in, the group too."""
+_PROGRAMS: Final = SecretPrograms()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +41,21 @@ class SecretRef:
     """A program, run where healthd runs, that prints it; white space around it is left out."""
     timeout_seconds: float = COMMAND_SECONDS
     """How long the program may take."""
+    place: str = field(default="", compare=False)
+    """What names it, for errors about its program: ``cluster a: security.passwordCommand``."""
 
     def read(self) -> str:
         """The secret itself, without the line end of a file. Never log it.
 
-        It blocks while the program of a `command` runs.
+        It blocks while the program of a `command` runs. What that printed is given again for some
+        seconds (see `SecretPrograms`).
 
         Raises:
             ConfigError: The file or variable is not there or is empty, or the program fails; names
                 it, shows no value.
         """
         if self.command:
-            return _printed(self.command, self.timeout_seconds)
+            return self._printed()
         if self.file is not None:
             try:
                 value = _private_text(self.file).rstrip("\r\n")
@@ -68,34 +70,26 @@ class SecretRef:
             raise _unreadable("environment", f"{self.env} is not set")
         return value
 
+    def expect(self) -> None:
+        """Say at once what will never be there; neither opens a file nor runs a program.
 
-def _printed(argv: tuple[str, ...], timeout_seconds: float) -> str:
-    """What a program prints. Neither its output nor its arguments are ever part of an error."""
-    where = f"command {argv[0]}"
-    try:
-        ended = subprocess.run(  # noqa: S603 - the operator's own program, and no shell.
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_seconds,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise _unreadable(where, f"printed no secret within {timeout_seconds:g} s") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "no program"
-        raise _unreadable(where, f"the secret's program cannot be run: {reason}") from None
-    if ended.returncode != 0:
-        raise _unreadable(where, f"the secret's program ended with {ended.returncode}")
-    try:
-        value = ended.stdout.decode("utf-8").strip()
-    except UnicodeDecodeError:
-        raise _unreadable(where, "the secret is not UTF-8 text") from None
-    if not value:
-        raise _unreadable(where, "printed nothing")
-    if len(value) > MAX_PRINTED:
-        raise _unreadable(where, f"printed more than {MAX_PRINTED} characters")
-    return value
+        Raises:
+            ConfigError: The variable is not set.
+        """
+        if self.env is not None:
+            self.read()
+
+    def _printed(self) -> str:
+        try:
+            return _PROGRAMS.printed(self.command, self.timeout_seconds)
+        except ProgramError as error:
+            name = shown(self.command)
+            problem = Problem(
+                file=self.place or f"command {name}",
+                message=f"the program {name} {error}",
+                action="run it as healthd's user: it has to print the secret and end with 0",
+            )
+        raise ConfigError([problem])
 
 
 def _private_text(path: Path) -> str:
@@ -152,7 +146,7 @@ def is_secret_key(key: str) -> bool:
     """Whether a key of this name would hold a secret itself rather than say where one is."""
     plain = re.sub(r"[^a-z]", "", key.lower())
     # The address of a token endpoint is no token.
-    says_where = ("file", "env", "endpointurl")
+    says_where = ("file", "env", "command", "endpointurl")
     return any(word in plain for word in _SECRET_WORDS) and not plain.endswith(says_where)
 
 

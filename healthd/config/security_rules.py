@@ -8,13 +8,14 @@ from healthd.config.fleet import SecurityConfig
 from healthd.config.fleet_schema import SecurityModel
 from healthd.config.oauth import oauth_problems
 from healthd.config.problems import Problem
+from healthd.config.secret_fields import how_to_give, secret_problems, ways
 from healthd.config.secrets import file_problem
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
 
 OAUTHBEARER: Final = "OAUTHBEARER"
-_TLS_KEYS: Final = ("caFile", "certFile", "keyFile", "keyPasswordFile", "keyPasswordEnv")
-_USER_KEYS: Final = ("username", "passwordFile", "passwordEnv")
+_TLS_KEYS: Final = ("caFile", "certFile", "keyFile", *ways("key_password"))
+_USER_KEYS: Final = ("username", *ways("password"))
 _SASL_KEYS: Final = ("saslMechanism", *_USER_KEYS, "oauth")
 
 
@@ -29,14 +30,7 @@ def security_problems(
     for left, right in (("certFile", "keyFile"), ("keyFile", "certFile")):
         if left in given and right not in given and model.protocol.endswith("SSL"):
             yield document.problem((*at, left), f"needs {right}", f"add {right}", of_key=True)
-    for key in ("password", "keyPassword"):
-        if {f"{key}File", f"{key}Env"} <= given:
-            yield document.problem(
-                (*at, f"{key}Env"),
-                f"{key}File and {key}Env are both given",
-                "keep one of them",
-                of_key=True,
-            )
+    yield from secret_problems(model, ("password", "key_password"), document, at)
     if model.oauth is not None and config.oauth is not None:
         yield from oauth_problems(model.oauth, config.oauth, document, (*at, "oauth"))
     yield from _file_problems(config, document, at)
@@ -65,9 +59,9 @@ def _sasl_problems(
     for key in ("saslMechanism", "username"):
         if key not in given:
             yield document.problem((*at, key), f"{key} is missing", f"add {key}")
-    if not given & {"passwordFile", "passwordEnv"}:
+    if not given.intersection(ways("password")):
         yield document.problem(
-            (*at, "passwordFile"), "no password", "add passwordFile: PATH or passwordEnv: NAME"
+            (*at, "passwordFile"), "no password", f"add {how_to_give('password')}"
         )
     if model.oauth is not None:
         yield document.problem(

@@ -39,13 +39,13 @@ class AlertsConfig:
         return self.alertmanager is not None or self.prometheus is not None
 
 
-def alerts_of(model: AlertsModel | None, folder: Path) -> AlertsConfig | None:
-    """What the file describes; relative paths start from `folder`."""
+def alerts_of(model: AlertsModel | None, folder: Path, place: str) -> AlertsConfig | None:
+    """What `place` of the file describes; relative paths start from `folder`."""
     if model is None:
         return None
     return AlertsConfig(
-        alertmanager=_server(model.alertmanager, folder),
-        prometheus=_server(model.prometheus, folder),
+        alertmanager=_server(model.alertmanager, folder, f"{place}.alertmanager"),
+        prometheus=_server(model.prometheus, folder, f"{place}.prometheus"),
         silence_label=model.silence_label,
     )
 
@@ -65,8 +65,8 @@ def alerts_problems(
         )
     for key, server in (("alertmanager", model.alertmanager), ("prometheus", model.prometheus)):
         if server is not None:
-            yield from server_problems(server, server_of(server, folder), document, (*at, key))
+            yield from server_problems(server, server_of(server, folder, ""), document, (*at, key))
 
 
-def _server(model: ServerModel | None, folder: Path) -> ServerConfig | None:
-    return None if model is None else server_of(model, folder)
+def _server(model: ServerModel | None, folder: Path, place: str) -> ServerConfig | None:
+    return None if model is None else server_of(model, folder, place)

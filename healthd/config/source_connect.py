@@ -25,9 +25,16 @@ class ConnectConfig:
     rest: RestConfig
 
 
-def connect_of(models: Sequence[ConnectModel], folder: Path) -> tuple[ConnectConfig, ...]:
-    """The Connect clusters that the fleet file describes."""
-    return tuple(ConnectConfig(name=model.name, rest=rest_of(model, folder)) for model in models)
+def connect_of(
+    models: Sequence[ConnectModel], folder: Path, cluster: str
+) -> tuple[ConnectConfig, ...]:
+    """The Connect clusters that the fleet file describes; `cluster` is the one they work on."""
+    return tuple(
+        ConnectConfig(
+            name=model.name, rest=rest_of(model, folder, f"cluster {cluster}: connect[{index}]")
+        )
+        for index, model in enumerate(models)
+    )
 
 
 def connect_problems(

@@ -17,9 +17,11 @@ class CruiseControlModel(ServerModel):
     """`cruiseControl` of a cluster."""
 
 
-def cruise_control_of(model: CruiseControlModel | None, folder: Path) -> ServerConfig | None:
-    """The Cruise Control that the file describes; None when there is none."""
-    return None if model is None else server_of(model, folder)
+def cruise_control_of(
+    model: CruiseControlModel | None, folder: Path, cluster: str
+) -> ServerConfig | None:
+    """The Cruise Control that the file describes for a cluster; None when there is none."""
+    return None if model is None else server_of(model, folder, f"cluster {cluster}: cruiseControl")
 
 
 def cruise_control_problems(
@@ -27,7 +29,7 @@ def cruise_control_problems(
 ) -> Iterator[Problem]:
     """What is wrong with it beyond the form of its values."""
     if model is not None:
-        yield from server_problems(model, server_of(model, folder), document, at)
+        yield from server_problems(model, server_of(model, folder, ""), document, at)
 
 
 def state_url(server: ServerConfig) -> str:

@@ -12,11 +12,11 @@ from pydantic import AfterValidator, Field
 from healthd.config.fields import Name, Text
 from healthd.config.problems import Problem
 from healthd.config.schema import FileModel, refusal
+from healthd.config.secret_fields import secret_of
 from healthd.config.source_server import (
     ServerConfig,
     ServerModel,
     rest_of_server,
-    secret_of,
     server_problems,
 )
 from healthd.config.yaml_source import Document
@@ -180,9 +180,10 @@ def _exporters(cluster: Any) -> tuple[list[Location], list[Location]]:
 
 
 def _server(model: PrometheusModel, folder: Path) -> PrometheusServer:
+    place = f"prometheus {model.name}"
     return PrometheusServer(
         name=model.name,
-        rest=rest_of_server(model, folder),
-        bearer_token=secret_of(folder, model.bearer_token_file, model.bearer_token_env),
+        rest=rest_of_server(model, folder, place),
+        bearer_token=secret_of(model, "bearer_token", folder, place),
         timeout_seconds=model.timeout_seconds,
     )

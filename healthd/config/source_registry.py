@@ -9,6 +9,6 @@ class RegistryModel(RestModel):
     """`schemaRegistry` of a cluster."""
 
 
-def registry_of(model: RegistryModel | None, folder: Path) -> RestConfig | None:
-    """The registry that the fleet file describes; None when there is none."""
-    return None if model is None else rest_of(model, folder)
+def registry_of(model: RegistryModel | None, folder: Path, cluster: str) -> RestConfig | None:
+    """The registry that the fleet file describes for a cluster; None when there is none."""
+    return None if model is None else rest_of(model, folder, f"cluster {cluster}: schemaRegistry")

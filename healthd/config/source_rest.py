@@ -7,9 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from healthd.config.fields import Text, Url, Variable
+from healthd.config.fields import SecretCommand, Text, Url, Variable
 from healthd.config.problems import Problem
 from healthd.config.schema import FileModel
+from healthd.config.secret_fields import secret_of, secret_problems
 from healthd.config.secrets import SecretRef, file_problem
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
@@ -21,11 +22,13 @@ class IdentityModel(FileModel):
     username: Text | None = None
     password_file: Text | None = None
     password_env: Variable | None = None
+    password_command: SecretCommand | None = None
     ca_file: Text | None = None
     cert_file: Text | None = None
     key_file: Text | None = None
     key_password_file: Text | None = None
     key_password_env: Variable | None = None
+    key_password_command: SecretCommand | None = None
 
 
 class RestModel(IdentityModel):
@@ -55,17 +58,22 @@ class RestConfig:
         return any(url.startswith("https:") for url in self.urls)
 
 
-def rest_of(model: RestModel, folder: Path) -> RestConfig:
-    """The service that a part of the fleet file describes; relative paths start from `folder`."""
+def rest_of(model: RestModel, folder: Path, place: str) -> RestConfig:
+    """The service that `place` of the fleet file describes; relative paths start from `folder`."""
     return RestConfig(
         urls=tuple(dict.fromkeys(model.urls)),
         username=model.username,
-        password=_secret(folder, model.password_file, model.password_env),
+        password=secret_of(model, "password", folder, place),
         ca_file=_path(folder, model.ca_file),
         cert_file=_path(folder, model.cert_file),
         key_file=_path(folder, model.key_file),
-        key_password=_secret(folder, model.key_password_file, model.key_password_env),
+        key_password=secret_of(model, "key_password", folder, place),
     )
+
+
+def twice_problems(model: IdentityModel, document: Document, at: Location) -> Iterator[Problem]:
+    """Passwords of a service that are named in more than one way."""
+    yield from secret_problems(model, ("password", "key_password"), document, at)
 
 
 def rest_problems(rest: RestConfig, document: Document, at: Location) -> Iterator[Problem]:
@@ -74,7 +82,7 @@ def rest_problems(rest: RestConfig, document: Document, at: Location) -> Iterato
         yield document.problem(
             at,
             "username and a password belong together",
-            "give username and passwordFile or passwordEnv, or none of them",
+            "give username and passwordFile, passwordEnv or passwordCommand, or none of them",
             of_key=True,
         )
     if rest.password is not None and not rest.uses_tls:
@@ -109,12 +117,6 @@ def _in_clear(rest: RestConfig, document: Document, at: Location) -> Iterator[Pr
             yield document.problem(
                 (*at, "urls", index), "would send the password in clear", "write https"
             )
-
-
-def _secret(folder: Path, file: str | None, env: str | None) -> SecretRef | None:
-    if file is not None:
-        return SecretRef(file=(folder / file).absolute())
-    return None if env is None else SecretRef(env=env)
 
 
 def _path(folder: Path, text: str | None) -> Path | None:

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from healthd.config.fields import Text, Url, Variable
+from healthd.config.fields import SecretCommand, Text, Url, Variable
 from healthd.config.problems import Problem
+from healthd.config.secret_fields import given_ways, secret_of, secret_problems
 from healthd.config.secrets import SecretRef, file_problem
-from healthd.config.source_rest import IdentityModel, RestConfig, rest_problems
+from healthd.config.source_rest import IdentityModel, RestConfig, rest_problems, twice_problems
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
 
@@ -24,6 +25,7 @@ class ServerModel(IdentityModel):
     url: Url
     bearer_token_file: Text | None = None
     bearer_token_env: Variable | None = None
+    bearer_token_command: SecretCommand | None = None
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = DEFAULT_TIMEOUT_SECONDS
 
 
@@ -41,25 +43,25 @@ class ServerConfig:
         return self.rest.urls[0]
 
 
-def server_of(model: ServerModel, folder: Path) -> ServerConfig:
-    """The service that a part of the fleet file describes; relative paths start from `folder`."""
+def server_of(model: ServerModel, folder: Path, place: str) -> ServerConfig:
+    """The service that `place` of the fleet file describes; relative paths start from `folder`."""
     return ServerConfig(
-        rest=rest_of_server(model, folder),
-        bearer_token=secret_of(folder, model.bearer_token_file, model.bearer_token_env),
+        rest=rest_of_server(model, folder, place),
+        bearer_token=secret_of(model, "bearer_token", folder, place),
         timeout_seconds=model.timeout_seconds,
     )
 
 
-def rest_of_server(model: ServerModel, folder: Path) -> RestConfig:
+def rest_of_server(model: ServerModel, folder: Path, place: str) -> RestConfig:
     """How to connect to it, but for the bearer token."""
     return RestConfig(
         urls=(model.url,),
         username=model.username,
-        password=secret_of(folder, model.password_file, model.password_env),
+        password=secret_of(model, "password", folder, place),
         ca_file=_path(folder, model.ca_file),
         cert_file=_path(folder, model.cert_file),
         key_file=_path(folder, model.key_file),
-        key_password=secret_of(folder, model.key_password_file, model.key_password_env),
+        key_password=secret_of(model, "key_password", folder, place),
     )
 
 
@@ -74,22 +76,12 @@ def server_problems(
 def _token_problems(
     model: ServerModel, server: ServerConfig, document: Document, at: Location
 ) -> Iterator[Problem]:
-    for key, file, env in (
-        ("bearerToken", model.bearer_token_file, model.bearer_token_env),
-        ("password", model.password_file, model.password_env),
-        ("keyPassword", model.key_password_file, model.key_password_env),
-    ):
-        if file is not None and env is not None:
-            yield document.problem(
-                (*at, f"{key}Env"),
-                f"{key}File and {key}Env are both given",
-                "keep one of them",
-                of_key=True,
-            )
+    yield from secret_problems(model, ("bearer_token",), document, at)
+    yield from twice_problems(model, document, at)
     token = server.bearer_token
     if token is None:
         return
-    key = "bearerTokenFile" if token.file is not None else "bearerTokenEnv"
+    key = given_ways(model, "bearer_token")[0]
     if server.rest.username is not None:
         yield document.problem(
             (*at, key), "cannot be used together with username", "keep one of them", of_key=True
@@ -101,13 +93,6 @@ def _token_problems(
         found = file_problem(token.file, is_private=True)
         if found is not None:
             yield document.problem((*at, key), *found)
-
-
-def secret_of(folder: Path, file: str | None, env: str | None) -> SecretRef | None:
-    """Where a secret is that the file names by a path or a variable; None when it names none."""
-    if file is not None:
-        return SecretRef(file=(folder / file).absolute())
-    return None if env is None else SecretRef(env=env)
 
 
 def _path(folder: Path, text: str | None) -> Path | None:

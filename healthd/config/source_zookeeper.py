@@ -134,6 +134,7 @@ class ZookeeperModel(FileModel):
     username: NotBuilt = None
     password_file: NotBuilt = None
     password_env: NotBuilt = None
+    password_command: NotBuilt = None
 
     @model_validator(mode="after")
     def _fits(self) -> "ZookeeperModel":

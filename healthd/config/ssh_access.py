@@ -8,11 +8,11 @@ from typing import Annotated, Any, Final, Self
 
 from pydantic import Field
 
-from healthd.config.fields import Host, Port, Text, Variable
+from healthd.config.fields import Host, Port, SecretCommand, Text, Variable
 from healthd.config.problems import Problem
 from healthd.config.schema import FileModel
+from healthd.config.secret_fields import given_ways, secret_of, secret_problems
 from healthd.config.secrets import SecretRef, file_problem
-from healthd.config.source_server import secret_of
 from healthd.config.yaml_source import Document
 from healthd.waves.policy import Location
 
@@ -51,7 +51,8 @@ class SshConfig:
 
     def pinned(self) -> dict[str, Any]:
         """What plans and waves pin; keys that came later only where they are given."""
-        return {name: value for name, value in asdict(self).items() if name in _FIRST_KEYS or value}
+        values = asdict(self, dict_factory=_without_place)
+        return {name: value for name, value in values.items() if name in _FIRST_KEYS or value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +68,7 @@ class LoginModel(FileModel):
 
     key_password_file: Text | None = None
     key_password_env: Variable | None = None
+    key_password_command: SecretCommand | None = None
     certificate_file: Text | None = None
     agent: bool | Text | None = None
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=600)] = 10.0
@@ -92,12 +94,15 @@ class SshModel(LoginModel):
     bastion: BastionModel | None = None
 
 
-def ssh_config(model: SshModel | None, folder: Path, *, local: bool) -> SshConfig | None:
+def ssh_config(
+    model: SshModel | None, folder: Path, place: str, *, local: bool
+) -> SshConfig | None:
     """What the fleet file says; None: the hosts are not reached.
 
     Args:
         model: `ssh`.
         folder: Where relative paths begin.
+        place: What `ssh` is in errors about a secret's program.
         local: `local` of the cluster.
     """
     if model is None:
@@ -108,12 +113,12 @@ def ssh_config(model: SshModel | None, folder: Path, *, local: bool) -> SshConfi
         key_file=_path(folder, model.key_file),
         known_hosts_file=(folder / model.known_hosts_file).absolute(),
         connect_timeout_seconds=model.connect_timeout_seconds,
-        key_password=secret_of(folder, model.key_password_file, model.key_password_env),
+        key_password=secret_of(model, "key_password", folder, place),
         certificate_file=_path(folder, model.certificate_file),
         agent=_agent(folder, model),
         bastion=None,
     )
-    return _behind(own, _bastion(model.bastion, own, folder))
+    return _behind(own, _bastion(model.bastion, own, folder, f"{place}.bastion"))
 
 
 def ssh_problems(
@@ -167,26 +172,17 @@ def _keys_problems(
         yield document.problem(
             (*at, "agent"), "cannot be used together with keyFile", "keep one of them", of_key=True
         )
-    if model.key_password_file is not None and model.key_password_env is not None:
-        yield document.problem(
-            (*at, "keyPasswordEnv"),
-            "keyPasswordFile and keyPasswordEnv are both given",
-            "keep one of them",
-            of_key=True,
-        )
-    for key, value in (
-        ("certificateFile", model.certificate_file),
-        ("keyPasswordFile", model.key_password_file),
-        ("keyPasswordEnv", model.key_password_env),
-    ):
-        if value is not None and model.key_file is None:
+    yield from secret_problems(model, ("key_password",), document, at)
+    certificate = [] if model.certificate_file is None else ["certificateFile"]
+    for key in (*certificate, *given_ways(model, "key_password")):
+        if model.key_file is None:
             yield document.problem(
                 (*at, key), "is of no use without keyFile", "add keyFile: PATH", of_key=True
             )
 
 
 def _bastion(
-    model: BastionModel | None, behind: SshConfig, folder: Path, depth: int = 0
+    model: BastionModel | None, behind: SshConfig, folder: Path, place: str, depth: int = 0
 ) -> BastionConfig | None:
     if model is None or depth > MAX_BASTIONS:
         return None
@@ -198,7 +194,7 @@ def _bastion(
         key_file=_path(folder, model.key_file) if has_own_keys else behind.key_file,
         known_hosts_file=behind.known_hosts_file if known is None else (folder / known).absolute(),
         connect_timeout_seconds=model.connect_timeout_seconds,
-        key_password=secret_of(folder, model.key_password_file, model.key_password_env)
+        key_password=secret_of(model, "key_password", folder, place)
         if has_own_keys
         else behind.key_password,
         certificate_file=_path(folder, model.certificate_file)
@@ -208,8 +204,13 @@ def _bastion(
     )
     return BastionConfig(
         address=model.address,
-        ssh=_behind(own, _bastion(model.bastion, own, folder, depth + 1)),
+        ssh=_behind(own, _bastion(model.bastion, own, folder, f"{place}.bastion", depth + 1)),
     )
+
+
+def _without_place(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A secret's place is how errors call it, and nothing about how hosts are reached."""
+    return {name: value for name, value in pairs if name != "place"}
 
 
 def _behind(own: SshConfig, bastion: BastionConfig | None) -> SshConfig:

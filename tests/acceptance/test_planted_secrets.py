@@ -32,11 +32,16 @@ BY_ENVIRONMENT = "planted-by-environment-77c2"
 BY_COMMAND = "planted-by-command-e1d4"
 BY_STDIN = "planted-for-stdin-9a3f"
 BY_BEARER = "planted-as-bearer-20cd"
+OF_KAFKA = "planted-for-kafka-by-command-5c8e"
+OF_A_FAILURE = "planted-by-a-command-that-fails-b6d0"
 MANY_LINES = "planted-line-one-aa11\nplanted-line-two-bb22"
 PLANTED = (
     *(BY_FILE, BY_ENVIRONMENT, BY_COMMAND, BY_STDIN, BY_BEARER, PASSWORD, KEY_PASSWORD),
+    *(OF_KAFKA, OF_A_FAILURE),
     *MANY_LINES.split("\n"),
 )
+OF_CLUSTERS = {PASSWORD, KEY_PASSWORD, OF_KAFKA, OF_A_FAILURE}
+"""No step of the playbook is given these."""
 NODES = (1, 2)
 
 FLEET = """\
@@ -70,6 +75,17 @@ clusters:
       saslMechanism: PLAIN
       username: healthd
       passwordFile: {certificates}/password
+  - name: commanded
+    bootstrapServers: ["127.0.0.1:2"]
+    security:
+      protocol: SASL_PLAINTEXT
+      saslMechanism: SCRAM-SHA-512
+      username: healthd
+      passwordCommand: ["{folder}/print-secret-of-kafka"]
+    schemaRegistry:
+      urls: ["http://127.0.0.1:3"]
+      username: healthd
+      passwordCommand: ["{folder}/print-secret-and-fail"]
 """
 
 PLAYBOOK = """\
@@ -252,6 +268,13 @@ def daemon(
     write(secrets / "many-lines", MANY_LINES + "\n")
     write(secrets / "value", BY_COMMAND)
     write(secrets / "print-secret", f"#!/bin/sh\nexec cat {secrets}/value\n", 0o700)
+    # What a shell prints by itself has no process of its own.
+    speak = "#!/bin/sh\nread -r secret <{file}\necho $secret\n"
+    for name, secret in (("of-kafka", OF_KAFKA), ("and-fail", OF_A_FAILURE)):
+        file = write(secrets / name, secret + "\n")
+        write(secrets / f"print-secret-{name}", speak.format(file=file), 0o700)
+    with (secrets / "print-secret-and-fail").open("a") as program:
+        program.write("echo $secret >&2\nexit 9\n")
     certificates = tmp_path / "certificates"
     certificates.mkdir()
     SecureKafka(certificates)
@@ -346,6 +369,8 @@ def test_no_planted_secret_is_found_anywhere_but_where_it_belongs(
     time.sleep(1)  # What is written right after the end is looked at as well.
     peeping.stop()
     told = dict(everything_told(daemon, wave))
+    commanded = json.dumps(daemon.get("/api/v1/clusters/commanded"))
+    told["commanded"] = commanded
     daemon.stop()
 
     story = json.dumps(told)
@@ -355,15 +380,16 @@ def test_no_planted_secret_is_found_anywhere_but_where_it_belongs(
     targets = {tmp_path / "hosts" / f"127.0.43.{node}" / "target" for node in NODES}
     for target in targets:
         content = target.read_text()
-        assert all(
-            secret in content for secret in PLANTED if secret not in {PASSWORD, KEY_PASSWORD}
-        )
+        assert all(secret in content for secret in PLANTED if secret not in OF_CLUSTERS)
         assert target.stat().st_mode & 0o777 == 0o600
         assert list((target.parent / "home" / ".healthd").iterdir())
 
+    assert "commanded: schemaRegistry.passwordCommand: the program" in commanded
+    assert "ended with 9" in commanded
     assert sorted(path for path, content in told.items() if leaks_in(content.encode())) == []
     sources = {
-        tmp_path / "secrets" / name for name in ("by-file", "by-stdin", "many-lines", "value")
+        tmp_path / "secrets" / name
+        for name in ("by-file", "by-stdin", "many-lines", "value", "of-kafka", "and-fail")
     }
     sources |= {tmp_path / "certificates" / name for name in ("password", "key-password")}
     assert files_with_leaks(tmp_path, targets | sources) == []

@@ -13,6 +13,7 @@ from healthd.collect.doctor.findings import Outcome
 from healthd.collect.failing import AccessError
 from healthd.collect.observation import ListenerState, Origin
 from healthd.collect.reach import knock, split_address
+from healthd.collect.secret_threads import in_secret_thread
 from healthd.collect.tls_errors import tls_verdict
 
 AT_ONCE: Final = 64
@@ -70,7 +71,7 @@ async def _kafka_door(address: str, access: Access, timeout_seconds: float) -> D
     if state is not ListenerState.ANSWERED:
         return Door(address=address, outcome=Outcome.UNREACHABLE, detail=_WORDS[state])
     try:
-        context = access.tls_context()
+        context = await in_secret_thread(access.tls_context)
         if context is None:
             return Door(address=address, outcome=Outcome.ALLOWED)
         async with asyncio.timeout(timeout_seconds):

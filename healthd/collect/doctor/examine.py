@@ -13,6 +13,7 @@ from healthd.collect.doctor.evidence import Evidence
 from healthd.collect.doctor.findings import Examination
 from healthd.collect.doctor.judge import findings
 from healthd.collect.doctor.outside import outside_findings
+from healthd.collect.doctor.secrets import secret_findings
 from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason, Origin, Source
 from healthd.collect.principal import principal_of
@@ -55,10 +56,11 @@ async def examine(
     sides = tuple(side for side in sides if side.source is not Source.PROBE)
     bootstrap = target.bootstrap_servers
     limit = target.attempt_seconds
-    doors, rights, ssh, outside, collected = await asyncio.gather(
+    doors, rights, ssh, secrets, outside, collected = await asyncio.gather(
         kafka_doors(bootstrap, target.access, timeout_seconds=limit),
         _rights(target, probe_topic),
         _ssh(target, limit),
+        secret_findings(config),
         outside_findings(config),
         _collected(target, sides, collector),
     )
@@ -92,7 +94,7 @@ async def examine(
         health_class=HealthClass.UNKNOWN.value if report is None else report.health_class.value,
         completeness=0.0 if report is None else report.completeness,
         weights=_weights(gathered, report, is_probed=probe_topic is not None),
-        findings=(*findings(evidence), *outside),
+        findings=(*secrets, *findings(evidence), *outside),
         cluster_id=None if gathered is None else gathered.cluster_id,
         addresses={} if gathered is None else gathered.addresses,
     )

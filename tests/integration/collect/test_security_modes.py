@@ -86,6 +86,12 @@ MODES = [
         listener="SCRAM512",
         security=f"{SASL}, saslMechanism: SCRAM-SHA-512, {LOGIN}",
     ),
+    Mode(
+        name="scram-sha-512 by command",
+        listener="SCRAM512",
+        security=f"{SASL}, saslMechanism: SCRAM-SHA-512, username: {USER}, "
+        "passwordCommand: [cat, DIR/password]",
+    ),
     Mode(name="oauthbearer", listener="OAUTH", security=f"{SASL}, {TOKEN}"),
 ]
 SAMPLE = {"mutual tls with a locked key", "scram-sha-512", "oauthbearer"}

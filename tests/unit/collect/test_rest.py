@@ -12,7 +12,8 @@ from aiohttp import web
 from support.http_server import Handler, says, serving
 
 from healthd.collect.observation import FailureReason, Origin
-from healthd.collect.rest import RestAccess, RestClient, RestError, first_line
+from healthd.collect.rest import RestClient, RestError, first_line
+from healthd.collect.rest_access import RestAccess
 from healthd.config.secrets import SecretRef
 from healthd.config.source_rest import RestConfig
 

@@ -148,7 +148,7 @@ def test_a_server_that_changes_changes_its_clusters(write: WriteFile) -> None:
             "{name: main, url: 'https://me:secret@p'}",
             [HOSTS, "prometheus: {server: main}"],
             "prometheus[0].url: has a user or a password in it; it is not shown here "
-            "-> write username and passwordFile or passwordEnv beside it",
+            "-> write username and passwordFile, passwordEnv or passwordCommand beside it",
             id="password-in-the-url",
         ),
     ],

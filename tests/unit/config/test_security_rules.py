@@ -85,7 +85,8 @@ def test_a_token_endpoint_is_read_with_absolute_paths(tmp_path: Path, check: Che
         pytest.param(
             f"protocol: SASL_SSL, saslMechanism: OAUTHBEARER, oauth: {{{OAUTH}}}",
             "oauth.clientSecretFile: no client secret "
-            "-> add clientSecretFile: PATH or clientSecretEnv: NAME",
+            "-> add clientSecretFile: PATH, clientSecretEnv: NAME or clientSecretCommand: "
+            "[PROGRAM, ARGUMENT]",
             id="no client secret",
         ),
         pytest.param(
