@@ -19,10 +19,16 @@ MAX_PRINTED: Final = 100_000
 _MAX_BYTES: Final = 4 * MAX_PRINTED
 _PIECE_BYTES: Final = 65_536
 _MAX_SHOWN: Final = 200
+_RUN_IT: Final = "run it as healthd's user: it has to print the secret and end with 0"
 
 
 class ProgramError(Exception):
     """A program printed no secret. Says what it did, and never what it printed or was given."""
+
+    def __init__(self, what: str, action: str = _RUN_IT) -> None:
+        super().__init__(what)
+        self.action = action
+        """What to do."""
 
 
 @dataclass(slots=True)
@@ -30,7 +36,7 @@ class _Run:
     is_over: threading.Event = field(default_factory=threading.Event)
     ended: float = 0.0
     value: str | None = field(default=None, repr=False)
-    failure: str = ""
+    failure: tuple[str, str] = ("did not end in order", _RUN_IT)
 
 
 class SecretPrograms:
@@ -71,15 +77,14 @@ class SecretPrograms:
         else:
             run.is_over.wait()
         if run.value is None:
-            raise ProgramError(run.failure)
+            raise ProgramError(*run.failure)
         return run.value
 
     def _carry_out(self, run: _Run, key: tuple[tuple[str, ...], float]) -> None:
-        run.failure = "did not end in order"
         try:
             run.value = _printed(*key)
         except ProgramError as error:
-            run.failure = str(error)
+            run.failure = str(error), error.action
         finally:
             with self._lock:
                 run.ended = self._clock()
@@ -118,7 +123,8 @@ def _output(argv: tuple[str, ...], timeout_seconds: float) -> bytes:
         )
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no program can have such a name"
-        raise ProgramError(f"cannot be run: {reason}") from None
+        action = "install it for healthd's user, or correct its name"
+        raise ProgramError(f"cannot be run: {reason}", action) from None
     until = time.monotonic() + timeout_seconds
     with process:
         try:

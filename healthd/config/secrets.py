@@ -87,7 +87,7 @@ class SecretRef:
             problem = Problem(
                 file=self.place or f"command {name}",
                 message=f"the program {name} {error}",
-                action="run it as healthd's user: it has to print the secret and end with 0",
+                action=error.action,
             )
         raise ConfigError([problem])
 

@@ -20,7 +20,11 @@ async def _asked(reference: SecretRef) -> DoctorFinding:
         # What it gives is dropped: here it counts only that it is there.
         await in_secret_thread(reference.read)
     except ConfigError as error:
+        (problem,) = error.problems
         return DoctorFinding(
-            source="secrets", subject=reference.place, outcome=Outcome.FAILED, detail=f"{error}."
+            source="secrets",
+            subject=reference.place,
+            outcome=Outcome.FAILED,
+            detail=f"{problem.message} -> {problem.action}.",
         )
     return DoctorFinding(source="secrets", subject=reference.place, outcome=Outcome.ALLOWED)
