@@ -24,7 +24,7 @@ REBOOT_SECONDS: Final = 30.0
 _ANSWER_SECONDS: Final = 10.0
 """After so long without an answer its connection counts as lost."""
 _NO_MARKER: Final = frozenset({StepKind.KAFKA, StepKind.HTTP, StepKind.ANSIBLE})
-"""Nobody can be asked afterwards what became of these."""
+"""No host knows of these, also while they are under way: sent again, they are done again."""
 
 
 class StepFault(StrEnum):
@@ -110,16 +110,21 @@ class StepHosts:
             if self._faulty(effect, StepFault.NOT_VERIFIED, keep=True):
                 return StepState.NOT_DONE, "it is not so"
             return StepState.DONE, ""
+        is_so = bool(self.finished[effect.node, effect.step])
+        if step.observe and is_so:
+            return StepState.DONE, "what it brings about is so"
+        if step.kind is StepKind.KAFKA:
+            return (StepState.DONE if is_so else StepState.NOT_DONE), "the cluster says it"
+        if step.kind in _NO_MARKER:
+            return StepState.INTERRUPTED, "nobody can be asked"
         marker = self._markers.get(effect.effect_id)
         if marker is None:
-            if step.kind in _NO_MARKER:
-                return StepState.INTERRUPTED, "nobody can be asked"
             return StepState.NOT_DONE, "it never began"
         if marker.state is StepState.RUNNING and marker.boot != self._boots[effect.node]:
             is_reboot = step.kind is StepKind.REBOOT
             return (StepState.DONE if is_reboot else StepState.INTERRUPTED), ""
-        if step.kind in _NO_MARKER and marker.state is not StepState.RUNNING:
-            return StepState.INTERRUPTED, "nobody can be asked"
+        if step.kind is StepKind.REBOOT and marker.state is StepState.FAILED:
+            return StepState.RUNNING, "it is the same boot"  # Of a deadline its host knows nothing.
         return marker.state, ""
 
     # What happens on the host ----------------------------------------------------------------
@@ -127,7 +132,7 @@ class StepHosts:
     def _begin(self, effect: effects.RunStep, playbook: Playbook, answer: "Answer") -> None:
         node, kind = effect.node, playbook.steps[effect.step].kind
         known = self._markers.get(effect.effect_id)
-        if known is not None:
+        if known is not None and kind not in _NO_MARKER:
             self._told_again(effect, known, kind, answer)
             return
         self._judge(effect, playbook)
@@ -243,7 +248,11 @@ class StepHosts:
         return True
 
     def _judge(self, effect: effects.RunStep, playbook: Playbook) -> None:
-        """What begins now must not have been done before, unless it may be done twice."""
+        """What begins now must not have been done before, unless it may be done twice.
+
+        A cluster is told what shall be so: told again, it changes nothing.
+        """
         step, key = playbook.steps[effect.step], (effect.node, effect.step)
-        if self.finished[key] and not is_repeatable(step):
+        may_be_repeated = is_repeatable(step) or step.kind is StepKind.KAFKA
+        if self.finished[key] and not may_be_repeated:
             self.violations.append((effect.node, f"step '{step.name}' is done a second time"))

@@ -36,7 +36,7 @@ class Bench:
         self.fleet = fleet
         self.daemon = daemon
         self.machine = fleet.machine(ONE)
-        self.faults = ServiceFaults(fleet.node(ONE), self.machine)
+        self.faults = ServiceFaults(fleet.node(ONE))
         self._starts = process_starts(fleet, ONE)
 
     def begin(self, **policy: Any) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,9 @@ class SshdHost:
     folder: Path
     address: str
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] = field(init=False)
+    before: Sequence[str] = ()
+    """Words in front of its own."""
 
     @property
     def target(self) -> Target:
@@ -58,12 +60,36 @@ class SshdHost:
                     if one.name() == "sshd":
                         one.kill()
 
+    def start(self) -> None:
+        """Start the server, also once more after a stop."""
+        with (self.folder / "sshd.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*self.before, _SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
     def freeze(self) -> None:
         """Stop the server and its sessions without ending them."""
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def wait_until_it_listens(self) -> None:
+        """Whoever connects from now on is answered."""
+        deadline = time.monotonic() + _START_SECONDS
+        while True:
+            try:
+                socket.create_connection((self.address, self.port), timeout=1).close()
+            except OSError:
+                log = (self.folder / "sshd.log").read_text(errors="replace")
+                assert self.process.poll() is None, f"sshd ended: {log}"
+                assert time.monotonic() < deadline, f"sshd does not listen: {log}"
+                time.sleep(0.02)
+            else:
+                return
 
     def _signal(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
@@ -134,19 +160,13 @@ def running_host(
         # bash reads ~/.bashrc only in the outermost shell: what stands in there is not tested.
         f"MaxStartups 200:30:400\nPrintMotd no\nSetEnv SHLVL=2{home}\n{settings}"
     )
-    with (folder / "sshd.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*before, _SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    host = SshdHost(folder=folder, address=address, port=port, process=process)
+    host = SshdHost(folder=folder, address=address, port=port, before=before)
+    host.start()
     try:
-        _wait_until_it_listens(host)
+        host.wait_until_it_listens()
         yield host
     finally:
-        if process.poll() is None:
+        if host.process.poll() is None:
             host.stop()
         host.end_commands()
 
@@ -156,20 +176,6 @@ def _free_port(address: str) -> int:
         probe.bind((address, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _wait_until_it_listens(host: SshdHost) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while True:
-        try:
-            socket.create_connection((host.address, host.port), timeout=1).close()
-        except OSError:
-            log = (host.folder / "sshd.log").read_text(errors="replace")
-            assert host.process.poll() is None, f"sshd ended: {log}"
-            assert time.monotonic() < deadline, f"sshd does not listen: {log}"
-            time.sleep(0.02)
-        else:
-            return
 
 
 @pytest.fixture(scope="session")

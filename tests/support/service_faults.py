@@ -5,7 +5,6 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from healthd.demo.netns import Machine
 from healthd.demo.nodes import Node
 
 _WRAPPER: Final = """\
@@ -40,7 +39,8 @@ class Fault(StrEnum):
     NOTHING = "nothing"
     """It says that all is well, and has done nothing."""
     CUT = "cut"
-    """It is carried out, and every connection to its host is cut meanwhile."""
+    """It is carried out, and every connection to its host is cut meanwhile: to all hosts, where
+    they are not machines with processes of their own."""
     WAITS = "waits"
     """It begins when it is told to."""
 
@@ -48,9 +48,8 @@ class Fault(StrEnum):
 class ServiceFaults:
     """The service command of one broker's host, which can be spoiled."""
 
-    def __init__(self, node: Node, machine: Machine) -> None:
+    def __init__(self, node: Node) -> None:
         self.node = node
-        self.machine = machine
         self._real = node.service_command.with_name("healthd-service.real")
         if not self._real.exists():
             node.service_command.rename(self._real)

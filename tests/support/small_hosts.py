@@ -67,9 +67,7 @@ class SmallHost:
     @property
     def starts(self) -> int:
         """How often the service's process was started."""
-        if not self.node.log_file.exists():
-            return 0
-        return self.node.log_file.read_text("utf-8").count("started")
+        return starts_of(self.node)
 
     def wait_until_up(self) -> None:
         """Its sshd answers."""
@@ -93,6 +91,11 @@ class SmallHost:
             socket.create_connection((self.node.host, port), timeout=1).close()
             return True
         return False
+
+
+def starts_of(node: Node) -> int:
+    """How often the process of a node's service was started."""
+    return node.log_file.read_text("utf-8").count("started") if node.log_file.exists() else 0
 
 
 @contextlib.contextmanager
@@ -135,6 +138,12 @@ def _node(number: int, address: str, ports: Ports, root: Path) -> Node:
 def _host(node: Node, room: MachineRoom, ssh: SshAccess) -> SmallHost:
     machine = room.add(f"small-{node.id}", node.host, node.folder, node.services_folder)
     add_sshd(machine, sshd_config(node.folder))
+    add_service(node)
+    return SmallHost(node=node, machine=machine, ssh=ssh)
+
+
+def add_service(node: Node) -> None:
+    """The node's service is there for its supervisor, and the command that handles it."""
     values = {
         "id": str(node.id),
         "folder": str(node.folder),
@@ -145,11 +154,12 @@ def _host(node: Node, room: MachineRoom, ssh: SshAccess) -> SmallHost:
         "service": str(node.service),
         "sv": str(find_program("sv")),
     }
-    (node.folder / "bin" / "java").symlink_to(Path(sys.executable).resolve())
+    java = node.folder / "bin" / "java"
+    java.parent.mkdir(parents=True, exist_ok=True)
+    java.symlink_to(Path(sys.executable).resolve())
     node.service.mkdir(parents=True)
     run = node.service / "run"
     run.write_text(Template(_RUN).substitute(values), "utf-8")
     run.chmod(0o755)
     write_program(node.service / "check", "broker-check", values)
     write_program(node.service_command, "healthd-service", values)
-    return SmallHost(node=node, machine=machine, ssh=ssh)

@@ -13,10 +13,12 @@ from healthd.engine.printed import PrintedByNode
 from healthd.engine.step_host import StepEnds
 from healthd.engine.stepping import Steps
 from healthd.execute.local import LocalExecutor
-from healthd.execute.protocol import Executor, Target
+from healthd.execute.protocol import Command, ExecKind, Executor, Target
+from healthd.execute.protocol import Outcome as Ended
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.effects import ObserveStep, RunStep
 from healthd.waves.events import HostState, Outcome, StepState
+from healthd.waves.host_commands import BOOT_ID_FILE
 from healthd.waves.playbook import Playbook, Step, StepKind
 from healthd.waves.playbook_steps import Action, Variable
 from healthd.waves.policy import WavePolicy
@@ -24,6 +26,22 @@ from healthd.waves.state import NodeRun, WaveState
 
 NODE = 1
 HERE = Target(address="127.0.0.1", user="nobody", key_file=Path("-"), known_hosts_file=Path("-"))
+
+
+class Rebooting(LocalExecutor):
+    """This machine, whose boot id is what a file says; it is away while another file is there."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+        (folder / "boot_id").write_text("boot-1\n")
+
+    async def run(self, target: Target, command: Command) -> Ended:
+        if (self.folder / "away").exists():
+            return Ended(kind=ExecKind.UNREACHABLE, detail="no route to host")
+        place, told = BOOT_ID_FILE, str(self.folder / "boot_id")
+        argv = tuple(word.replace(place, told) for word in command.argv)
+        return await super().run(target, replace(command, argv=argv))
 
 
 class Stage:

@@ -13,12 +13,9 @@ from pathlib import Path
 import pytest
 from plugins.sshd import SshdHost
 from support.daemon import snapshot_json, snapshot_of_cluster
-from support.steps import NODE, Stage
+from support.steps import NODE, Rebooting, Stage
 
 from healthd.engine.printed import Printed
-from healthd.execute.local import LocalExecutor
-from healthd.execute.protocol import Command, ExecKind, Target
-from healthd.execute.protocol import Outcome as Ended
 from healthd.execute.ssh import SshExecutor
 from healthd.waves.events import HostState, Outcome, StepState
 from healthd.waves.playbook_steps import (
@@ -226,22 +223,6 @@ async def test_a_dry_run_reaches_nobody_and_says_what_it_would_do(
 
 
 # Reboots ----------------------------------------------------------------------------------------
-
-
-class Rebooting(LocalExecutor):
-    """This machine, whose boot id is what a file says; it is away while another file is there."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-        (folder / "boot_id").write_text("boot-1\n")
-
-    async def run(self, target: Target, command: Command) -> Ended:
-        if (self.folder / "away").exists():
-            return Ended(kind=ExecKind.UNREACHABLE, detail="no route to host")
-        place, told = "/proc/sys/kernel/random/boot_id", str(self.folder / "boot_id")
-        argv = tuple(word.replace(place, told) for word in command.argv)
-        return await super().run(target, replace(command, argv=argv))
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ from typing import Any
 
 import pytest
 from support.engine import Plant
+from support.real_host import actor_of
 from support.snapshots import a_partition, a_snapshot, a_topic
 from support.virtual_time import in_virtual_time
 
 from healthd.collect.target import ClusterTarget
 from healthd.engine.acting import Actor, NoHost, preferred_elsewhere, target_of
-from healthd.engine.clock import Clock
-from healthd.engine.collecting import ClusterLoop
-from healthd.engine.totals import Totals
 from healthd.execute.memory import HostFault, MemoryElector, MemoryExecutor
 from healthd.execute.protocol import Command, Outcome, Target
 from healthd.model.codes import ReasonCode
@@ -22,13 +20,7 @@ from healthd.waves.events import Outcome as CommandOutcome
 
 
 def an_actor(plant: Plant, *, executor: Any = None, **changes: Any) -> Actor:
-    loop = ClusterLoop(
-        plant.config(**changes), None, deadline_seconds=1, clock=Clock(), totals=Totals(),  # type: ignore[arg-type]
-        listener=lambda _cluster, _published: None,
-    )  # fmt: skip
-    return Actor(
-        loop=loop, executor=executor or MemoryExecutor(plant.hosts), elector=MemoryElector()
-    )
+    return actor_of(plant.config(**changes), executor or MemoryExecutor(plant.hosts))
 
 
 STOP = effects.StopService(node=1, effect_id="e", timeout_seconds=20, start_effect_id="f")
