@@ -96,6 +96,9 @@ def _topic(topic: Topic, nodes: AbstractSet[int], baseline: frozenset[str]) -> T
         if isr is replicas and leader >= 0:
             continue
         adding = topic.adding.get(at, frozenset())
+        if leader >= 0 and not adding and _is_all_back(replicas, isr, nodes):
+            isrs[at] = replicas
+            continue
         back = [node for node in replicas if node in nodes and node not in adding]
         isrs[at] = _in_order(replicas, isr, back)
         if leader < 0 and back:
@@ -103,7 +106,13 @@ def _topic(topic: Topic, nodes: AbstractSet[int], baseline: frozenset[str]) -> T
             leaderless.pop(at, None)
         if leaders[at] != NO_LEADER and baseline and topic.label(at) in baseline:
             isrs[at] = _forgiven(topic, at, isrs[at])
-    return replace(topic, leaders=tuple(leaders), isrs=tuple(isrs), leaderless_seconds=leaderless)
+    return topic.with_leadership(leaders, isrs, leaderless)
+
+
+def _is_all_back(replicas: tuple[int, ...], isr: tuple[int, ...], nodes: AbstractSet[int]) -> bool:
+    """Whether the ISR and these nodes are the replicas; nearly always it is so."""
+    gone = set(replicas).difference(isr)
+    return len(gone) + len(isr) == len(replicas) and gone <= nodes
 
 
 def _in_order(

@@ -5,6 +5,9 @@ The ISR leaves out what is being added and every broker that is down or about to
 metadata may name one that is dead for a while.
 """
 
+from itertools import compress
+from operator import not_
+
 from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
 from healthd.model.words import LEAVING_STATES, BrokerState
 
@@ -57,8 +60,7 @@ def troubled_positions(topic: Topic, serving: frozenset[int]) -> list[int]:
     if NO_LEADER in topic.leaders:
         found.update(at for at, leader in enumerate(topic.leaders) if leader == NO_LEADER)
     absent = topic.holders - serving
-    if not absent.isdisjoint(topic.members):
-        # Else each of their partitions lacks them in its ISR, and has been found by that.
-        is_apart = absent.isdisjoint
-        found.update([at for at, ids in enumerate(topic.replicas) if not is_apart(ids)])
+    if absent:
+        lacks = map(not_, map(absent.isdisjoint, topic.replicas))
+        found.update(compress(range(len(topic)), lacks))
     return sorted(found)
