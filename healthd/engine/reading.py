@@ -72,3 +72,13 @@ def held_by(cluster: str, holder: str, since: datetime, wave: str) -> OrderRefus
         since=text,
         wave=wave,
     )
+
+
+def held_unread(cluster: str, wave: str, detail: str) -> OrderRefused:
+    """The refusal of a wave on a cluster that a wave has which nobody can read."""
+    return OrderRefused(
+        Refusal.CONFLICT,
+        f"wave {wave} on cluster {cluster} has not ended, and its state cannot be read "
+        f"({detail}): nobody knows what it has under way. Run the healthd that wrote it, "
+        "or restore a backup with 'healthd state restore'",
+    )

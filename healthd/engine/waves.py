@@ -28,7 +28,7 @@ from healthd.engine.keeping import Held, Tools, WaveKeeper
 from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
 from healthd.engine.plans import taken_out
-from healthd.engine.reading import held_by, read_waves, story_of
+from healthd.engine.reading import held_by, held_unread, read_waves, story_of
 from healthd.engine.selecting import only_loop, parts_of, require_unscheduled
 from healthd.engine.tasks import Background
 from healthd.engine.variables import require_all_variables, require_secrets_allowed
@@ -225,12 +225,7 @@ class Waves:
             raise held_by(cluster, holder, datetime.fromtimestamp(since, UTC), wave)
         if cluster in self._unreadable:
             wave, detail = self._unreadable[cluster]
-            raise OrderRefused(
-                Refusal.CONFLICT,
-                f"wave {wave} on cluster {cluster} has not ended, and its state cannot be read "
-                f"({detail}): nobody knows what it has under way. Run the healthd that wrote it, "
-                "or restore a backup with 'healthd state restore'",
-            )
+            raise held_unread(cluster, wave, detail)
 
     async def _leased(self, state: WaveState, now: float) -> Held:
         """The wave with its cluster leased and its record on disk."""
