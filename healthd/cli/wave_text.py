@@ -144,7 +144,7 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
     for node in now["nodes"]:
         former = seen.get(node["node"])
         if former is None or _node_key(former) != _node_key(node):
-            said = ", ".join(text for text in (step_text(node), node["detail"]) if text)
+            said = ", ".join(text for text in (step_text(node), _detail(node)) if text)
             detail = f": {said}" if said else ""
             yield f"{at} node {node['node']} {node['status']}{detail}"
         yield from _printed_since(former or {}, node)
@@ -241,9 +241,16 @@ def _remarks(node: dict[str, Any]) -> str:
         "repair" if node["repair"] else "",
         "overdue" if node["overdue"] else "",
         step_text(node),
-        node["detail"],
+        _detail(node),
     ]
     return ", ".join(remark for remark in remarks if remark)
+
+
+def _detail(node: dict[str, Any]) -> str:
+    """What was last said of a node, unless a step has begun since then: that is news, this not."""
+    step = node.get("step")
+    is_old = step is not None and step["seconds"] < node["seconds"]
+    return "" if is_old else str(node["detail"])
 
 
 def step_text(node: dict[str, Any]) -> str:

@@ -106,6 +106,18 @@ def test_what_has_not_changed_is_not_told_again() -> None:
     assert list(changes(document(state), document(later))) == []
 
 
+@pytest.mark.parametrize(("step_since", "told"), [(130.0, ", its process left"), (131.0, "")])
+def test_what_was_said_of_a_node_is_told_until_a_step_begins(step_since: float, told: str) -> None:
+    steps = NodeSteps(at=2, phase=StepPhase.RUNNING, since=step_since)
+    node = NodeRun(
+        node=1, status=NodeStatus.STOPPED, since=130.0, detail="its process left", steps=steps
+    )
+    playbook = a_restart(between=(a_step("patch"),))
+    found = document(wave_state(nodes=(node,), playbook=playbook))
+    (line,) = (each for each in changes(None, found) if "node 1" in each)
+    assert line.partition("runs for ")[2].partition("s")[2] == told
+
+
 def test_what_a_step_prints_is_told_once_line_by_line() -> None:
     playbook = a_restart(between=(a_step("patch"),))
     steps = NodeSteps(at=2, phase=StepPhase.RUNNING, since=140.0)
