@@ -108,6 +108,15 @@ def _has_venv() -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def _can_tell() -> bool:
+    # A plugin of dnf, and no program of its own on Debian.
+    command = ["dnf", "help", "needs-restarting"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
 def _program(name: str, package: str) -> Program:
     return Program(name, package, name, lambda: find_program(name) is not None)
 
@@ -128,6 +137,13 @@ PROGRAMS: dict[str, tuple[Program, ...]] = {
     ),
     # What playbooks with `become` need on a host, also where the SSH user is root.
     "sudo": (_program("sudo", "sudo"),),
+    # For long proofs only: another package manager, and what makes packages for it.
+    "dnf": (
+        _program("dnf", "dnf"),
+        Program("needs-restarting", "dnf-plugins-core", "dnf's needs-restarting", _can_tell),
+        _program("rpmbuild", "rpm"),
+        _program("createrepo_c", "createrepo-c"),
+    ),
     "venv": (Program("python3-venv", "python3-venv", "Python's venv and ensurepip", _has_venv),),
     "zookeeper": _JAVA,
     "connect": _JAVA,

@@ -38,7 +38,7 @@ def mirror(tmp_path_factory: pytest.TempPathFactory) -> Mirror:
 @pytest_asyncio.fixture
 async def patching(
     small_host: SmallHost, mirror: Mirror, tmp_path: Path
-) -> AsyncIterator[Patching]:
+) -> AsyncIterator[Patching[Mirror]]:
     executor = SshExecutor()
     found = Patching(small_host, mirror, executor, tmp_path)
     yield found
@@ -50,14 +50,14 @@ def wait_until_there(machine: Machine, path: str) -> None:
 
 
 @pytest.fixture
-def full_disk(patching: Patching) -> Iterator[None]:
+def full_disk(patching: Patching[Mirror]) -> Iterator[None]:
     fill_disk(patching.machine)
     yield
     empty_disk(patching.machine)
 
 
 async def test_a_host_is_patched_and_booted_anew_because_a_package_asked_for_it(
-    patching: Patching,
+    patching: Patching[Mirror],
 ) -> None:
     machine, boots = patching.machine, patching.machine.boots
     for name in (UPDATE, FREE, DOWNLOAD):
@@ -83,7 +83,9 @@ async def test_a_host_is_patched_and_booted_anew_because_a_package_asked_for_it(
     assert machine.boots == boots + 1
 
 
-async def test_without_names_every_package_of_the_host_is_upgraded(patching: Patching) -> None:
+async def test_without_names_every_package_of_the_host_is_upgraded(
+    patching: Patching[Mirror],
+) -> None:
     patching.give(packages="", refresh="false", reboot="never")
     assert "left out" in (await patching.run(UPDATE))[1]
     patching.give(refresh="true")
@@ -93,7 +95,7 @@ async def test_without_names_every_package_of_the_host_is_upgraded(patching: Pat
 
 
 async def test_a_lock_that_somebody_holds_is_waited_for_before_the_stop(
-    patching: Patching,
+    patching: Patching[Mirror],
 ) -> None:
     hold_lock(patching.machine, 4)
     patching.shorten(FREE, 1)
@@ -104,7 +106,9 @@ async def test_a_lock_that_somebody_holds_is_waited_for_before_the_stop(
     assert (await patching.run(FREE, effect_id="1.10.step"))[0] is Outcome.OK
 
 
-async def test_a_lock_that_is_taken_after_the_stop_is_waited_for(patching: Patching) -> None:
+async def test_a_lock_that_is_taken_after_the_stop_is_waited_for(
+    patching: Patching[Mirror],
+) -> None:
     await patching.run(UPDATE)
     hold_lock(patching.machine, 1.5)
     outcome, detail = await patching.run(INSTALL)
@@ -113,7 +117,7 @@ async def test_a_lock_that_is_taken_after_the_stop_is_waited_for(patching: Patch
 
 
 @pytest.mark.usefixtures("full_disk")
-async def test_a_full_disk_fails_the_step_in_words(patching: Patching) -> None:
+async def test_a_full_disk_fails_the_step_in_words(patching: Patching[Mirror]) -> None:
     outcome, detail = await patching.run(UPDATE)
     assert outcome is not Outcome.OK
     assert "room" in detail or "space" in detail.casefold(), detail
@@ -122,7 +126,7 @@ async def test_a_full_disk_fails_the_step_in_words(patching: Patching) -> None:
 
 @pytest.mark.prove
 async def test_an_installation_that_was_cut_off_by_the_power_is_finished_by_the_next_one(
-    patching: Patching,
+    patching: Patching[Mirror],
 ) -> None:
     machine = patching.machine
     await patching.run(UPDATE)
@@ -145,7 +149,7 @@ async def test_an_installation_that_was_cut_off_by_the_power_is_finished_by_the_
 
 
 @pytest.mark.prove
-async def test_an_exit_code_of_0_is_not_believed(patching: Patching) -> None:
+async def test_an_exit_code_of_0_is_not_believed(patching: Patching[Mirror]) -> None:
     await patching.run(UPDATE)
     patching.machine.shell(
         "cp /usr/bin/apt-get /usr/bin/apt-get.real && printf '#!/bin/sh\\n"
@@ -163,7 +167,7 @@ async def test_an_exit_code_of_0_is_not_believed(patching: Patching) -> None:
 
 @pytest.mark.prove
 @pytest.mark.parametrize("word", ["fails", "nothing"])
-async def test_a_reboot_that_is_none_fails(patching: Patching, word: str) -> None:
+async def test_a_reboot_that_is_none_fails(patching: Patching[Mirror], word: str) -> None:
     patching.give(reboot="always")
     patching.shorten(REBOOT, 5)
     patching.machine.reboot_command(word)
@@ -174,7 +178,7 @@ async def test_a_reboot_that_is_none_fails(patching: Patching, word: str) -> Non
 
 @pytest.mark.prove
 async def test_a_host_that_comes_back_with_the_same_boot_id_was_not_booted_anew(
-    patching: Patching,
+    patching: Patching[Mirror],
 ) -> None:
     patching.give(reboot="always")
     patching.shorten(REBOOT, 6)
@@ -185,7 +189,7 @@ async def test_a_host_that_comes_back_with_the_same_boot_id_was_not_booted_anew(
 
 
 @pytest.mark.prove
-async def test_a_host_that_does_not_come_back_fails_the_step(patching: Patching) -> None:
+async def test_a_host_that_does_not_come_back_fails_the_step(patching: Patching[Mirror]) -> None:
     patching.give(reboot="always")
     patching.shorten(REBOOT, 6)
     patching.machine.next_boot(comes_back=False)
@@ -195,7 +199,7 @@ async def test_a_host_that_does_not_come_back_fails_the_step(patching: Patching)
 
 
 @pytest.mark.prove
-async def test_only_the_packages_that_are_named_are_upgraded(patching: Patching) -> None:
+async def test_only_the_packages_that_are_named_are_upgraded(patching: Patching[Mirror]) -> None:
     patching.give(packages="coreutils")
     await patching.run(UPDATE)
     outcome, detail = await patching.run(INSTALL)
