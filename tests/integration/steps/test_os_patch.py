@@ -116,6 +116,19 @@ async def test_a_lock_that_is_taken_after_the_stop_is_waited_for(
     assert patching.version == patching.mirror.newer_version
 
 
+@pytest.mark.parametrize("name", [f"{PACKAGE}-", "--reinstall", "NEWER"])
+async def test_what_is_no_name_of_a_package_never_gets_to_apt(
+    patching: Patching[Mirror], name: str
+) -> None:
+    name = name.replace("NEWER", str(patching.mirror.newer))
+    patching.take_anything()
+    patching.give(packages=name)
+    for step in (DOWNLOAD, INSTALL):
+        outcome, detail = await patching.run(step)
+        assert (outcome, patching.version) == (Outcome.FAILED, OLDER), detail
+        assert f"no name of a package: {name}" in detail
+
+
 @pytest.mark.usefixtures("full_disk")
 async def test_a_full_disk_fails_the_step_in_words(patching: Patching[Mirror]) -> None:
     outcome, detail = await patching.run(UPDATE)
