@@ -67,7 +67,7 @@ class Schedule:
         begin, end = _ACTS[fault.kind](self._world, self._daemon, fault)
         refused = begin()
         if isinstance(refused, str):
-            self._under_way.remove(fault)
+            self._forget(fault)
             story.fault(fault.kind.value, "ended", broker=fault.broker, detail=refused)
             return
         seconds = _seconds_of(fault)
@@ -91,11 +91,16 @@ class Schedule:
                 self._over(fault)
 
     def _over(self, fault: Fault) -> None:
+        if self._forget(fault):
+            self._world.story.fault(fault.kind.value, "ended", broker=fault.broker)
+
+    def _forget(self, fault: Fault) -> bool:
+        """Whether it was under way; another one that says the same goes on."""
         for at, each in enumerate(self._under_way):
             if each is fault:
                 del self._under_way[at]
-                self._world.story.fault(fault.kind.value, "ended", broker=fault.broker)
-                return
+                return True
+        return False
 
 
 def _seconds_of(fault: Fault) -> float | None:
