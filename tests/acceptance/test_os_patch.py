@@ -37,7 +37,7 @@ SAMPLE: Final = random.Random(7).randrange(2, 24)  # Which of them is no secret.
 BEFORE_STOP: Final = ("update", "check", "download-only")
 INSTALL: Final = "force-confold"
 """What only the installation is called with."""
-WRITES_OF_ONE: Final = 18
+WRITES_OF_ONE: Final = 12
 """A wave over one broker has more writes than that."""
 
 
