@@ -1,5 +1,6 @@
 """The templates of a playbook before anything is filled in: are they any, and what do they name?"""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +13,7 @@ from healthd.waves.playbook_steps import BUILT_IN, TemplateAction
 from healthd.waves.problems import Location, SpecProblem
 
 _KEY: Final = "template"
+_DOLLAR: Final = re.compile(r"\$\{(\w+)\}")
 
 
 def template_findings(
@@ -34,6 +36,11 @@ def template_findings(
             continue
         key = "content" if step.action.is_inline else "source"
         where: Location = ("steps", at, _KEY, key)
+        for name in sorted(known & set(_DOLLAR.findall(text))):
+            message = f"has ${{{name}}}, which a template leaves as it is"
+            action = f"write {{{{ {name} }}}}"
+            problems.append(_problem(where, message, action, "dollar-in-template"))
+            used.add(name)
         try:
             tree = ImmutableSandboxedEnvironment(autoescape=False).parse(text)
         except TemplateSyntaxError as error:

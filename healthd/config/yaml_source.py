@@ -200,7 +200,15 @@ def _syntax_problem(name: str, text: str, error: YAMLError) -> Problem:
         reason = re.sub(r"\s+", " ", error.problem or "")
     if _has_tab(text, at):
         return _problem(name, at, "not YAML: a tab", "indent with spaces")
-    return _problem(name, at, f"not YAML: {_safe_reason(reason)}", "correct the syntax here")
+    action = next((todo for sign, todo in _TO_DO if sign in reason), "correct the syntax here")
+    return _problem(name, at, f"not YAML: {_safe_reason(reason)}", action)
+
+
+_TO_DO: Final = (
+    ("expected ',' or", "close the bracket, or put a text with { } [ ] : or # in it in quotes"),
+    ("expected <block end>", "indent it as the lines that it belongs to"),
+)
+"""What a reason of the library comes from as a rule."""
 
 
 _SECRET_LENGTH: Final = 4

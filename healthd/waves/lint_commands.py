@@ -16,6 +16,7 @@ from healthd.waves.problems import Location, SpecProblem
 _OPERATORS: Final = frozenset({"|", "||", "&", "&&", ";", ">", ">>", "<", "<<", "2>", "2>&1", "&>"})
 _REDIRECT: Final = re.compile(r"[012&]?>{1,2}\s*[&/.\w]")
 _SUBSTITUTION: Final = re.compile(r"\$\(|`|\$[A-Z_][A-Z0-9_]+")
+_BARE: Final = re.compile(r"\$(\w+)")
 _GLOB: Final = re.compile(r"/[^\s]*[*?]|\[[^\]]+\]\*|/\{[^}]*,[^}]*\}")
 _OPTION_AND_VALUE: Final = re.compile(r"--?[A-Za-z][A-Za-z0-9-]*\s+\S.*")
 _SECRET: Final = re.compile(
@@ -73,11 +74,13 @@ def command_findings(steps: object, variables: Iterable[Variable]) -> Iterator[S
         steps: the rows of the file; those that are none are left out.
         variables: what the playbook declares.
     """
+    variables = tuple(variables)
     loose = {each.name for each in variables if _may_be_anything(each)}
+    names = {each.name for each in variables}
     for argv in argvs_in(steps):
         if argv.words:
             yield from _program(argv)
-            yield from _words(argv)
+            yield from _words(argv, names)
             yield from _script(argv, loose)
             yield from _secrets(argv)
             yield from _behind_the_back(argv)
@@ -139,7 +142,7 @@ def _program(argv: Argv) -> Iterator[SpecProblem]:
         yield _finding((*argv.at, 0), message, action, "shell-in-command")
 
 
-def _words(argv: Argv) -> Iterator[SpecProblem]:
+def _words(argv: Argv, names: set[str]) -> Iterator[SpecProblem]:
     """Signs that only a shell understands."""
     if argv.is_shell:
         return
@@ -157,6 +160,9 @@ def _words(argv: Argv) -> Iterator[SpecProblem]:
             message = "has a sign of the shell: the program gets it as an argument"
             action = "make steps of it, or write command: {shell: TEXT}"
             yield _finding(where, message, action, "shell-sign")
+        elif not has_own and (named := names & set(_BARE.findall(plain))):
+            message = f"has ${min(named)} without braces: it is sent as it is"
+            yield _finding(where, message, f"write ${{{min(named)}}}", "shell-sign")
         elif at and not has_own and _is_pattern(plain):
             message = "has a pattern of file names: nobody expands it"
             action = "name the files, or write command: {shell: TEXT}"

@@ -174,8 +174,8 @@ def unused_findings(
         match step.action if step is not None else None:
             case CommandAction(stdin=name) | HttpAction(bearer_token=name) if name is not None:
                 used.add(name)
-    if None in reading.steps:
-        return  # What was not understood may name it.
+    if None in reading.steps or not reading.steps:
+        return  # What was not understood, or stands under another key, may name it.
     for variable in reading.variables:
         if variable.name not in used:
             message = f"no step uses the variable {variable.name}"

@@ -191,6 +191,9 @@ def _timeout(part: Part) -> float | str | None:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not 0 < value <= MAX_SECONDS:
         what = "must be above 0 and a week at most" if is_number else "is no deadline"
+        if isinstance(value, str) and value.strip().isdecimal():
+            what = "is text, and no number of seconds"
+            action = f"write {value.strip()}, without quotes"
         part.add(what, action, key, code="step-without-timeout")
         return None
     return float(value)
