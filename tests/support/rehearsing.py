@@ -64,7 +64,12 @@ def run(case: Case) -> Document:
     is_cut_off = not is_over()
     if not is_cut_off:
         world.agenda.run_until(world.agenda.now + 2 * LONGEST_FAULT)
-    return result_of(rehearsal, world, daemon, is_cut_off=is_cut_off).as_json()
+    result = result_of(rehearsal, world, daemon, is_cut_off=is_cut_off).as_json()
+    result["violations"] += [
+        {"rule": "steps", "broker": node, "t": None, "detail": words}
+        for node, words in world.hosts.steps.violations
+    ]
+    return result
 
 
 def judged(case: Case) -> list[str]:

@@ -19,6 +19,9 @@ HELP_EVERY = 150
 HELPED = 12
 """So many times somebody looks after the wave."""
 UNTIL = 4800
+UNTIL_PATCHED = 40_000
+PATCHED = 0.15
+"""The share of waves whose playbook has steps of its own: hosts are patched and booted anew."""
 
 OBSERVED_AT = "2026-01-01T12:00:00Z"
 """A Thursday; windows are around it."""
@@ -355,7 +358,7 @@ def schedule(seed: int) -> Document:
         for _ in range(chance.choice((0, 1, 1, 2, 2, 3, 4, 6, 9)))
         for row in fault(chance, snapshot)
     ]
-    return {
+    document: Document = {
         "apiVersion": "healthd/v1",
         "kind": "Rehearsal",
         "seed": chance.randrange(1000),
@@ -365,6 +368,10 @@ def schedule(seed: int) -> Document:
         "faults": faults,
         "until": UNTIL,
     }
+    if chance.random() < PATCHED:
+        # A step that hangs does so until its own deadline, half an hour.
+        document["wave"]["playbook"], document["until"] = "os-patch", UNTIL_PATCHED
+    return document
 
 
 def kills(seed: int) -> dict[int, float]:
