@@ -8,6 +8,7 @@ import click
 
 from healthd.cli.direct import fleet_file_option
 from healthd.cli.exits import Exit
+from healthd.cli.playbook_values import given_values
 from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_file import load_fleet
 from healthd.config.playbooks import PlaybookNotFound, load_playbook, read_playbook
@@ -15,6 +16,7 @@ from healthd.config.problems import ConfigError
 from healthd.config.targets import driven
 from healthd.engine.privileges import of_playbook, place_of, texts_for
 from healthd.waves.playbook import Playbook
+from healthd.waves.playbook_steps import BUILT_IN
 from healthd.waves.sudoers import NotListable, Place, sudoers_file
 
 DEFAULT_USER: Final = "healthd"
@@ -58,9 +60,9 @@ def sudoers(
     """
     if broker is not None and cluster is None:
         raise click.UsageError("--broker needs --cluster")
-    values = _given(given)
     try:
         book = _playbook(playbook, playbook_dir)
+        values = given_values(book, given, besides=BUILT_IN)
         config = None if cluster is None else _cluster(fleet_file, cluster)
     except ConfigError as error:
         for problem in error.problems:
@@ -85,16 +87,6 @@ def sudoers(
         click.echo(f"not listed: {line}", err=True)
     if trouble:
         context.exit(Exit.PROBLEMS)
-
-
-def _given(given: tuple[str, ...]) -> dict[str, str]:
-    values = {}
-    for each in given:
-        name, equals, value = each.partition("=")
-        if not equals or not name:
-            raise click.UsageError(f"--var {each}: write NAME=VALUE")
-        values[name] = value
-    return values
 
 
 def _playbook(name: str, folder: Path | None) -> Playbook:

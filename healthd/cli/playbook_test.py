@@ -2,22 +2,17 @@
 
 import json
 from pathlib import Path
-from typing import Final
 
 import click
 
 from healthd.cli.exits import Exit
 from healthd.cli.files import output_option
+from healthd.cli.playbook_values import given_values
 from healthd.cli.terminal import console, rows_of, table
 from healthd.config.playbooks import read_playbook
 from healthd.config.problems import ConfigError
 from healthd.model.json_reader import printable
 from healthd.rehearsal.trial import TrialFault, Tried, try_out
-from healthd.waves.playbook import Playbook
-from healthd.waves.playbook_steps import Variable, VariableType
-from healthd.waves.playbook_variables import ValueRefused, checked_value
-
-_NUMBERS: Final = frozenset({VariableType.INTEGER, VariableType.NUMBER, VariableType.BOOLEAN})
 
 
 @click.command("test")
@@ -52,7 +47,7 @@ def test(context: click.Context, file: Path, given: tuple[str, ...], output: str
         for problem in error.problems:
             click.echo(printable(str(problem)), err=True)
         context.exit(Exit.PROBLEMS)
-    _check_values(playbook, given)
+    given_values(playbook, given)  # The model itself needs none.
     found = list(try_out(playbook))
     if output == "json":
         runs = [each.as_json() for each in found]
@@ -60,41 +55,6 @@ def test(context: click.Context, file: Path, given: tuple[str, ...], output: str
     else:
         _print(found)
     context.exit(Exit.PROBLEMS if any(each.problems for each in found) else Exit.OK)
-
-
-def _check_values(playbook: Playbook, given: tuple[str, ...]) -> None:
-    """Refuse values that a wave would refuse; the model itself needs none.
-
-    Raises:
-        click.BadParameter: a variable is not there, or may not have that value.
-    """
-    known = {variable.name: variable for variable in playbook.variables}
-    for pair in given:
-        name, is_given, text = pair.partition("=")
-        if not is_given:
-            raise click.BadParameter(f"{pair!r} is no NAME=VALUE", param_hint="--var")
-        variable = known.get(name)
-        if variable is None:
-            names = ", ".join(known) or "none"
-            message = f"the playbook has no variable {name}; it has: {names}"
-            raise click.BadParameter(message, param_hint="--var")
-        if variable.type is VariableType.SECRET:
-            message = f"{name} is a secret: its value belongs on no command line"
-            raise click.BadParameter(message, param_hint="--var")
-        _check(variable, text)
-
-
-def _check(variable: Variable, text: str) -> None:
-    value: object = text
-    if variable.type in _NUMBERS:
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-    try:
-        checked_value(variable, value)
-    except ValueRefused as error:
-        raise click.BadParameter(f"{variable.name} {error}", param_hint="--var") from None
 
 
 def _print(found: list[Tried]) -> None:
