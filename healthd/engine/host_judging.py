@@ -324,10 +324,11 @@ def _home(facts: HostFacts) -> HostFinding:
 def _reboot(facts: HostFacts) -> HostFinding:
     if facts.reboot is None:
         return HostFinding(check=HostCheck.REBOOT)
+    playbook = "os-patch-dnf" if facts.reboot.startswith("needs-restarting") else "os-patch"
     return _bad(
         HostCheck.REBOOT,
         f"the host waits for a reboot ({facts.reboot})",
-        "reboot it in a wave: playbook os-patch",
+        f"reboot it in a wave: playbook {playbook}",
     )
 
 

@@ -173,10 +173,13 @@ host() {
     say host reboot "$each" "$(sort -u "$each.pkgs" 2>/dev/null | tr '\n' ' ')"; return
   done
   limit=; command -v timeout >/dev/null 2>&1 && limit='timeout @REBOOT_SECONDS@'
-  if command -v needs-restarting >/dev/null 2>&1; then
-    $limit needs-restarting -r >/dev/null 2>&1
-    [ $? -ne 1 ] || say host reboot needs-restarting ''
-  fi
+  ask='dnf -q needs-restarting'
+  command -v needs-restarting >/dev/null 2>&1 && ask=needs-restarting
+  command -v ${ask%% *} >/dev/null 2>&1 || return
+  # It ends with 1 when a reboot is due, and when anything is wrong with it as well.
+  case $(LC_ALL=C $limit $ask -r 2>/dev/null) in
+    *'Reboot is required'*) say host reboot needs-restarting '' ;;
+  esac
 }
 
 newline='

@@ -147,6 +147,21 @@ async def test_what_is_wrong_on_a_host_is_named(row: str, check: HostCheck, word
 
 
 @pytest.mark.parametrize(
+    ("row", "playbook"),
+    [
+        ("host\treboot\t/run/reboot-required\tlinux-image", "os-patch"),
+        ("host\treboot\tneeds-restarting\t", "os-patch-dnf"),
+    ],
+)
+@in_virtual_time
+async def test_a_reboot_is_for_the_playbook_of_that_package_manager(
+    row: str, playbook: str
+) -> None:
+    finding = bad((await found(ByNode(rows=[row])))[3])[HostCheck.REBOOT]
+    assert finding.action == f"reboot it in a wave: playbook {playbook}"
+
+
+@pytest.mark.parametrize(
     ("skew", "words"), [(5.0, "5.0 s behind"), (-5.0, "5.0 s ahead of"), (1.5, None)]
 )
 @in_virtual_time
