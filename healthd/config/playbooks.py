@@ -125,7 +125,7 @@ def read_playbook_file(path: Path) -> PlaybookFile:
         content = read_bytes(path, MAX_BYTES)
     except OSError as error:
         message = f"cannot be opened: {error.strerror or error}"
-        action = "let healthd's user read it"
+        action = "check the path and its permissions"
         raise ConfigError([Problem(file=str(path), message=message, action=action)]) from error
     if content is None:
         raise ConfigError([too_large(str(path), MAX_BYTES)])

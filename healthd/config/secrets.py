@@ -166,6 +166,8 @@ def secrets_in_clear(data: Any, location: Location = ()) -> Iterator[tuple[Locat
                 message = f"{key} is a secret in clear; its value is not shown here"
                 right = _reference_key(key)
                 references = f"{right}File: PATH, or {right}Env: NAME"
+                if location[-1:] == ("variables",):  # Of playbooks: their names are not ours.
+                    references = f"{key}: {{file: PATH}}"
                 yield here, message, f"put it in a file of mode 0600 and write {references}"
             else:
                 yield from secrets_in_clear(value, here)

@@ -85,6 +85,11 @@ def test_a_secret_in_clear_is_refused_by_name_and_not_shown(write: WriteFile, li
     assert not any("hunter2" in problem for problem in found)
 
 
+def test_a_secret_of_a_playbook_is_to_be_a_reference_under_its_own_name(write: WriteFile) -> None:
+    (found,) = (each for each in problems_of(write, cluster("variables: {token: hunter2}")))
+    assert "put it in a file of mode 0600 and write token: {file: PATH}" in found
+
+
 @pytest.mark.parametrize(
     "line",
     [
