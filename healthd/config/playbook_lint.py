@@ -92,10 +92,19 @@ def _lint(document: Document, folder: Path | None) -> Iterable[LintFinding]:
         *command_findings(document.data.get("steps"), reading.variables),
         *_unused(reading, document, named),
         *templates,
+        *(_misnamed(reading, Path(document.file)) if folder is not None else ()),
     ]
     for problems, severity in ((errors, Severity.ERROR), (warnings, Severity.WARNING)):
         for problem in problems:
             yield _located(document, problem, severity)
+
+
+def _misnamed(reading: Reading, file: Path) -> Iterable[SpecProblem]:
+    """A wave finds a playbook by its file's name, and refuses one that has another itself."""
+    if reading.name is not None and file.name != f"{reading.name}.yaml":
+        message = f"no wave would find it: its file is not {reading.name}.yaml"
+        action = "rename the one or the other"
+        yield SpecProblem(location=("name",), message=message, action=action, code="misnamed")
 
 
 def _unused(reading: Reading, document: Document, named: frozenset[str]) -> Iterable[SpecProblem]:
