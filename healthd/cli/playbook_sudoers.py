@@ -17,7 +17,7 @@ from healthd.config.targets import driven
 from healthd.engine.privileges import of_playbook, place_of, texts_for
 from healthd.waves.playbook import Playbook
 from healthd.waves.playbook_steps import BUILT_IN
-from healthd.waves.sudoers import NotListable, Place, sudoers_file
+from healthd.waves.sudoers import NotListable, Place, file_for, sudoers_file
 
 DEFAULT_USER: Final = "healthd"
 
@@ -78,7 +78,7 @@ def sudoers(
     about = "" if config is None else f" on cluster {config.name}"
     title = f"What healthd runs with sudo for playbook {book.name}{about}."
     try:
-        text = sudoers_file(who or DEFAULT_USER, places, title=title)
+        text = sudoers_file(who or DEFAULT_USER, places, title=title, path=file_for(book.name))
     except NotListable as error:
         click.echo(f"{error}: it cannot be listed; nothing was printed", err=True)
         context.exit(Exit.PROBLEMS)

@@ -47,13 +47,24 @@ class Place:
     commands: tuple[RootCommand, ...]
 
 
-def sudoers_file(user: str, places: Sequence[Place], *, title: str) -> str:
+def file_for(playbook: str) -> str:
+    """Where the lines of a playbook go: a file of its own, beside those of others.
+
+    sudo passes over names with a dot.
+    """
+    return f"/etc/sudoers.d/healthd-{playbook.replace('.', '-')}"
+
+
+def sudoers_file(
+    user: str, places: Sequence[Place], *, title: str, path: str = "/etc/sudoers.d/healthd"
+) -> str:
     """The file; what every host needs comes first, and then what only one does.
 
     Args:
         user: who runs the commands over SSH.
         places: the hosts.
         title: what the file is for, in one line.
+        path: where it belongs on the hosts.
 
     Raises:
         NotListable: a command, or the user's name, cannot be written exactly.
@@ -63,7 +74,7 @@ def sudoers_file(user: str, places: Sequence[Place], *, title: str) -> str:
         _comment(title),
         _comment(
             "Exactly these commands, word by word. Check it with: visudo -c -f FILE; then install "
-            "it on the hosts as /etc/sudoers.d/healthd, owner root, mode 0440."
+            f"it on the hosts as {path}, owner root, mode 0440."
         ),
     ]
     name = _user(user)
@@ -74,7 +85,7 @@ def sudoers_file(user: str, places: Sequence[Place], *, title: str) -> str:
         if own:
             parts.append(_block(name, own, f"on {place.name}" if place.name else ""))
     if len(parts) == 2:  # noqa: PLR2004  # The two comments above.
-        parts.append(_comment("No command needs sudo."))
+        parts.append(_comment("No command needs sudo.") + "\n")
     return "\n".join(parts)
 
 

@@ -38,6 +38,14 @@ def test_what_is_given_stands_in_the_command(file: Path) -> None:
     assert "NOPASSWD: /usr/bin/tool DEBUG 3 b1\n" in done.output
 
 
+def test_each_playbook_has_a_file_of_its_own_that_sudo_reads(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "p.2.yaml"
+    other.write_text(PLAYBOOK.replace("name: p\n", "name: p.2\n"), "utf-8")
+    for playbook, path in ((file, "/etc/sudoers.d/healthd-p"), (other, "healthd-p-2")):
+        done = CliRunner().invoke(cli, ["playbook", "sudoers", str(playbook), "--var", "host=b1"])
+        assert f"{path}, owner root" in done.output.replace("\n#", "")
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -55,6 +55,7 @@ def test_what_every_host_needs_comes_first_and_once() -> None:
 
 def test_without_any_command_nothing_is_allowed() -> None:
     text = sudoers_file("ops", places(()), title="A title.")
+    assert text.endswith("No command needs sudo.\n")
     assert "No command needs sudo." in text
     assert all(line.startswith("#") for line in text.splitlines())
 
