@@ -10,9 +10,12 @@ from click.testing import CliRunner, Result
 
 from healthd.cli.exits import Exit
 from healthd.cli.playbook_sudoers import sudoers
+from healthd.config.playbooks import load_playbook
 from healthd.demo import provision
 from healthd.demo.provision import ProvisionError
 from healthd.execute.sudo import as_root, asked_of, wants_password
+from healthd.waves.host_commands import argv_of
+from healthd.waves.playbook_steps import CommandAction
 from healthd.waves.sudoers import Place, RootCommand, sudoers_file
 
 USER = "nobody"
@@ -183,3 +186,20 @@ def test_sudo_s_own_list_says_who_is_asked_for_a_password(tmp_path: Path) -> Non
     assert not wants_password("/usr/bin/systemctl stop kafka", listed)
     assert not wants_password("/usr/bin/whoami --help", listed)
     assert wants_password("/usr/bin/systemctl start kafka", listed)
+
+
+@pytest.mark.usefixtures("sudo")
+@pytest.mark.parametrize("name", ["os-patch", "os-patch-dnf"])
+def test_sudo_takes_the_texts_of_the_shipped_playbooks_as_they_are(
+    name: str, tmp_path: Path
+) -> None:
+    result = CliRunner().invoke(sudoers, [name, "--user", USER])
+    assert result.exit_code == Exit.OK, result.stderr
+    file = written(tmp_path / "sudoers", result.stdout)
+    actions = [step.action for step in load_playbook(name).steps]
+    commands = [each for each in actions if isinstance(each, CommandAction) and each.become]
+    assert len(commands) == 3
+    for each in commands:
+        argv = argv_of(each)
+        assert may(file, *argv), argv
+        assert not may(file, *argv[:-1], f"{argv[-1]}id"), argv
