@@ -1,6 +1,7 @@
 """`healthd hosts trust`: shows the keys of a cluster's hosts, asks, and writes those to trust."""
 
 import re
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -235,7 +236,14 @@ def _is_agreed(host: _Host, chosen: Sequence[HostKey]) -> bool:
     )
     for key in chosen:
         click.echo(f"  {key}", err=True)
-    return click.confirm(f"Trust {printable(host.name)} by these?", default=False, err=True)
+    try:
+        return click.confirm(f"Trust {printable(host.name)} by these?", default=False, err=True)
+    except click.Abort:
+        if sys.stdin.isatty():  # A person has ended it.
+            raise
+        click.echo(err=True)
+        _say("Nobody is there to answer: give --fingerprint with --yes.")
+        return False
 
 
 def _add(host: _Host, chosen: Sequence[HostKey]) -> bool:

@@ -91,7 +91,10 @@ def test_nothing_is_written_when_the_person_does_not_agree(trusting: Trusting, a
 
 
 def test_nobody_there_to_answer_is_no_agreement(trusting: Trusting) -> None:
-    assert trusting.run("payments", answer="").exit_code == Exit.FAILED
+    result = trusting.run("payments", answer="")
+    assert result.exit_code == Exit.PROBLEMS
+    assert "Nobody is there to answer: give --fingerprint with --yes." in result.stderr
+    assert "nothing was added" in result.stderr
     assert not trusting.file.exists()
 
 
