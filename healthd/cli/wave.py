@@ -284,7 +284,7 @@ def _of_one_broker(verb: str, text: str) -> None:
         _print_wave(_order(client, name, verb, reason, **of), output)
 
 
-_of_one_broker("retry", "Do a failed node's stop or start again, whichever is missing.")
+_of_one_broker("retry", "Take a failed node again: what is missing of its stop, steps and start.")
 _of_one_broker("confirm", "Answer the question that a step of the playbook asks: the node goes on.")
 _of_one_broker(
     "skip", "Leave a node out, or a cluster that waits; lifts the pause that a failure caused."
