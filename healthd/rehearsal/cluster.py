@@ -258,6 +258,10 @@ class ClusterModel:
                 self._followers_catch_up(partition)
             self._catch_up(it)
 
+        if self.quorum.is_zookeeper and not self.quorum.is_led:
+            # A znode of its own says that it is there, and it may become the controller by that.
+            it.is_registered, it.is_as_given = True, False
+            self.quorum.may_have_changed()
         self.quorum.by_controller(self._if_same(it, register))
 
     def _catch_up(self, it: Node) -> None:
