@@ -19,7 +19,8 @@ HELP_EVERY = 150
 HELPED = 12
 """So many times somebody looks after the wave."""
 UNTIL = 4800
-UNTIL_PATCHED = 40_000
+UNTIL_PATCHED = 30_000
+"""Before a window of the evening opens: nobody is to be cut off on the way."""
 PATCHED = 0.15
 """The share of waves whose playbook has steps of its own: hosts are patched and booted anew."""
 
