@@ -16,9 +16,7 @@ from support.dying_daemon import DyingDaemon, Moment
 from support.host_faults import Fault, HostFaults
 from support.upgrade import NEEDED_TO_START, NEW, OLD, Upgrade, upgradable
 from support.waves_on_fleet import (
-    ENDED,
     QUICK,
-    look,
     process_starts,
     status_of,
     wait_for_wave,
@@ -234,7 +232,7 @@ def test_a_daemon_killed_after_every_write_upgrades_the_broker_with_one_restart(
         daemon.dies(Moment.AFTER, write)
         daemon.start()
         wave = begin(daemon, bench)
-        is_through = _lives_to_the_end(daemon, wave)
+        is_through = daemon.lives_through(wave)
         if not is_through:
             daemon.dies(Moment.NEVER)
             daemon.start()
@@ -246,18 +244,6 @@ def test_a_daemon_killed_after_every_write_upgrades_the_broker_with_one_restart(
             break
         write += SHARES
     assert write > WRITES, "an upgrade has more writes than that"
-
-
-def _lives_to_the_end(daemon: DyingDaemon, wave: str) -> bool:
-    """Whether the wave ends before the daemon does."""
-    while daemon.exit_code is None:
-        try:
-            if look(daemon, wave)["status"] in ENDED:
-                return True
-        except OSError:
-            continue  # It is dying.
-    assert daemon.exit_code == -9, daemon.last_log_lines(40)
-    return False
 
 
 def test_a_version_that_does_not_start_is_tried_and_stays_a_matter_of_a_person(

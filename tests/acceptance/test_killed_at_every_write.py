@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import time
 import urllib.error
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +15,6 @@ from typing import Final
 import pytest
 from support.dying_daemon import DyingDaemon, Moment
 from support.waves_on_fleet import (
-    ENDED,
-    look,
     process_starts,
     wait_until_ended,
     wait_until_gate_clear,
@@ -79,17 +76,7 @@ class Stepper:
 
     def lives_to_the_end(self, wave: str | None) -> bool:
         """Wait until the daemon has died; true when the wave has ended before."""
-        deadline = time.monotonic() + DEATH_SECONDS
-        while self.daemon.exit_code is None:
-            assert time.monotonic() < deadline, self.daemon.last_log_lines(40)
-            try:
-                if wave is not None and look(self.daemon, wave)["status"] in ENDED:
-                    return True
-            except OSError:
-                continue  # It is dying.
-            time.sleep(0.05)
-        assert self.daemon.exit_code == -9, self.daemon.last_log_lines(40)
-        return False
+        return self.daemon.lives_through(wave, seconds=DEATH_SECONDS)
 
     def take_up(self, wave: str | None, moment: Moment, write: int) -> None:
         """A daemon that dies at the next step finishes this wave; nobody was restarted twice."""

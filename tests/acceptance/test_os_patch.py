@@ -19,7 +19,6 @@ from support.patched_fleet import Fault, PatchedFleet, impatient_playbooks, spoi
 from support.patching import fill_disk, hold_lock
 from support.waves_on_fleet import (
     ENDED,
-    look,
     status_of,
     wait_for_wave,
     wait_until_ended,
@@ -115,7 +114,7 @@ def test_a_wave_patches_a_host_and_boots_it_anew_although_the_daemon_is_killed(
     unstarted.start()
     wait_until_gate_clear(unstarted, patched.fleet.cluster)
     wave = begin(unstarted, patched, [ONE])
-    if not lives_to_the_end(unstarted, wave):
+    if not unstarted.lives_through(wave):
         unstarted.dies(Moment.NEVER)
         unstarted.start()
     succeeded(unstarted, wave, patched)
@@ -338,7 +337,7 @@ def test_a_daemon_killed_at_every_write_patches_the_host_with_one_restart(
         unstarted.start()
         wait_until_gate_clear(unstarted, patched.fleet.cluster)
         wave = begin(unstarted, patched, [ONE])
-        is_through = lives_to_the_end(unstarted, wave)
+        is_through = unstarted.lives_through(wave)
         if not is_through:
             unstarted.dies(Moment.NEVER)
             unstarted.start()
@@ -347,18 +346,6 @@ def test_a_daemon_killed_at_every_write_patches_the_host_with_one_restart(
         if is_through:
             assert write > WRITES_OF_ONE, "such a wave has more writes than that"
             return
-
-
-def lives_to_the_end(daemon: DyingDaemon, wave: str) -> bool:
-    """Whether the wave ends before the daemon does."""
-    while daemon.exit_code is None:
-        try:
-            if look(daemon, wave)["status"] in ENDED:
-                return True
-        except OSError:
-            continue  # It is dying.
-    assert daemon.exit_code == -9, daemon.last_log_lines(40)
-    return False
 
 
 def await_begun(machine: Machine) -> None:

@@ -11,12 +11,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
 from healthd.cli.app import cli
+from healthd.cli.wave_text import ENDED
 from healthd.demo.daemon import DaemonProcess
 from healthd.store.records import AuditRecord, JournalStep, WaveRecord
 from healthd.store.sqlite import SqliteStore
@@ -53,6 +55,20 @@ class DyingDaemon(DaemonProcess):
         self.count_file.write_text("", "ascii")
         script = [sys.executable, __file__, moment.value, str(write), str(self.count_file)]
         self.program = tuple(script)
+
+    def lives_through(self, wave: str | None, *, seconds: float = 600) -> bool:
+        """Whether a wave ends before this life does; without a wave the death is waited for."""
+        deadline = time.monotonic() + seconds
+        while self.exit_code is None:
+            assert time.monotonic() < deadline, self.last_log_lines(40)
+            try:
+                if wave is not None and self.get(f"/api/v1/waves/{wave}")["status"] in ENDED:
+                    return True
+            except OSError:
+                continue  # It is dying.
+            time.sleep(0.05)
+        assert self.exit_code == -signal.SIGKILL, self.last_log_lines(40)
+        return False
 
     @property
     def count_file(self) -> Path:
