@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
 from healthd.engine.pace import Pace
-from healthd.model.snapshot import Broker, ClusterSnapshot, Partition, Quorum, Topic, Voter
-from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode, Role
+from healthd.model.snapshot import Broker, ClusterSnapshot, Partition, Topic
+from healthd.model.words import BrokerState, Role
 from healthd.rehearsal.daemon import Daemon
 from healthd.rehearsal.rehearsal import Rehearsal
 from healthd.rehearsal.step_hosts import StepFault
 from healthd.rehearsal.story import seconds
+from healthd.rehearsal.wellness import all_well
 from healthd.rehearsal.world import World
 from healthd.waves.effects import RunStep
 from healthd.waves.events import Verb
@@ -286,34 +286,8 @@ def _cluster(*, is_ensemble: bool) -> ClusterSnapshot:
         for replicas in [(first, first % 3 + 1, (first + 1) % 3 + 1)]
     ]
     topics = () if is_ensemble else (Topic.of("orders", partitions, min_insync_replicas=2),)
-    return ClusterSnapshot(
-        cluster="model",
-        observed_at=datetime(2026, 1, 1, tzinfo=UTC),
-        interval_seconds=10.0,
-        brokers=tuple(
-            Broker(
-                id=node, alive=True, roles=roles, state=BrokerState.RUNNING, metrics_age_seconds=0.0
-            )
-            for node in nodes
-        ),
-        topics=topics,
-        quorum=Quorum(
-            mode=QuorumMode.KRAFT,
-            leader_id=1,
-            fetch_timeout_ms=2000,
-            absent_seconds=0.0,
-            voters=tuple(Voter(id=node, last_caught_up_ms=0) for node in nodes),
-        ),
-        reassignments=0,
-        unclean_elections_24h=0,
-        unreachable=False,
-        ages=dict.fromkeys(
-            (
-                EvidenceGroup.METADATA,
-                EvidenceGroup.CONFIGS,
-                EvidenceGroup.QUORUM,
-                EvidenceGroup.METRICS,
-            ),
-            0.0,
-        ),
+    brokers = (
+        Broker(id=node, alive=True, roles=roles, state=BrokerState.RUNNING, metrics_age_seconds=0.0)
+        for node in nodes
     )
+    return all_well(brokers, topics, voters=nodes, interval_seconds=10.0)

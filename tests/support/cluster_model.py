@@ -3,12 +3,11 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from healthd.model.snapshot import Broker, ClusterSnapshot, Partition, Quorum, Topic, Voter
-from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode, Role
+from healthd.model.snapshot import Broker, ClusterSnapshot, Partition, Topic
+from healthd.model.words import BrokerState, Role
+from healthd.rehearsal.wellness import all_well
 
-EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 TOPIC = "orders"
 
 
@@ -84,42 +83,19 @@ def healthy(nodes: Sequence[Node], rows: Rows, *, interval: float = 15.0) -> Clu
         Partition(id=number, leader=replicas[0], replicas=replicas, isr=replicas)
         for number, replicas in enumerate(rows.replicas)
     ]
-    return ClusterSnapshot(
-        cluster="model",
-        observed_at=EPOCH,
-        interval_seconds=interval,
-        brokers=tuple(
-            Broker(
-                id=node.id,
-                alive=True,
-                rack=node.rack,
-                roles=node.roles,
-                state=BrokerState.RUNNING,
-                request_handler_idle=0.9,
-                disk_used_ratio=0.4,
-                offline_log_dirs=0,
-                metrics_age_seconds=0.0,
-            )
-            for node in nodes
-        ),
-        topics=(Topic.of(TOPIC, partitions, min_insync_replicas=rows.min_isr),),
-        quorum=Quorum(
-            mode=QuorumMode.KRAFT,
-            leader_id=voters[0] if voters else -1,
-            fetch_timeout_ms=2000,
-            absent_seconds=0.0,
-            voters=tuple(Voter(id=node, last_caught_up_ms=0) for node in voters),
-        ),
-        reassignments=0,
-        unclean_elections_24h=0,
-        unreachable=False,
-        ages=dict.fromkeys(
-            (
-                EvidenceGroup.METADATA,
-                EvidenceGroup.CONFIGS,
-                EvidenceGroup.QUORUM,
-                EvidenceGroup.METRICS,
-            ),
-            0.0,
-        ),
+    brokers = (
+        Broker(
+            id=node.id,
+            alive=True,
+            rack=node.rack,
+            roles=node.roles,
+            state=BrokerState.RUNNING,
+            request_handler_idle=0.9,
+            disk_used_ratio=0.4,
+            offline_log_dirs=0,
+            metrics_age_seconds=0.0,
+        )
+        for node in nodes
     )
+    topic = Topic.of(TOPIC, partitions, min_insync_replicas=rows.min_isr)
+    return all_well(brokers, (topic,), voters=voters, interval_seconds=interval)
