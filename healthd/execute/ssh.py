@@ -13,7 +13,7 @@ import paramiko
 from healthd.execute.output import Lines
 from healthd.execute.protocol import Command, ExecKind, Outcome, Stream, Target
 from healthd.execute.redact import redact
-from healthd.execute.ssh_errors import ConnectError, HungError
+from healthd.execute.ssh_errors import ConnectError, HungError, reason_of
 from healthd.execute.ssh_pool import ConnectionPool
 from healthd.execute.ssh_session import Session
 from healthd.execute.ssh_transport import Transport
@@ -241,9 +241,8 @@ def _open(transport: Transport, target: Target) -> paramiko.Channel:
         is_late = time.monotonic() - began >= target.connect_timeout_seconds
         # A connection on which nothing is answered is of no use to the next command either.
         transport.cut()
-        reason = str(error) or type(error).__name__
         raise (HungError if is_late else _DiedError)(
-            ExecKind.UNREACHABLE, f"{target} does not open a session: {reason}"
+            ExecKind.UNREACHABLE, f"{target} does not open a session: {reason_of(error)}"
         ) from error
 
 

@@ -1,6 +1,13 @@
-"""Why there is no connection; nothing was sent then."""
+"""Why there is no connection, and in which words."""
+
+import errno
+from typing import Final
 
 from healthd.execute.protocol import ExecKind
+
+_ENDED: Final = frozenset(
+    {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN, errno.ENOTCONN}
+)
 
 
 class ConnectError(Exception):
@@ -18,3 +25,25 @@ class HungError(ConnectError):
 
 class NoSuchKeyError(ConnectError):
     """The host has no key of the kinds that it was asked for."""
+
+
+def is_end(error: BaseException | None) -> bool:
+    """Whether the other side has ended the connection, in whichever way that shows.
+
+    Whether a host that closes is seen to end the connection or to reset it depends on what was on
+    its way at that moment: both are one thing, and have one sentence.
+
+    Args:
+        error: What the library or the kernel says; None for an end without a word.
+    """
+    if isinstance(error, OSError):
+        return error.errno in _ENDED
+    return error is None or isinstance(error, EOFError)
+
+
+def reason_of(error: BaseException | None) -> str:
+    """Why a connection has failed, in words; as for `is_end`."""
+    if is_end(error):
+        return "it ended the connection"
+    words = error.strerror if isinstance(error, OSError) else None
+    return words or str(error) or type(error).__name__

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 import paramiko
 
 from healthd.execute.protocol import ExecKind, Target
-from healthd.execute.ssh_errors import ConnectError
+from healthd.execute.ssh_errors import ConnectError, reason_of
 
 _DEAD_PEER_MILLISECONDS: Final = 30_000
 """A host that was powered off acknowledges nothing: the kernel drops the connection after this
@@ -114,7 +114,7 @@ async def reach(target: Target, *, deadline: float, threads: Threads) -> socket.
     except TimeoutError as error:
         raise _unreachable(target, "no answer in time") from error
     except OSError as error:
-        raise _unreachable(target, error.strerror or str(error)) from error
+        raise _unreachable(target, reason_of(error)) from error
 
 
 async def _connected(target: Target, deadline: float, threads: Threads) -> socket.socket:
@@ -173,9 +173,9 @@ async def greet(wire: Wire, target: Target, *, deadline: float) -> Line:
     except TimeoutError as error:
         wire.close()
         raise _no_ssh(target, "no answer in time") from error
-    except OSError as error:
+    except (OSError, EOFError) as error:
         wire.close()
-        raise _no_ssh(target, error.strerror or str(error)) from error
+        raise _no_ssh(target, reason_of(error)) from error
     except BaseException:
         wire.close()
         raise
@@ -204,7 +204,7 @@ async def _received(wire: Wire) -> bytes:
         try:
             if data := wire.recv(_CHUNK_BYTES):
                 return data
-            raise ConnectionError("it ended the connection")
+            raise EOFError
         except (BlockingIOError, TimeoutError):
             # A channel has TimeoutError for what a socket has BlockingIOError for.
             await _ready(wire, asyncio.get_running_loop().add_reader)

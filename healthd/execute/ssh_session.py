@@ -11,6 +11,7 @@ import paramiko
 
 from healthd.execute.output import Lines, Sink
 from healthd.execute.protocol import Command, ExecKind, Outcome, Stream
+from healthd.execute.ssh_errors import is_end, reason_of
 
 _CHUNK_BYTES: Final = 65_536
 _TICK_SECONDS: Final = 0.1
@@ -63,10 +64,10 @@ class Session:
             self.channel.exec_command(shlex.join(self.command.words))
             why_stopped = self._drain(out, err, deadline)
         except (paramiko.SSHException, OSError, EOFError) as error:
-            reason = str(error) or type(error).__name__
             if time.monotonic() >= deadline:
                 return ExecKind.TIMED_OUT, None, self._time_is_up()
-            return self._lost(f"the connection ended: {reason}")
+            why = "" if is_end(error) else f": {reason_of(error)}"
+            return self._lost(f"the connection ended{why}")
         if why_stopped is not None:
             return why_stopped
         code = self.channel.exit_status if self.channel.exit_status_ready() else -1

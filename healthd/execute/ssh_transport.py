@@ -14,7 +14,7 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 
 from healthd.execute.host_keys import PLAIN_ALGORITHMS
 from healthd.execute.protocol import ExecKind, Target
-from healthd.execute.ssh_errors import ConnectError, HungError, NoSuchKeyError
+from healthd.execute.ssh_errors import ConnectError, HungError, NoSuchKeyError, reason_of
 from healthd.execute.ssh_line import Line, remaining
 
 _LOG_CHANNEL: Final = "healthd.execute.paramiko"
@@ -219,7 +219,7 @@ def _who(target: Target) -> str:
 
 
 def _ended(target: Target, error: BaseException | None) -> ConnectError:
-    reason = str(error) or type(error).__name__ if error else "it ended the connection"
+    reason = reason_of(error)
     # The library has one class for all that two sides cannot agree on.
     is_about_key = isinstance(error, paramiko.ssh_exception.IncompatiblePeer) and (
         "host key" in str(error)

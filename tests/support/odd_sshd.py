@@ -45,8 +45,14 @@ class Odd(StrEnum):
     GREETS_ONLY = "greets_only"
     HANGS_UP = "hangs_up"
     """Greets and closes."""
+    RESETS = "resets"
+    """Greets, and closes with a reset: what the client has sent meanwhile is not read."""
     HANGS_IN_KEX = "hangs_in_kex"
     """Begins the key exchange and does not go on with it."""
+    HANGS_UP_IN_KEX = "hangs_up_in_kex"
+    """Begins the key exchange and closes."""
+    RESETS_IN_KEX = "resets_in_kex"
+    """Begins the key exchange, and closes with a reset."""
     HANGS_IN_LOGIN = "hangs_in_login"
     OPENS_NO_SESSION = "opens_no_session"
     HANGS_OPENING = "hangs_opening"
@@ -73,7 +79,10 @@ _RAW: Final = frozenset(
         Odd.FLOODS_GREETING,
         Odd.GREETS_ONLY,
         Odd.HANGS_UP,
+        Odd.RESETS,
         Odd.HANGS_IN_KEX,
+        Odd.HANGS_UP_IN_KEX,
+        Odd.RESETS_IN_KEX,
     }
 )
 
@@ -223,10 +232,16 @@ class OddSshd:
                 while not self.is_over.wait(0.01 if many == 1 else 0.0):
                     connection.sendall(b"x" * many)
             connection.sendall(GREETING)
-            if self.odd is Odd.HANGS_UP:
-                connection.close()
-            if self.odd is Odd.HANGS_IN_KEX:
+            if self.odd in {Odd.HANGS_IN_KEX, Odd.HANGS_UP_IN_KEX, Odd.RESETS_IN_KEX}:
                 connection.sendall(_key_exchange_begins())
+            if self.odd in {Odd.HANGS_UP, Odd.HANGS_UP_IN_KEX}:
+                connection.close()
+            if self.odd in {Odd.RESETS, Odd.RESETS_IN_KEX}:
+                # The client has to have read the rest: a reset takes it away.
+                time.sleep(0.2)
+                no_lingering = struct.pack("ii", 1, 0)
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_lingering)
+                connection.close()
 
     def stop(self) -> None:
         self.is_over.set()
