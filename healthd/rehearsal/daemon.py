@@ -229,9 +229,9 @@ class Daemon:
         """One event, as the driver handles it."""
         if not self._is_driving or self.state.status.has_ended:
             return
-        if not isinstance(event, events.SnapshotSeen):
-            event = replace(event, at=max(event.at, self.state.clock))
-        event = replace(event, wall=self.world.collector.wall)
+        is_seen = isinstance(event, events.SnapshotSeen)
+        at = event.at if is_seen else max(event.at, self.state.clock)
+        event = replace(event, at=at, wall=self.world.collector.wall)
         self.oracle.before_event()
         step = reduce(self.state, event)
         life = self._life

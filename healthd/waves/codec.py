@@ -1,15 +1,17 @@
 """The JSON form of a wave's state, for the journal: every field, nothing else, and back again."""
 
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from healthd.waves.state import DERIVED, SPARSE, WaveState
 
 T = TypeVar("T")
+_PLAIN: Final = frozenset({str, int, float, bool, type(None)})
+"""What JSON has as it is."""
 
 
 class StateUnreadable(ValueError):  # noqa: N818  # It names the thing, not the act.
@@ -49,26 +51,39 @@ def _upgraded(data: Any) -> Any:
 
 def encode_value(value: Any) -> Any:
     """A part of the state as a JSON value."""
-    if isinstance(value, Enum):
-        return value.value
-    if is_dataclass(value) and not isinstance(value, type):
-        return {
-            item.name: encode_value(getattr(value, item.name))
-            for item in fields(value)
-            if not item.metadata.get(DERIVED) and not _is_left_out(item, getattr(value, item.name))
-        }
-    if isinstance(value, frozenset):
-        return sorted(encode_value(item) for item in value)
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
     if isinstance(value, tuple | list):
         return [encode_value(item) for item in value]
-    return value
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, frozenset):
+        return sorted(encode_value(item) for item in value)
+    if not is_dataclass(kind):
+        return value
+    encoded: dict[str, Any] = {}
+    for name, unsaid in _written(kind):
+        part = getattr(value, name)
+        if unsaid is None or part != unsaid():
+            encoded[name] = encode_value(part)
+    return encoded
 
 
-def _is_left_out(item: "Field[Any]", value: Any) -> bool:
-    """Whether a field goes without saying: most nodes of most waves have no steps of their own."""
-    if not item.metadata.get(SPARSE) or item.default_factory is MISSING:
-        return False
-    return bool(value == item.default_factory())
+@cache
+def _written(kind: Any) -> tuple[tuple[str, Callable[[], Any] | None], ...]:
+    """The fields of a class that are written, each with what goes without saying, if anything does.
+
+    Most nodes of most waves have no steps of their own.
+    """
+    return tuple(
+        (item.name, _unsaid(item)) for item in fields(kind) if not item.metadata.get(DERIVED)
+    )
+
+
+def _unsaid(item: "Field[Any]") -> Callable[[], Any] | None:
+    is_sparse = item.metadata.get(SPARSE) and item.default_factory is not MISSING
+    return item.default_factory if is_sparse else None  # type: ignore[return-value]
 
 
 def decode_value(kind: type[T], value: Any, path: str) -> T:
