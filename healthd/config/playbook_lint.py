@@ -12,6 +12,7 @@ from healthd.config.playbook_templates import template_findings
 from healthd.config.playbooks import MAX_BYTES
 from healthd.config.problems import Problem
 from healthd.config.yaml_source import Document, parse_document, read_bytes, too_large
+from healthd.waves.lint_changed import changed_findings
 from healthd.waves.lint_commands import command_findings
 from healthd.waves.lint_steps import step_findings, unused_findings
 from healthd.waves.playbook import Playbook
@@ -89,6 +90,7 @@ def _lint(document: Document, folder: Path | None) -> Iterable[LintFinding]:
     templates, named = template_findings(reading, folder)
     warnings = [
         *step_findings(reading),
+        *changed_findings(reading),
         *command_findings(document.data.get("steps"), reading.variables),
         *_unused(reading, document, named),
         *templates,

@@ -31,7 +31,8 @@ SHORTEST: Final[Mapping[StepKind, tuple[float, str]]] = {
 _PACKAGES: Final = frozenset({"apt-get", "apt", "dnf", "yum", "zypper", "rpm", "dpkg"})
 _FOR_PACKAGES: Final = 120.0
 _READING: Final = frozenset({"-s", "--simulate", "check", "list", "-q", "-qa", "-l", "-L", "show"})
-_SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+"""Requests that change nothing where they are sent."""
 _OF_THE_CLUSTER: Final = frozenset({KafkaVerb.SET_CLUSTER_CONFIG, KafkaVerb.SET_FEATURE})
 _SECRET_KEY: Final = re.compile(r"(?i)password|secret|jaas|passphrase")
 
@@ -61,7 +62,7 @@ def _unobservable(at: int, step: Step) -> Iterator[SpecProblem]:
     match step.action:
         case CommandAction():
             what = "whether an interrupted command was done"
-        case HttpAction(method=method) if method not in _SAFE_METHODS:
+        case HttpAction(method=method) if method not in SAFE_METHODS:
             what = "whether a request without an answer was done"
         case _ if step.kind is StepKind.ANSIBLE:
             what = "whether an interrupted ansible was done"

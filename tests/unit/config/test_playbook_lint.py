@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from healthd.config.playbook_lint import lint_file, lint_text
 from healthd.config.yaml_source import parse_document
+from healthd.waves.lint_changed import changed_findings
 from healthd.waves.lint_commands import command_findings
 from healthd.waves.lint_steps import step_findings
 from healthd.waves.playbook import ACTION_KEYS, OPTION_KEYS, PLAYBOOK_KEYS
@@ -105,6 +106,60 @@ def test_a_comment_answers_the_one_warning_that_it_names(code: str) -> None:
     assert _lines(f"steps:\n{row}  # lint: ignore short-timeout, unobservable-step\n") == []
 
 
+WAITS = "  - {name: w, waitFor: {changed: CHANGED}, timeoutSeconds: 60}\n"
+
+
+@pytest.mark.parametrize("changed", ["bootId", "processStart"])
+@pytest.mark.parametrize(
+    ("before", "is_told"),
+    [
+        ("{name: a, command: [fwupdmgr, update], repeatable: true, timeoutSeconds: 60}", False),
+        ("{name: a, ansible: {playbook: a.yml}, repeatable: true, timeoutSeconds: 60}", False),
+        ("{name: a, http: {method: POST, url: 'https://bmc/x'}, timeoutSeconds: 60}", False),
+        ("{name: a, prompt: Power-cycle it, timeoutSeconds: 600}", False),
+        ("{name: a, unheard: of, timeoutSeconds: 60}", False),
+        ("{name: a, http: {url: 'https://bmc/x'}, timeoutSeconds: 60}", True),
+        ("{name: a, kafka: {setBrokerConfig: {a: 1}}, timeoutSeconds: 60}", True),
+        ("{name: a, template: {content: a, path: /etc/a}, timeoutSeconds: 60}", True),
+    ],
+)
+def test_a_wait_in_vain_is_told_only_where_nothing_could_have_brought_the_change_about(
+    changed: str,
+    before: str,
+    *,
+    is_told: bool,
+) -> None:
+    text = f"steps:\n  - {before}\n{WAITS}".replace("CHANGED", changed)
+    assert ("never-true" in _lines(text)) is is_told
+
+
+RESTARTS = """steps:
+  - {name: stop, service: stop, timeoutSeconds: 600}
+  - {name: left, waitFor: left, timeoutSeconds: 600}
+  - {name: start, service: start, timeoutSeconds: 600}
+  - {name: back, waitFor: back, timeoutSeconds: 1800}
+"""
+
+
+def test_a_restart_is_another_process_and_no_other_boot() -> None:
+    assert _lines(RESTARTS + WAITS.replace("CHANGED", "processStart")) == []
+    assert _lines(RESTARTS + WAITS.replace("CHANGED", "bootId")) == ["never-true"]
+
+
+def test_whether_it_is_done_may_depend_on_a_change_that_never_comes() -> None:
+    action = "kafka: {setBrokerConfig: {a: 1}}"
+    for key in ("onlyIf", "observe"):
+        row = f"  - {{name: a, {action}, {key}: {{changed: bootId}}, timeoutSeconds: 60}}"
+        assert _lines(f"steps:\n{row}\n") == []
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_no_shipped_playbook_waits_in_vain_not_even_behind_a_comment(path: Path) -> None:
+    document, _ = parse_document(path.read_bytes(), path.name)
+    assert document is not None
+    assert list(changed_findings(read_data(document.data))) == []
+
+
 def test_a_comment_answers_no_error() -> None:
     row = "  - {name: a, waitFor: {port: 22}}  # lint: ignore step-without-timeout"
     assert _lines(f"steps:\n{row}\n") == ["step-without-timeout"]
@@ -144,6 +199,7 @@ def test_no_value_at_all_makes_it_raise(value: Any, rows: list[Any], variables: 
         parse_playbook(data)
         reading = read_data(data)
         list(step_findings(reading))
+        list(changed_findings(reading))
         steps = data.get("steps") if isinstance(data, dict) else data
         list(command_findings(steps, reading.variables))
 
@@ -183,4 +239,5 @@ def test_nothing_at_any_place_of_a_good_playbook_makes_it_raise(
     parse_playbook(data)
     reading = read_data(data)
     list(step_findings(reading))
+    list(changed_findings(reading))
     list(command_findings(data.get("steps"), reading.variables))
