@@ -271,9 +271,9 @@ def _known(topic: Topic, previous: Topic | None) -> Topic:
     ):
         return previous
     known = previous.min_insync_replicas, previous.excluded
-    if known == (topic.min_insync_replicas, topic.excluded):
-        return topic
-    return replace(topic, min_insync_replicas=known[0], excluded=known[1])
+    if known != (topic.min_insync_replicas, topic.excluded):
+        topic = replace(topic, min_insync_replicas=known[0], excluded=known[1])
+    return topic.knowing(previous) if _equal(previous.replicas, topic.replicas) else topic
 
 
 def _equal(one: tuple[object, ...], other: tuple[object, ...]) -> bool:

@@ -80,25 +80,24 @@ def _back(broker: Broker) -> Broker:
     return replace(broker, alive=True, fenced=False, state=state)
 
 
-def _topic(topic: Topic, nodes: AbstractSet[int], baseline: frozenset[str]) -> Topic:
+def _topic(topic: Topic, nodes: frozenset[int], baseline: frozenset[str]) -> Topic:
     if is_untroubled(topic):
         return topic
+    positions: Iterable[int] = topic.unsynced
+    if min(topic.leaders, default=0) < 0:
+        positions = range(len(topic))
+    elif _are_all_back(topic, nodes):
+        return topic.with_leadership(topic.leaders, topic.replicas, topic.leaderless_seconds)
     leaders, isrs, leaderless = (
         list(topic.leaders),
         list(topic.isrs),
         dict(topic.leaderless_seconds),
     )
-    positions: Iterable[int] = topic.unsynced
-    if min(topic.leaders, default=0) < 0:
-        positions = range(len(topic))
     for at in positions:
         leader, isr, replicas = topic.leaders[at], topic.isrs[at], topic.replicas[at]
         if isr is replicas and leader >= 0:
             continue
         adding = topic.adding.get(at, frozenset())
-        if leader >= 0 and not adding and _is_all_back(replicas, isr, nodes):
-            isrs[at] = replicas
-            continue
         back = [node for node in replicas if node in nodes and node not in adding]
         isrs[at] = _in_order(replicas, isr, back)
         if leader < 0 and back:
@@ -109,10 +108,16 @@ def _topic(topic: Topic, nodes: AbstractSet[int], baseline: frozenset[str]) -> T
     return topic.with_leadership(leaders, isrs, leaderless)
 
 
-def _is_all_back(replicas: tuple[int, ...], isr: tuple[int, ...], nodes: AbstractSet[int]) -> bool:
-    """Whether the ISR and these nodes are the replicas; nearly always it is so."""
-    gone = set(replicas).difference(isr)
-    return len(gone) + len(isr) == len(replicas) and gone <= nodes
+def _are_all_back(topic: Topic, nodes: frozenset[int]) -> bool:
+    """Whether nothing but these nodes is missing in any ISR; nearly always it is so."""
+    if topic.adding:
+        return False
+    for at in topic.unsynced:
+        isr, replicas = topic.isrs[at], topic.replicas[at]
+        gone = [node for node in replicas if node not in isr]
+        if len(gone) + len(isr) != len(replicas) or not nodes.issuperset(gone):
+            return False
+    return True
 
 
 def _in_order(

@@ -6,7 +6,6 @@ is recognised by C-level identity checks and costs no Python per partition.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from operator import is_
 from typing import Final
 
 from healthd.health.history import NO_HISTORY, History
@@ -241,7 +240,7 @@ def _total_and_troubled(topics: Iterable[Topic]) -> tuple[int, tuple[Topic, ...]
 
 def is_untroubled(topic: Topic) -> bool:
     """Whether every partition has a leader and shares one tuple for replicas and ISR."""
-    return not topic.ids or (min(topic.leaders) >= 0 and all(map(is_, topic.isrs, topic.replicas)))
+    return not topic.unsynced and min(topic.leaders, default=0) >= 0
 
 
 def replica_counts(topic: Topic) -> Collection[int]:

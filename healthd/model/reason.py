@@ -28,4 +28,23 @@ class Reason:
 
 def in_order(reasons: Iterable[Reason]) -> tuple[Reason, ...]:
     """The reasons by code (order of the enum) and then by object in natural order."""
-    return tuple(sorted(reasons, key=lambda r: (reason_order(r.code), natural_key(r.object))))
+    by_code: dict[ReasonCode, list[Reason]] = {}
+    for reason in reasons:
+        by_code.setdefault(reason.code, []).append(reason)
+    ordered: list[Reason] = []
+    for code in sorted(by_code, key=reason_order):
+        ordered += sorted(by_code[code], key=lambda reason: natural_key(reason.object))
+    return tuple(ordered)
+
+
+def joined(first: tuple[Reason, ...], more: Iterable[Reason]) -> tuple[Reason, ...]:
+    """All of them in the order given, without doubles.
+
+    Args:
+        first: Reasons without doubles; there may be thousands, of few codes.
+        more: Others, of which hardly any has the code of one of these.
+    """
+    others = dict.fromkeys(more)
+    codes = {each.code for each in others}
+    known = {each for each in first if each.code in codes}
+    return (*first, *(each for each in others if each not in known))

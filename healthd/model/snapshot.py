@@ -155,7 +155,10 @@ class Topic:
         """The positions whose ISR is not the very tuple of the replicas; looked for once."""
         found = self._unsynced
         if found is None:
-            found = tuple(compress(range(len(self.isrs)), map(is_not, self.isrs, self.replicas)))
+            found = ()
+            if self.isrs is not self.replicas:
+                others = map(is_not, self.isrs, self.replicas)
+                found = tuple(compress(range(len(self.isrs)), others))
             object.__setattr__(self, "_unsynced", found)
         return found
 
@@ -213,6 +216,16 @@ class Topic:
         )
         object.__setattr__(made, "_holders", self._holders)
         return made
+
+    def knowing(self, before: "Topic") -> "Topic":
+        """The same topic, which knows what an older one with equal replicas has found out of them.
+
+        Leaders and ISRs change often, replicas hardly ever.
+        """
+        if self._holders is None:
+            known = before._holders  # noqa: SLF001 - it is another of its kind.
+            object.__setattr__(self, "_holders", known)
+        return self
 
     def partition(self, at: int) -> Partition:
         """The partition at a position."""

@@ -50,15 +50,28 @@ def snapshot_holds(
         baseline: partitions (`topic-partition`) that may be under-replicated, as recorded.
         acknowledged: only what is assumed for an unknown min.insync.replicas is read here.
     """
+    return in_order(
+        snapshot_holds_found(
+            snapshot,
+            in_flight=in_flight,
+            repairs=repairs,
+            baseline=baseline,
+            acknowledged=acknowledged,
+        )
+    )
+
+
+def snapshot_holds_found(
+    snapshot: ClusterSnapshot,
+    *,
+    in_flight: Collection[int],
+    repairs: Collection[int],
+    baseline: Collection[str],
+    acknowledged: Acknowledgements = NONE,
+) -> tuple[Reason, ...]:
+    """The same holds for who puts them in order with others; no two of them are the same."""
     repaired = frozenset(repairs)
     own = repaired.union(in_flight)
-    holds = [
-        *_evidence(snapshot, own),
-        *_cluster(snapshot),
-        *reassignments(snapshot),
-        *_nodes(snapshot, own),
-        *_voters(snapshot, own),
-    ]
     partitions = partition_holds(
         snapshot,
         own=own,
@@ -66,7 +79,14 @@ def snapshot_holds(
         baseline=frozenset(baseline),
         acknowledged=acknowledged,
     )
-    return in_order((*holds, *partitions))
+    return (
+        *_evidence(snapshot, own),
+        *_cluster(snapshot),
+        *reassignments(snapshot),
+        *_nodes(snapshot, own),
+        *_voters(snapshot, own),
+        *partitions,
+    )
 
 
 def repairs_among(snapshot: ClusterSnapshot, brokers: Collection[int]) -> frozenset[int]:

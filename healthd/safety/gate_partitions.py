@@ -11,11 +11,9 @@ from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic, remembered
 from healthd.model.words import Excluded
 from healthd.safety.acknowledgements import Acknowledgements
 from healthd.safety.replication import (
-    assigned,
-    in_sync,
-    is_whole,
+    counted,
     serving_brokers,
-    troubled_positions,
+    troubled_topics,
 )
 
 _UNKNOWN = "min.insync.replicas is not known"
@@ -45,6 +43,7 @@ def partition_holds(
     key = (serving, own, repairs, baseline, acknowledged.assume_min_isr)
 
     def found() -> tuple[Reason, ...]:
+        troubled = troubled_topics(topics, serving)
         return tuple(
             hold
             for topic in topics
@@ -52,6 +51,7 @@ def partition_holds(
             for hold in _topic(
                 topic,
                 acknowledged.min_isr(topic),
+                troubled.get(topic.name),
                 serving=serving,
                 own=own,
                 repairs=repairs,
@@ -65,59 +65,44 @@ def partition_holds(
 def _topic(
     topic: Topic,
     min_isr: int | None,
+    troubled: tuple[int, ...] | None,
     *,
     serving: frozenset[int],
     own: frozenset[int],
     repairs: frozenset[int],
     baseline: frozenset[str],
 ) -> Iterator[Reason]:
-    if is_whole(topic, serving):
+    if troubled is None:
         if min_isr is None:
             for at in range(len(topic)):
                 yield _hold(ReasonCode.MIN_ISR_UNKNOWN, topic, at, _UNKNOWN)
         return
-    for at in troubled_positions(topic, serving) if min_isr is not None else range(len(topic)):
-        found = _partition(
-            topic,
-            at,
-            min_isr,
-            isr=in_sync(topic, at, serving),
-            own=own,
-            repairs=repairs,
-            is_baseline=bool(baseline) and topic.label(at) in baseline,
-        )
-        if found is not None:
-            yield _hold(found[0], topic, at, found[1])
-
-
-def _partition(
-    topic: Topic,
-    at: int,
-    min_isr: int | None,
-    *,
-    isr: frozenset[int],
-    own: frozenset[int],
-    repairs: frozenset[int],
-    is_baseline: bool,
-) -> tuple[ReasonCode, str] | None:
-    """The first thing that is wrong with a partition; None when nothing is."""
-    replicas = assigned(topic, at)
-    lacking = [node for node in replicas if node not in isr]
-    # What lacks only nodes that this wave is about to repair can get better by that alone.
-    if not lacking or not repairs.issuperset(lacking):
-        if topic.leaders[at] == NO_LEADER:
-            return ReasonCode.PARTITION_OFFLINE, "has no leader"
-        if min_isr is not None and len(isr) < min(min_isr, len(replicas)):
-            needed = min(min_isr, len(replicas))
-            return (
-                ReasonCode.PARTITION_UNDER_MIN_ISR,
-                f"{len(isr)} of {len(replicas)} replicas are in sync, at least {needed} must be",
+    positions = troubled if min_isr is not None else range(len(topic))
+    for at, replicas, isr in counted(topic, positions, serving):
+        lacking = [node for node in replicas if node not in isr]
+        # What lacks only nodes that this wave is about to repair can get better by that alone.
+        if not lacking or not repairs.issuperset(lacking):
+            if topic.leaders[at] == NO_LEADER:
+                yield _hold(ReasonCode.PARTITION_OFFLINE, topic, at, "has no leader")
+                continue
+            needed = 0 if min_isr is None else min(min_isr, len(replicas))
+            if len(isr) < needed:
+                yield _hold(
+                    ReasonCode.PARTITION_UNDER_MIN_ISR, topic, at, _too_few(replicas, isr, needed)
+                )
+                continue
+        others = [node for node in lacking if node not in own]
+        if others and not (baseline and topic.label(at) in baseline):
+            names = ", ".join(map(str, others))
+            yield _hold(
+                ReasonCode.PARTITION_UNDER_REPLICATED, topic, at, f"not in sync on broker {names}"
             )
-    counted = [node for node in lacking if node not in own]
-    if counted and not is_baseline:
-        names = ", ".join(map(str, counted))
-        return ReasonCode.PARTITION_UNDER_REPLICATED, f"not in sync on broker {names}"
-    return (ReasonCode.MIN_ISR_UNKNOWN, _UNKNOWN) if min_isr is None else None
+        elif min_isr is None:
+            yield _hold(ReasonCode.MIN_ISR_UNKNOWN, topic, at, _UNKNOWN)
+
+
+def _too_few(replicas: tuple[int, ...], isr: frozenset[int], needed: int) -> str:
+    return f"{len(isr)} of {len(replicas)} replicas are in sync, at least {needed} must be"
 
 
 def reassignments(snapshot: ClusterSnapshot) -> Iterator[Reason]:

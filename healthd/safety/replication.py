@@ -5,13 +5,17 @@ The ISR leaves out what is being added and every broker that is down or about to
 metadata may name one that is dead for a while.
 """
 
-from itertools import compress
-from operator import not_
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import compress, repeat
+from operator import contains, not_
+from typing import Final
 
-from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic
+from healthd.model.snapshot import NO_LEADER, ClusterSnapshot, Topic, remembered
 from healthd.model.words import LEAVING_STATES, BrokerState
 
 _NOT_IN_ISR = LEAVING_STATES | {BrokerState.NOT_RUNNING}
+_FEW: Final = 2
+"""Looking for each of so many nodes is quicker than comparing sets."""
 
 
 def serving_brokers(snapshot: ClusterSnapshot) -> frozenset[int]:
@@ -60,7 +64,42 @@ def troubled_positions(topic: Topic, serving: frozenset[int]) -> list[int]:
     if NO_LEADER in topic.leaders:
         found.update(at for at, leader in enumerate(topic.leaders) if leader == NO_LEADER)
     absent = topic.holders - serving
-    if absent:
+    if len(absent) > _FEW:
         lacks = map(not_, map(absent.isdisjoint, topic.replicas))
         found.update(compress(range(len(topic)), lacks))
+    else:
+        for node in absent:
+            found.update(compress(range(len(topic)), map(contains, topic.replicas, repeat(node))))
     return sorted(found)
+
+
+def counted(
+    topic: Topic, positions: Iterable[int], serving: frozenset[int]
+) -> Iterator[tuple[int, tuple[int, ...], frozenset[int]]]:
+    """Positions with what `assigned` and `in_sync` say of them."""
+    if topic.adding:
+        for at in positions:
+            yield at, assigned(topic, at), in_sync(topic, at, serving)
+        return
+    replicas, isrs, of_those = topic.replicas, topic.isrs, serving.intersection
+    for at in positions:
+        yield at, replicas[at], of_those(isrs[at])
+
+
+def troubled_topics(
+    topics: Iterable[Topic], serving: frozenset[int]
+) -> Mapping[str, tuple[int, ...]]:
+    """The positions of `troubled_positions` by name of the topic, for topics that are not whole.
+
+    The gate and the report of each wave ask for the same of the same snapshot.
+    """
+    return remembered(
+        topics,
+        "troubled positions",
+        serving,
+        lambda: {
+            topic.name: tuple(troubled_positions(topic, serving))
+            for topic in topics
+            if not is_whole(topic, serving)
+        },
+    )

@@ -21,8 +21,15 @@ def changes_between(
     A leader or controller that is missing in one of the two is no change here: its absence is a
     hold of that snapshot.
     """
+    return in_order(changes_found(before, after, in_flight=in_flight))
+
+
+def changes_found(
+    before: ClusterSnapshot, after: ClusterSnapshot, *, in_flight: Collection[int]
+) -> tuple[Reason, ...]:
+    """The same holds for who puts them in order with others; no two of them are the same."""
     own = frozenset(in_flight)
-    return in_order((*_controller(before, after, own), *_partitions(before, after, own)))
+    return (*_controller(before, after, own), *_partitions(before, after, own))
 
 
 def _controller(
@@ -58,9 +65,9 @@ def _partitions(
 
 def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
     for before, at in _moved(old, new):
-        lost = _lost(old, before, new, at) - own
+        lost = _lost(old.isrs[before], new.isrs[at], new.replicas[at], own)
         if lost:
-            names = ", ".join(map(str, sorted(lost)))
+            names = ", ".join(map(str, lost))
             yield Reason(
                 code=ReasonCode.ISR_SHRINKING,
                 object=new.label(at),
@@ -76,10 +83,11 @@ def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
 
 
 def _moved(old: Topic, new: Topic) -> Iterator[tuple[int, int]]:
-    """The positions, before and after, of partitions whose leader or ISR is another."""
+    """The positions, before and after, of partitions with another leader or a smaller ISR."""
     if old.ids == new.ids:
+        # Who has left an ISR is missing in it; in most of them nobody is.
+        others = {at for at in new.unsynced if old.isrs[at] != new.isrs[at]}
         # Whole columns are compared by the interpreter itself; few rows differ.
-        others = set(compress(range(len(new)), map(ne, old.isrs, new.isrs)))
         if old.leaders != new.leaders:
             others.update(compress(range(len(new)), map(ne, old.leaders, new.leaders)))
         yield from ((at, at) for at in sorted(others))
@@ -91,12 +99,14 @@ def _moved(old: Topic, new: Topic) -> Iterator[tuple[int, int]]:
             yield before, at
 
 
-def _lost(old: Topic, before: int, new: Topic, at: int) -> frozenset[int]:
-    """Replicas that have left the ISR of a partition and still belong to it."""
-    was, is_now = old.isrs[before], new.isrs[at]
-    if was is is_now or was == is_now:
-        return frozenset()
-    return frozenset(was).difference(is_now).intersection(new.replicas[at])
+def _lost(
+    was: tuple[int, ...], is_now: tuple[int, ...], replicas: tuple[int, ...], own: frozenset[int]
+) -> list[int]:
+    """Replicas, other than our own, that have left an ISR and still belong to the partition."""
+    if was is is_now:
+        return []
+    gone = [node for node in was if node not in is_now and node not in own and node in replicas]
+    return sorted(gone) if len(gone) > 1 else gone
 
 
 def _is_churn(was: int, leads: int, replicas: tuple[int, ...], own: frozenset[int]) -> bool:

@@ -110,10 +110,10 @@ def _partitions_missing(topics: Iterable[Topic], wanted: frozenset[int]) -> Miss
         if topic.excluded is Excluded.DELETING or topic.isrs == topic.replicas:
             continue
         for at in topic.unsynced:
-            replicas, isr = topic.replicas[at], topic.isrs[at]
-            if wanted.isdisjoint(replicas):
-                continue
-            for node in wanted.intersection(replicas).difference(isr, topic.adding.get(at, ())):
-                first, many = found.get(node, (topic.label(at), 0))
-                found[node] = (first, many + 1)
+            isr = topic.isrs[at]
+            for node in wanted.intersection(topic.replicas[at]):
+                if node in isr or node in topic.adding.get(at, ()):
+                    continue
+                known = found.get(node)
+                found[node] = (topic.label(at), 1) if known is None else (known[0], known[1] + 1)
     return found

@@ -135,13 +135,15 @@ def projected(snapshot: ClusterSnapshot) -> ClusterSnapshot:
     )
 
 
-def explained(snapshot: ClusterSnapshot, reasons: Iterable[Reason]) -> Iterator[Reason]:
+def explained(snapshot: ClusterSnapshot, reasons: tuple[Reason, ...]) -> tuple[Reason, ...]:
     """What a snapshot shows, in words that fit an ensemble where it is the projection of one."""
     said = (snapshot.extra or {}).get(SAID)
+    return reasons if said is None else tuple(_explained(said, reasons))
+
+
+def _explained(said: Mapping[str, str], reasons: Iterable[Reason]) -> Iterator[Reason]:
     for reason in reasons:
-        if said is None:
-            yield reason
-        elif reason.code is ReasonCode.CONTROLLER_CHANGED:
+        if reason.code is ReasonCode.CONTROLLER_CHANGED:
             words = reason.detail.replace("active controller", "leader of the ensemble")
             yield replace(reason, detail=words)
         elif reason.code in _EXPLAINED and reason.object in said:

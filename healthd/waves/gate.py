@@ -11,13 +11,13 @@ from typing import Final
 from healthd.health.counterfactual import as_if_back
 from healthd.health.index import index_of
 from healthd.model.codes import ReasonCode
-from healthd.model.reason import Reason, in_order
+from healthd.model.reason import Reason, in_order, joined
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import EvidenceGroup
 from healthd.safety.acknowledgements import Acknowledgements
-from healthd.safety.gate import snapshot_holds
+from healthd.safety.gate import snapshot_holds_found
 from healthd.safety.replica_lag import lag_holds
-from healthd.safety.trend import changes_between
+from healthd.safety.trend import changes_found
 from healthd.waves.ensemble import explained
 from healthd.waves.events import Confirmed, SnapshotSeen
 from healthd.waves.overrides import standing
@@ -87,34 +87,27 @@ def read_gate(
         return _permission(state, event, snapshot)
     repairs = waiting_repairs(state, snapshot)
     away = state.away | repairs
-    found = [
+    found = snapshot_holds_found(
+        snapshot, in_flight=state.away, repairs=repairs, baseline=state.policy.baseline
+    )
+    if isinstance(event, SnapshotSeen) and event.previous is not None:
+        # Their codes are others: no hold is found in both.
+        found += changes_found(event.previous, snapshot, in_flight=away)
+    more = [
         *event.holds,
         *windows_closed(state.policy, wall=wall_of(event, snapshot), cluster=state.cluster),
-        *explained(
-            snapshot,
-            snapshot_holds(
-                snapshot,
-                in_flight=state.away,
-                repairs=repairs,
-                baseline=state.policy.baseline,
-            ),
-        ),
     ]
     limit = state.policy.max_replica_lag_messages
-    found.extend(lag_holds(snapshot, limit=limit, away=away))
+    more.extend(lag_holds(snapshot, limit=limit, away=away))
     outdated = frozenset(_not_seen_since_change(state, snapshot, event.at))
-    found.extend(outdated)
+    more.extend(outdated)
     if asked_at is not None:
-        found.extend(_configs_not_read(snapshot, event.at, asked_at))
-    if isinstance(event, SnapshotSeen) and event.previous is not None:
-        changed = changes_between(event.previous, snapshot, in_flight=away)
-        found.extend(explained(snapshot, changed))
+        more.extend(_configs_not_read(snapshot, event.at, asked_at))
     index = event.index_beside
     if index is None:
         index = index_of(as_if_back(snapshot, away, baseline=state.policy.baseline))
     return Reading(
-        # Without their doubles, but still in the sorted runs that they came in: sorting is quick.
-        holds=standing(state, in_order(dict.fromkeys(found))),
+        holds=standing(state, in_order(joined(explained(snapshot, found), more))),
         repairs=repairs,
         index=index,
         outdated=outdated,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from healthd.model.codes import ReasonCode
-from healthd.model.reason import Reason
+from healthd.model.reason import Reason, joined
 from healthd.safety.clean_run import CleanRun, clean_enough, index_holds
 from healthd.waves.effects import Note, Step
 from healthd.waves.gate import Reading
@@ -29,7 +29,7 @@ _WRITTEN: Final = 50
 
 def is_held(state: WaveState) -> bool:
     """Whether the gate is closed for more than the ordinary course of the wave."""
-    return bool(held(state.holds))
+    return any(hold.reason.code not in WAITING for hold in state.holds)
 
 
 def held(holds: tuple[Hold, ...]) -> tuple[Hold, ...]:
@@ -43,14 +43,27 @@ def holds_with(state: WaveState, more: Iterable[Reason], at: float) -> tuple[Hol
 
 
 def with_gate(
-    step: Step, reasons: Iterable[Reason], at: float, *, clean: CleanRun | None = None
+    step: Step,
+    reasons: tuple[Reason, ...],
+    at: float,
+    *,
+    more: Iterable[Reason] = (),
+    clean: CleanRun | None = None,
 ) -> Step:
-    """The step with the gate's reasons in its state, and a line when they are other ones."""
+    """The step with the gate's reasons in its state, and a line when they are other ones.
+
+    Args:
+        step: what has been decided.
+        reasons: why no node is taken, each of them once.
+        at: the time, on the wave clock.
+        more: what is in the way besides, be it among the reasons or not.
+        clean: the clean run after it, when that is another one.
+    """
     before, state = step.state.holds, step.state
-    holds = _with_since(before, dict.fromkeys(reasons), at)
+    holds = _with_since(before, joined(reasons, more), at)
     changed = replace(state, holds=holds, clean=state.clean if clean is None else clean)
     held_before, held_now = held(before), held(holds)
-    if state.status is WaveStatus.PLANNED or _keys(held_before) == _keys(held_now):
+    if state.status is WaveStatus.PLANNED or _are_alike(held_before, held_now):
         return then(step, changed)
     note = Note(
         event="gate_closed" if held_now else "gate_clear",
@@ -138,10 +151,17 @@ def must_wait(reasons: tuple[Reason, ...], *, is_repair: bool) -> bool:
 
 def _with_since(before: tuple[Hold, ...], reasons: Iterable[Reason], at: float) -> tuple[Hold, ...]:
     """The reasons as holds; one that was there before keeps the time it began."""
+    if not before:
+        return tuple(Hold(reason=reason, since=at) for reason in reasons)
     since = {(hold.reason.code, hold.reason.object): hold.since for hold in before}
     return tuple(
         Hold(reason=reason, since=since.get((reason.code, reason.object), at)) for reason in reasons
     )
+
+
+def _are_alike(before: tuple[Hold, ...], now: tuple[Hold, ...]) -> bool:
+    """Whether the same things are in the way, whatever is said of them."""
+    return bool(before) == bool(now) and _keys(before) == _keys(now)
 
 
 def _keys(holds: tuple[Hold, ...]) -> frozenset[tuple[ReasonCode, str]]:

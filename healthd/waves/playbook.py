@@ -17,6 +17,7 @@ from healthd.waves.playbook_steps import (
 from healthd.waves.policy import WavePolicy
 
 API_VERSION: Final = "healthd/v1"
+KIND: Final = "Playbook"
 
 
 class StepKind(StrEnum):

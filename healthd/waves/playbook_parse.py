@@ -7,6 +7,7 @@ from typing import Any, Final
 from healthd.waves.playbook import (
     ACTION_KEYS,
     API_VERSION,
+    KIND,
     PLAYBOOK_KEYS,
     POLICY_TIMEOUTS,
     STEP_KEYS,
@@ -29,7 +30,7 @@ from healthd.waves.playbook_steps import (
     Variable,
 )
 from healthd.waves.playbook_variables import name_problems, parse_variables, used_name_problem
-from healthd.waves.problems import Location, SpecProblem, describe_type
+from healthd.waves.problems import Location, SpecProblem, describe_type, other_kind
 from healthd.waves.spec_findings import Findings
 
 MAX_STEPS: Final = 100
@@ -45,6 +46,8 @@ class Reading:
     """What was understood of a playbook, with all that is wrong."""
 
     problems: tuple[SpecProblem, ...]
+    is_playbook: bool = True
+    """False when it is of another kind; then nothing was looked at."""
     kinds: tuple[StepKind | None, ...] = ()
     """Of each row; None where it was not understood."""
     steps: tuple[Step | None, ...] = ()
@@ -77,6 +80,9 @@ def read_data(data: object) -> Reading:
         message = f"must be a mapping, not {describe_type(data)}"
         found.add((), message, "write apiVersion, kind, name and steps")
         return Reading(problems=tuple(found.problems))
+    other = other_kind(data, KIND)
+    if other is not None:
+        return Reading(problems=(other,), is_playbook=False)
     top = Part(data=data, at=(), found=found)
     top.keys(PLAYBOOK_KEYS)
     _constants(top)
@@ -103,7 +109,7 @@ def read_data(data: object) -> Reading:
 
 
 def _constants(top: Part) -> None:
-    for key, expected in (("apiVersion", API_VERSION), ("kind", "Playbook")):
+    for key, expected in (("apiVersion", API_VERSION), ("kind", KIND)):
         if not top.has(key):
             top.add(f"{key} is missing", f"add {key}: {expected}")
         elif top.data[key] != expected:

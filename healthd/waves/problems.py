@@ -1,11 +1,15 @@
 """What is wrong in a wave file or policy: a place, a sentence and what to do."""
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 _TYPE_NAMES: Final = {bool: "a boolean", str: "text", list: "a list", dict: "a mapping"}
+
+KIND: Final = re.compile(r"[A-Z][A-Za-z]{0,39}")
+"""What a kind looks like; whatever else stands there is not repeated."""
 
 Location = tuple[str | int, ...]
 
@@ -63,6 +67,22 @@ def unknown_key(key: str, known: Iterable[str]) -> tuple[str, str]:
         right = lowered[near[0]]
         return f"unknown key; did you mean {right}?", f"rename it to {right}"
     return "unknown key", f"remove it, or use one of: {', '.join(names)}"
+
+
+def other_kind(mapping: Mapping[Any, Any], wanted: str) -> SpecProblem | None:
+    """The one problem of a file of quite another kind, of which nothing else is worth telling.
+
+    None when it has the kind, or none, or one that may be a typing error of it.
+    """
+    kind = mapping.get("kind")
+    if not isinstance(kind, str) or kind == wanted:
+        return None
+    if difflib.get_close_matches(kind.lower(), [wanted.lower()], n=1, cutoff=0.6):
+        return None
+    words = kind if KIND.fullmatch(kind) else "another kind"
+    message = f"must be {wanted}, not {words}"
+    action = f"name a file of kind {wanted}, or write kind: {wanted}"
+    return SpecProblem(location=("kind",), message=message, action=action)
 
 
 def not_built(location: Location) -> SpecProblem:

@@ -49,8 +49,11 @@ def observed(
         key: tells distinct snapshots apart.
         at: when it was seen, on the wave clock.
     """
+    soaking = state.having({NodeStatus.SOAKING})
+    if not soaking:
+        return state
     of_now = tuple(each for each in of_health(bad) if each not in reading.outdated)
-    for run in state.having({NodeStatus.SOAKING}):
+    for run in soaking:
         is_new = not reading.outdated or (
             run.soak_since is not None and reading.oldest >= run.soak_since
         )

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from healthd.waves.cron import Recurrence, parse_schedule
 from healthd.waves.policy import SpecProblem, WavePolicy, describe_type, parse_policy
+from healthd.waves.problems import other_kind
 from healthd.waves.spec_findings import NAME, Findings
 from healthd.waves.spec_stage import (
     MAX_ID,
@@ -25,6 +26,7 @@ from healthd.waves.variable_values import Values
 __all__ = ["MAX_ID", "NAME", "Approval", "StageSpec", "WaveSpec", "parse_brokers", "parse_wave"]
 
 API_VERSION: Final = "healthd/v1"
+KIND: Final = "Wave"
 
 WAVE_KEYS: Final = frozenset(
     {
@@ -85,6 +87,9 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
     if not isinstance(mapping, Mapping):
         found.add((), f"must be a mapping, not {describe_type(mapping)}", "see docs/configure.md")
         return found.problems
+    other = other_kind(mapping, KIND)
+    if other is not None:
+        return [other]
     found.keys(mapping, (), WAVE_KEYS)
     _constants(mapping, found)
     name = found.name(mapping, "name", ())
@@ -114,7 +119,7 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
 
 
 def _constants(mapping: Mapping[str, Any], found: Findings) -> None:
-    for key, wanted in (("apiVersion", API_VERSION), ("kind", "Wave")):
+    for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
         if key not in mapping:
             found.add((), f"{key} is missing", f"add {key}: {wanted}")
         elif mapping[key] != wanted:

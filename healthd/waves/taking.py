@@ -36,7 +36,7 @@ def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
     reading = read_gate(state, event)
     step = _bring_on(state, event, reading)
     if step.state.last_change > event.collected_since:
-        return with_gate(step, (*reading.holds, *in_flight(step.state, event.at)), event.at)
+        return with_gate(step, reading.holds, event.at, more=in_flight(step.state, event.at))
     bad = (*reading.holds, *index_too_low(step.state, reading))
     counted = _count(step.state, event, reading, bad)
     step = then(step, counted.state, notes=counted.notes)
@@ -45,12 +45,12 @@ def on_snapshot(state: WaveState, event: SnapshotSeen) -> Step:
         step = then(step, replace(step.state, candidates=(), last_look=()))
         asked = ask_repairs(step.state, reading, event.at)
         step = then(step, asked.state, effects=asked.effects)
-        reasons = (*bad, *waiting(step.state, event.at), *_blocked(step.state, event, reading, bad))
-        return with_gate(step, reasons, event.at)
+        more = (*waiting(step.state, event.at), *_blocked(step.state, event, reading, bad))
+        return with_gate(step, bad, event.at, more=more)
     ordinary = waiting(step.state, event.at)
     chosen, found = _choose(step.state, event, reading, ordinary)
     step = then(step, chosen.state, effects=chosen.effects, notes=chosen.notes)
-    return with_gate(step, (*ordinary, *found), event.at)
+    return with_gate(step, ordinary, event.at, more=found)
 
 
 def _blocked(

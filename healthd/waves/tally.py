@@ -3,7 +3,7 @@
 Nothing here is decided by; it only says afterwards what the wave's own doing has cost.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -11,11 +11,10 @@ from typing import Final
 from healthd.model.snapshot import ClusterSnapshot, Topic, remembered
 from healthd.model.words import Excluded
 from healthd.safety.replication import (
-    assigned,
+    counted,
     in_sync,
-    is_whole,
     serving_brokers,
-    troubled_positions,
+    troubled_topics,
 )
 
 _NAMED: Final = 100
@@ -111,13 +110,13 @@ class Tally:
         if not own and not self.under_min_isr:
             return replace(since, looked_at=None, under_replicated=0)
         lacking = _lacking(snapshot, own)
-        ours = sum(not own.isdisjoint(each.missing) for each in lacking)
+        ours = lacking.own
         known = frozenset(self.under_min_isr)
         before = _Before(previous)
         under = tuple(
             each.label
-            for each in lacking
-            if each.is_under and (each.label in known or before.is_caused(each, own))
+            for each in lacking.under
+            if each.label in known or before.is_caused(each, own)
         )
         new = [label for label in under if label not in known]
         return replace(
@@ -133,47 +132,56 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lacking:
-    """A partition that lacks a replica in its ISR."""
+class _Under:
+    """A partition that is known to be under min ISR, and lacks a replica in its ISR."""
 
     topic: Topic
     at: int
     isr: frozenset[int]
     missing: frozenset[int]
     needed: int
-    """How many replicas must be in sync; none as long as that is not known."""
+    """How many replicas must be in sync."""
 
     @property
     def label(self) -> str:
         return self.topic.label(self.at)
 
-    @property
-    def is_under(self) -> bool:
-        """Whether it is known to be under min ISR."""
-        return len(self.isr) < self.needed
+
+@dataclass(frozen=True, slots=True)
+class _Lacking:
+    """What lacks a replica in its ISR on one snapshot."""
+
+    own: int
+    """Partitions that lack one on certain nodes."""
+    under: tuple[_Under, ...]
 
 
-def _lacking(snapshot: ClusterSnapshot, own: frozenset[int]) -> tuple[_Lacking, ...]:
-    """The partitions that lack a replica on one of these nodes, or are under min ISR."""
+def _lacking(snapshot: ClusterSnapshot, own: frozenset[int]) -> _Lacking:
+    """The partitions that lack a replica on one of these nodes, and those under min ISR."""
     serving, topics = serving_brokers(snapshot), snapshot.topics
     return remembered(
-        topics, "lacking partitions", (serving, own), lambda: tuple(_among(topics, serving, own))
+        topics, "lacking partitions", (serving, own), lambda: _among(topics, serving, own)
     )
 
 
-def _among(
-    topics: Iterable[Topic], serving: frozenset[int], own: frozenset[int]
-) -> Iterator[_Lacking]:
+def _among(topics: Iterable[Topic], serving: frozenset[int], own: frozenset[int]) -> _Lacking:
+    troubled = troubled_topics(topics, serving)
+    ours = 0
+    under: list[_Under] = []
     for topic in topics:
-        if topic.excluded is Excluded.DELETING or is_whole(topic, serving):
+        positions = troubled.get(topic.name)
+        if positions is None or topic.excluded is Excluded.DELETING:
             continue
         least = topic.min_insync_replicas or 0
-        for at in troubled_positions(topic, serving):
-            isr, replicas = in_sync(topic, at, serving), assigned(topic, at)
-            missing = frozenset(replicas) - isr
+        for at, replicas, isr in counted(topic, positions, serving):
+            missing = [node for node in replicas if node not in isr]
+            if not missing:
+                continue
+            ours += not own.isdisjoint(missing)
             needed = min(least, len(replicas))
-            if missing and (len(isr) < needed or not own.isdisjoint(missing)):
-                yield _Lacking(topic, at, isr, missing, needed)
+            if len(isr) < needed:
+                under.append(_Under(topic, at, isr, frozenset(missing), needed))
+    return _Lacking(ours, tuple(under))
 
 
 class _Before:
@@ -190,7 +198,7 @@ class _Before:
     def _serving(self) -> frozenset[int]:
         return frozenset() if self._snapshot is None else serving_brokers(self._snapshot)
 
-    def is_caused(self, each: _Lacking, own: frozenset[int]) -> bool:
+    def is_caused(self, each: _Under, own: frozenset[int]) -> bool:
         """Whether a partition is under min ISR for what it has lost on these nodes alone.
 
         What others have lost since is thought to be there, and without a snapshot before all that
@@ -203,7 +211,7 @@ class _Before:
         back = others if isr is None else others & isr
         return len(each.isr | back) < each.needed
 
-    def _isr(self, each: _Lacking) -> frozenset[int] | None:
+    def _isr(self, each: _Under) -> frozenset[int] | None:
         """The ISR of the partition then; None when it was not there."""
         topic = self._topics.get(each.topic.name)
         partition = each.topic.ids[each.at]
@@ -218,4 +226,4 @@ def _are_back(snapshot: ClusterSnapshot, nodes: Collection[int]) -> bool:
     if any(node not in brokers or brokers[node].is_down for node in nodes):
         return False
     wanted = frozenset(nodes)
-    return not any(wanted & each.missing for each in _lacking(snapshot, wanted))
+    return not _lacking(snapshot, wanted).own

@@ -18,7 +18,15 @@ from typing import Any
 import pytest
 
 from healthd.model.render import render_snapshot
-from healthd.model.snapshot import Broker, ClusterSnapshot, Quorum, Topic, Topics, Voter
+from healthd.model.snapshot import (
+    Broker,
+    ClusterSnapshot,
+    Quorum,
+    Topic,
+    Topics,
+    Voter,
+    holders,
+)
 from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode
 from healthd.waves.events import SnapshotSeen
 from healthd.waves.gate import read_gate
@@ -107,6 +115,8 @@ def cases() -> dict[str, tuple[WaveState, ClusterSnapshot, ClusterSnapshot]]:
     first = cluster()
     topics = Topics(first.topics)
     before = replace(first, topics=topics)
+    # The gate was read from it as well.
+    holders(topics)
 
     def after(topics: tuple[Topic, ...], **changes: Any) -> ClusterSnapshot:
         return replace(before, observed_at=NOON + timedelta(seconds=15), topics=topics, **changes)
@@ -163,11 +173,17 @@ def milliseconds(act: Callable[[Any], object], prepare: Callable[[], Any], round
 
 
 def seen(before: ClusterSnapshot, now: ClusterSnapshot) -> SnapshotSeen:
-    """The event of a snapshot; what has changed since the one before remembers nothing yet."""
+    """The event of a snapshot; what has changed since the one before remembers nothing yet.
+
+    But where its replicas are, as the collector makes it.
+    """
     topics = now.topics
     if topics is not before.topics:
-        known = set(map(id, before.topics))
-        topics = Topics(each if id(each) in known else replace(each) for each in topics)
+        known = {each.name: each for each in before.topics}
+        topics = Topics(
+            each if each is old else replace(each) if old is None else replace(each).knowing(old)
+            for each, old in ((each, known.get(each.name)) for each in topics)
+        )
     return SnapshotSeen(
         at=200.0, snapshot=replace(now, topics=topics), previous=before, collected_since=199.0
     )

@@ -115,6 +115,7 @@ def test_a_moving_cluster_is_assembled_as_if_nothing_were_remembered(
         found = remembering.next(one, configs, added=added, at=at)
         expected = forgetting.next(other, configs, added=added, at=at)
         assert found == expected
+        assert [one.holders for one in found.topics] == [one.holders for one in expected.topics]
         assert evaluate(found) == evaluate(replace(expected, topics=tuple(expected.topics)))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from healthd.model.codes import ReasonCode
 from healthd.model.order import natural_key
-from healthd.model.reason import Reason, in_order
+from healthd.model.reason import Reason, in_order, joined
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,24 @@ def test_reasons_are_ordered_by_code_and_then_by_object() -> None:
         reason(ReasonCode.WOULD_LOSE_QUORUM, "node:1"),
     ]
     assert in_order(reversed(ordered)) == tuple(ordered)
+
+
+def test_reasons_of_one_place_stay_in_the_order_they_came_in() -> None:
+    given = [
+        Reason(code=ReasonCode.EVIDENCE_STALE, object="source:metrics", detail=detail)
+        for detail in ("b", "a", "c")
+    ]
+    assert in_order(given) == tuple(given)
+
+
+def test_reasons_are_joined_without_doubles_and_in_the_order_given() -> None:
+    stale = reason(ReasonCode.EVIDENCE_STALE, "source:metrics")
+    first = (reason(ReasonCode.PARTITION_OFFLINE, "t-2"), stale)
+    other = Reason(code=stale.code, object=stale.object, detail="another")
+    more = [other, stale, other, reason(ReasonCode.RF_ONE, "t-2")]
+    assert joined(first, iter(more)) == (*first, other, more[-1])
+    assert joined((), more) == (other, stale, more[-1])
+    assert joined(first, ()) == first
 
 
 def test_a_reason_in_json_has_its_keys_in_the_order_of_the_contract() -> None:
