@@ -6,6 +6,7 @@ is recognised by C-level identity checks and costs no Python per partition.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from healthd.health.history import NO_HISTORY, History
@@ -43,6 +44,11 @@ def partition_state(
     if leader < 0:
         past_grace = leaderless_seconds is None or leaderless_seconds >= grace_seconds
         return PartitionState.OFFLINE if past_grace else PartitionState.AT_MIN_ISR
+    return _state_with_leader(replicas, isr, min_insync_replicas)
+
+
+@lru_cache(maxsize=1024)
+def _state_with_leader(replicas: int, isr: int, min_insync_replicas: int | None) -> PartitionState:
     if min_insync_replicas is not None:
         minimum = min(min_insync_replicas, replicas)
         if isr < minimum:
@@ -159,27 +165,26 @@ class _Reading:
     def _state(self, topic: Topic, at: int) -> tuple[PartitionState, bool]:
         """The state of one partition, and whether min.insync.replicas would have to tell."""
         replicas = len(topic.replicas[at]) - len(topic.adding.get(at, ()))
-        isr = len(topic.isrs[at])
+        isr, minimum = len(topic.isrs[at]), topic.min_insync_replicas
+        if topic.leaders[at] >= 0:
+            # Few counts are those of thousands of partitions.
+            state = _state_with_leader(replicas, isr, minimum)
+            return state, minimum is None and isr < replicas
         state = partition_state(
             leader=topic.leaders[at],
             replicas=replicas,
             isr=isr,
-            min_insync_replicas=topic.min_insync_replicas,
+            min_insync_replicas=minimum,
             leaderless_seconds=topic.leaderless_seconds.get(at),
             grace_seconds=self.grace_seconds,
         )
         if (
             state is PartitionState.AT_MIN_ISR
-            and topic.leaders[at] < 0
             and (topic.name, topic.ids[at]) in self.under_min_isr_before
         ):
             # An election must not make a partition look better than it was before.
             state = PartitionState.UNDER_MIN_ISR
-        is_uncertain = (
-            topic.min_insync_replicas is None
-            and state is not PartitionState.OFFLINE
-            and isr < replicas
-        )
+        is_uncertain = minimum is None and state is not PartitionState.OFFLINE and isr < replicas
         return state, is_uncertain
 
     def facts(self) -> PartitionFacts:

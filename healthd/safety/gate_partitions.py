@@ -4,6 +4,7 @@ RF and ISR are those of section 1, and min.insync.replicas counts as RF at most.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
@@ -93,12 +94,16 @@ def _topic(
                 continue
         others = [node for node in lacking if node not in own]
         if others and not (baseline and topic.label(at) in baseline):
-            names = ", ".join(map(str, others))
-            yield _hold(
-                ReasonCode.PARTITION_UNDER_REPLICATED, topic, at, f"not in sync on broker {names}"
-            )
+            words = _not_in_sync_on(tuple(others))
+            yield _hold(ReasonCode.PARTITION_UNDER_REPLICATED, topic, at, words)
         elif min_isr is None:
             yield _hold(ReasonCode.MIN_ISR_UNKNOWN, topic, at, _UNKNOWN)
+
+
+@lru_cache(maxsize=1024)
+def _not_in_sync_on(nodes: tuple[int, ...]) -> str:
+    """The words for what thousands of partitions lack alike."""
+    return f"not in sync on broker {', '.join(map(str, nodes))}"
 
 
 def _too_few(replicas: tuple[int, ...], isr: frozenset[int], needed: int) -> str:

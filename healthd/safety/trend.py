@@ -4,6 +4,7 @@ A change that concerns only nodes which the wave has in flight is its own doing 
 """
 
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 from itertools import compress
 from operator import ne
 
@@ -67,11 +68,10 @@ def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
     for before, at in _moved(old, new):
         lost = _lost(old.isrs[before], new.isrs[at], new.replicas[at], own)
         if lost:
-            names = ", ".join(map(str, lost))
             yield Reason(
                 code=ReasonCode.ISR_SHRINKING,
                 object=new.label(at),
-                detail=f"broker {names} left the ISR",
+                detail=_left_the_isr(tuple(lost)),
             )
         was, leads = old.leaders[before], new.leaders[at]
         if _is_churn(was, leads, new.replicas[at], own):
@@ -80,6 +80,12 @@ def _topic(old: Topic, new: Topic, own: frozenset[int]) -> Iterator[Reason]:
                 object=new.label(at),
                 detail=f"its leader was broker {was} and is {leads}, not the preferred replica",
             )
+
+
+@lru_cache(maxsize=1024)
+def _left_the_isr(nodes: tuple[int, ...]) -> str:
+    """The words for what thousands of partitions have lost alike."""
+    return f"broker {', '.join(map(str, nodes))} left the ISR"
 
 
 def _moved(old: Topic, new: Topic) -> Iterator[tuple[int, int]]:
