@@ -91,3 +91,11 @@ def test_nothing_that_is_committed_names_a_registry_or_holds_a_private_key() -> 
         if path != Path(__file__) and (host.search(text) or key.search(text)):
             found.append(str(path.relative_to(ROOT)))
     assert found == []
+
+
+def test_the_lock_of_make_mutants_has_all_that_the_tests_need() -> None:
+    def pinned(name: str) -> set[str]:
+        text = (ROOT / name).read_text("utf-8")
+        return set(re.findall(r"^([\w.-]+==[^ ;\\]+)", text, re.MULTILINE))
+
+    assert pinned("requirements-dev.lock") - pinned("requirements-mutation.lock") == set()
