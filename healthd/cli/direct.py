@@ -9,6 +9,7 @@ import click
 
 from healthd.cli.exits import Exit
 from healthd.config.problems import ConfigError
+from healthd.model.json_reader import printable
 from healthd.model.snapshot import ClusterSnapshot
 
 DEFAULT_FLEET_FILE: Final = Path("/etc/healthd/fleet.yaml")
@@ -68,7 +69,7 @@ def found_now(context: click.Context, look: Callable[[], ResultT]) -> ResultT:
         return look()
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            click.echo(printable(str(problem)), err=True)
         context.exit(Exit.USAGE)
     except LookupError as error:
         raise click.UsageError(str(error.args[0]) if error.args else str(error)) from None

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from healthd.cli.exits import Exit
-from healthd.cli.files import files_argument, output_option
+from healthd.cli.files import encodable, files_argument, output_option
+from healthd.cli.playbook_files import exit_of, print_error
 from healthd.config.playbooks import read_playbook_file
 from healthd.config.problems import ConfigError
 from healthd.model.json_reader import printable
@@ -19,8 +20,8 @@ from healthd.model.json_reader import printable
 def digest(context: click.Context, output: str, files: tuple[str, ...]) -> None:
     """Print the SHA-256 of playbooks, each with the files that its steps send.
 
-    The lines are those of the file that the setting playbookDigests names. Of a playbook that sends
-    no files the digest is what sha256sum prints.
+    FILE may be - for stdin. The lines are those of the file that the setting playbookDigests names.
+    Of a playbook that sends no files the digest is what sha256sum prints.
 
     Exits 0, or 2 when a file cannot be opened, else 3 when one is no valid playbook.
     """
@@ -29,12 +30,11 @@ def digest(context: click.Context, output: str, files: tuple[str, ...]) -> None:
         try:
             found = read_playbook_file(Path(name))
         except ConfigError as error:
-            is_unreadable = error.problems[0].message.startswith("cannot be opened")
-            code = max(code, Exit.USAGE if is_unreadable else Exit.PROBLEMS, key=_SERIOUS.index)
-            _print_error(name, error, output)
+            code = max(code, exit_of(error), key=_SERIOUS.index)
+            print_error(name, error, output)
             continue
         if output == "json":
-            line = {"file": name, "name": found.playbook.name, "digest": found.digest}
+            line = {"file": encodable(name), "name": found.playbook.name, "digest": found.digest}
             click.echo(json.dumps(line))
         else:
             click.echo(f"{found.digest}  {printable(found.playbook.name)}")
@@ -42,11 +42,3 @@ def digest(context: click.Context, output: str, files: tuple[str, ...]) -> None:
 
 
 _SERIOUS = [Exit.OK, Exit.PROBLEMS, Exit.USAGE]
-
-
-def _print_error(name: str, error: ConfigError, output: str) -> None:
-    if output == "json":
-        plain = name.encode("utf-8", "backslashreplace").decode("utf-8")
-        click.echo(json.dumps({"file": plain, "error": str(error)}))
-    else:
-        click.echo(printable(str(error)), err=True)

@@ -1,6 +1,7 @@
 """`healthd playbook lint`: everything that is wrong, or looks wrong, in playbooks."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -27,19 +28,29 @@ def lint(context: click.Context, output: str, files: tuple[str, ...]) -> None:
 
     Exits 0 when nothing was found, 3 when something was, 2 when a file cannot be opened.
     """
-    is_unreadable = has_findings = False
-    for name in files:
-        try:
-            for file in _playbooks(name):
-                found = lint_file(file)
-                has_findings = has_findings or bool(found)
-                print_findings(file, found, output)
-        except OSError as error:
-            is_unreadable = True
-            print_unopened(name, error.strerror or str(error), output)
-    if is_unreadable:
+    codes = {code for name in files for code in _each(name, output)}
+    if Exit.USAGE in codes:
         context.exit(Exit.USAGE)
-    context.exit(Exit.PROBLEMS if has_findings else Exit.OK)
+    context.exit(Exit.PROBLEMS if Exit.PROBLEMS in codes else Exit.OK)
+
+
+def _each(name: str, output: str) -> Iterator[Exit]:
+    """What came of a file, or of each playbook in a folder, which is printed."""
+    try:
+        files = _playbooks(name)
+    except OSError as error:
+        print_unopened(name, error.strerror or str(error), output)
+        yield Exit.USAGE
+        return
+    for file in files:
+        try:
+            found = lint_file(file)
+        except OSError as error:
+            print_unopened(file, error.strerror or str(error), output)
+            yield Exit.USAGE
+            continue
+        print_findings(file, found, output)
+        yield Exit.PROBLEMS if found else Exit.OK
 
 
 def _playbooks(name: str) -> list[str]:
@@ -52,7 +63,17 @@ def _playbooks(name: str) -> list[str]:
     if name == "-" or "\0" in name or not folder.is_dir():
         return [name]
     paths = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
-    found = [str(path) for path in paths if _KIND.search(path.read_bytes())]
+    found = [str(path) for path in paths if _may_be_playbook(path)]
     if not found:
         raise OSError("a folder without playbooks (files with kind: Playbook)")
     return found
+
+
+def _may_be_playbook(path: Path) -> bool:
+    """Whether a file in a folder is a playbook, or is none that can be opened."""
+    if path.exists() and not path.is_file():
+        return False
+    try:
+        return _KIND.search(path.read_bytes()) is not None
+    except OSError:
+        return True

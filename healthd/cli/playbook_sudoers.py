@@ -6,13 +6,12 @@ from typing import Final
 
 import click
 
-from healthd.cli.direct import fleet_file_option
+from healthd.cli.direct import fleet_file_option, found_now
 from healthd.cli.exits import Exit
+from healthd.cli.playbook_files import found_playbook, read_named
 from healthd.cli.playbook_values import given_values
 from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_file import load_fleet
-from healthd.config.playbooks import PlaybookNotFound, load_playbook, read_playbook
-from healthd.config.problems import ConfigError
 from healthd.config.targets import driven
 from healthd.engine.privileges import of_playbook, place_of, texts_for
 from healthd.waves.playbook import Playbook
@@ -56,20 +55,16 @@ def sudoers(
 
     With --cluster also its service commands that begin with sudo. PLAYBOOK is a name or a file.
     Nothing in it is a wildcard: a command that is not known word by word is not listed; then
-    stderr says why, and it exits 3.
+    stderr says why.
+
+    Exits 0 when all is listed, 3 when not or when the playbook has problems, 2 when a file cannot
+    be opened.
     """
     if broker is not None and cluster is None:
         raise click.UsageError("--broker needs --cluster")
-    try:
-        book = _playbook(playbook, playbook_dir)
-        values = given_values(book, given, besides=BUILT_IN)
-        config = None if cluster is None else _cluster(fleet_file, cluster)
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(str(problem), err=True)
-        context.exit(Exit.USAGE)
-    except PlaybookNotFound as error:
-        raise click.UsageError(str(error)) from None
+    book = found_playbook(context, lambda: read_named(playbook, playbook_dir), name=playbook)
+    values = given_values(book, given, besides=BUILT_IN)
+    config = None if cluster is None else found_now(context, lambda: _cluster(fleet_file, cluster))
     if config is None:
         places, trouble = _anywhere(book, values)
     else:
@@ -87,13 +82,6 @@ def sudoers(
         click.echo(f"not listed: {line}", err=True)
     if trouble:
         context.exit(Exit.PROBLEMS)
-
-
-def _playbook(name: str, folder: Path | None) -> Playbook:
-    path = Path(name)
-    if path.suffix in {".yaml", ".yml"}:
-        return read_playbook(path)
-    return load_playbook(name, folder)
 
 
 def _cluster(fleet_file: Path, name: str) -> ClusterConfig:

@@ -1,22 +1,22 @@
 """`healthd playbook test`: a playbook in the model, with a fault at every step."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import click
 
 from healthd.cli.exits import Exit
 from healthd.cli.files import output_option
+from healthd.cli.playbook_files import found_playbook
 from healthd.cli.playbook_values import given_values
 from healthd.cli.terminal import console, rows_of, table
 from healthd.config.playbooks import read_playbook
-from healthd.config.problems import ConfigError
-from healthd.model.json_reader import printable
 from healthd.rehearsal.trial import TrialFault, Tried, try_out
 
 
 @click.command("test")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file")
 @click.option(
     "--var",
     "given",
@@ -26,27 +26,17 @@ from healthd.rehearsal.trial import TrialFault, Tried, try_out
 )
 @output_option
 @click.pass_context
-def test(context: click.Context, file: Path, given: tuple[str, ...], output: str) -> None:
+def test(context: click.Context, file: str, given: tuple[str, ...], output: str) -> None:
     """Run a playbook in a model: once as it should go, and with each fault at every step.
 
-    Shows where each leaves the broker. Needs no daemon and no network, and touches no host: steps
-    take a second in the model, and do what the playbook says of them.
+    FILE may be - for stdin. Shows where each leaves the broker. Needs no daemon and no network, and
+    touches no host: steps take a second in the model, and do what the playbook says of them.
 
     Exits 0 when no run leaves the broker stopped or restarts it twice, 3 when one does or the
     playbook has problems, 2 when the file cannot be opened.
     """
-    try:
-        file.open("rb").close()
-    except OSError as error:
-        message = f"{printable(str(file))}: cannot be opened: {error.strerror or error}"
-        click.echo(f"{message} -> check the path and its permissions", err=True)
-        context.exit(Exit.USAGE)
-    try:
-        playbook = read_playbook(file)
-    except ConfigError as error:
-        for problem in error.problems:
-            click.echo(printable(str(problem)), err=True)
-        context.exit(Exit.PROBLEMS)
+    read = partial(read_playbook, Path(file))
+    playbook = found_playbook(context, read, name=file, output=output)
     given_values(playbook, given)  # The model itself needs none.
     found = list(try_out(playbook))
     if output == "json":

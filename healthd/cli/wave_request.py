@@ -7,6 +7,7 @@ from typing import Any, Final
 import click
 
 from healthd.cli.exits import Exit
+from healthd.config.problems import FileUnopened
 from healthd.config.yaml_source import read_document
 from healthd.model.json_reader import printable
 from healthd.waves.policy import SpecProblem
@@ -45,8 +46,7 @@ def from_file(file: str, reason: str | None, *, needs_reason: bool = True) -> di
     try:
         document, problems = read_document(file)
     except OSError as error:
-        message = f"{file}: cannot be opened: {error.strerror or error}"
-        raise WaveRefusedError([f"healthd: {message}"]) from None
+        raise WaveRefusedError([str(FileUnopened(file, error))]) from None
     found: list[str] = [str(problem) for problem in problems]
     if document is None:
         raise WaveRefusedError(found)

@@ -21,7 +21,7 @@ from healthd.config.fleet_schema import ClusterModel, FleetModel, HostModel, Sec
 from healthd.config.freezes import freeze_problems, freezes_of
 from healthd.config.oauth import oauth_of
 from healthd.config.policies import LabelPolicies
-from healthd.config.problems import ConfigError, Problem, in_order
+from healthd.config.problems import ConfigError, FileUnopened, Problem, in_order
 from healthd.config.profiles import ClientsConfig, as_labels, profile_of, profile_problems
 from healthd.config.schema import validate
 from healthd.config.scoring_file import ScoringFiles
@@ -54,7 +54,7 @@ def load_fleet(path: str | Path, *, interval_seconds: float = 15.0) -> Fleet:
     try:
         document, problems = read_document(path)
     except OSError as error:
-        raise ConfigError([unopened(str(path), error)]) from error
+        raise FileUnopened(str(path), error) from error
     fleet = None
     if document is not None:
         fleet, more = parse_fleet(document, Path(path).parent, interval_seconds=interval_seconds)
@@ -71,15 +71,6 @@ def check_fleet(path: str | Path) -> list[Problem]:
     except ConfigError as error:
         return list(error.problems)
     return []
-
-
-def unopened(name: str, error: OSError) -> Problem:
-    """The problem of a file that cannot be opened."""
-    return Problem(
-        file=name,
-        message=f"cannot be opened: {error.strerror or error}",
-        action="check the path and its permissions",
-    )
 
 
 def parse_fleet(

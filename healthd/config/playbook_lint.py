@@ -81,8 +81,10 @@ def lint_text(content: bytes, name: str, folder: Path | None) -> list[LintFindin
     return sorted(dict.fromkeys(found), key=_order)
 
 
-def _lint(document: Document, folder: Path | None) -> Iterable[LintFinding]:
+def _lint(document: Document, folder: Path | None) -> list[LintFinding]:
     reading = read_data(document.data)
+    if not reading.is_playbook:
+        return [_located(document, problem, Severity.ERROR) for problem in reading.problems]
     errors = list(reading.problems)
     parsed = parse_playbook(document.data)
     if isinstance(parsed, Playbook) and folder is not None:
@@ -96,9 +98,11 @@ def _lint(document: Document, folder: Path | None) -> Iterable[LintFinding]:
         *templates,
         *(_misnamed(reading, Path(document.file)) if folder is not None else ()),
     ]
-    for problems, severity in ((errors, Severity.ERROR), (warnings, Severity.WARNING)):
-        for problem in problems:
-            yield _located(document, problem, severity)
+    return [
+        _located(document, problem, severity)
+        for problems, severity in ((errors, Severity.ERROR), (warnings, Severity.WARNING))
+        for problem in problems
+    ]
 
 
 def _misnamed(reading: Reading, file: Path) -> Iterable[SpecProblem]:

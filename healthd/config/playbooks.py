@@ -1,6 +1,5 @@
 """Finding playbooks: the operator's own folder first, then those that healthd ships."""
 
-import re
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -8,14 +7,14 @@ from typing import Final
 
 from healthd.config.playbook_digests import DigestList, playbook_file_digest
 from healthd.config.playbook_sources import source_digests
-from healthd.config.problems import ConfigError, Problem
+from healthd.config.problems import ConfigError, FileUnopened, Problem
 from healthd.config.yaml_source import Document, parse_document, read_bytes, too_large
 from healthd.waves.playbook import Playbook
 from healthd.waves.playbook_parse import parse_playbook
+from healthd.waves.spec_findings import PLAYBOOK
 
 MAX_BYTES: Final = 1_000_000
 """Of a playbook's file; the longest that we know takes 10 kB."""
-_REFERENCE: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)(?:@sha256:([0-9a-f]{64}))?")
 _PACKAGE: Final = Path(__file__).resolve().parent.parent
 
 
@@ -51,20 +50,28 @@ def load_playbook(
 
     Raises:
         PlaybookNotFound: there is none.
+        FileUnopened: its file cannot be opened, or a folder not be looked into.
         ConfigError: the file is not a valid playbook, or not one that is allowed.
     """
     folders = [folder for folder in (own_folder, shipped("playbooks")) if folder is not None]
-    reference = _REFERENCE.fullmatch(name)
+    reference = PLAYBOOK.fullmatch(name)
     if reference is not None:
         plain, digest = reference.groups()
         for folder in folders:
             path = folder / f"{plain}.yaml"
-            if path.is_file():
+            if _is_file(path):
                 file = read_playbook_file(path)
                 _require_meant(file, plain, digest)
                 return _allowed(file, plain, allowed)
     known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     raise PlaybookNotFound(f"there is no playbook {name}; there are: {', '.join(known) or 'none'}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise FileUnopened(str(path), error) from error
 
 
 def _require_meant(file: PlaybookFile, name: str, digest: str | None) -> None:
@@ -110,7 +117,8 @@ def read_playbook(path: Path) -> Playbook:
     """The playbook in a file.
 
     Raises:
-        ConfigError: it cannot be read or is not a valid playbook.
+        FileUnopened: it cannot be opened.
+        ConfigError: it is not a valid playbook.
     """
     return read_playbook_file(path).playbook
 
@@ -119,14 +127,13 @@ def read_playbook_file(path: Path) -> PlaybookFile:
     """The playbook in a file, and its digest: both of the same bytes.
 
     Raises:
-        ConfigError: it cannot be read or is not a valid playbook.
+        FileUnopened: it cannot be opened.
+        ConfigError: it is not a valid playbook.
     """
     try:
         content = read_bytes(path, MAX_BYTES)
     except OSError as error:
-        message = f"cannot be opened: {error.strerror or error}"
-        action = "check the path and its permissions"
-        raise ConfigError([Problem(file=str(path), message=message, action=action)]) from error
+        raise FileUnopened(str(path), error) from error
     if content is None:
         raise ConfigError([too_large(str(path), MAX_BYTES)])
     document, problems = parse_document(content, str(path))

@@ -46,6 +46,15 @@ class ConfigError(Exception):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
+class FileUnopened(ConfigError):  # noqa: N818 - it says what happened.
+    """A file that cannot be opened: another matter than one with mistakes (exit 2 against 3)."""
+
+    def __init__(self, name: str, error: OSError) -> None:
+        self.reason = f"cannot be opened: {error.strerror or error}"
+        action = "check the path and its permissions"
+        super().__init__([Problem(file=name, message=self.reason, action=action)])
+
+
 def in_order(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """The problems by place, each one once."""
     unique = dict.fromkeys(problems)

@@ -93,6 +93,8 @@ def read_bytes(file: str | Path, max_bytes: int) -> bytes | None:
     """
     try:
         if str(file) == STDIN:
+            if sys.stdin is None:  # Python's own sign for a process that was started without one.
+                raise OSError("there is no standard input")
             content = sys.stdin.buffer.read(max_bytes + 1)
         else:
             with Path(file).open("rb") as stream:
