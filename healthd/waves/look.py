@@ -14,7 +14,7 @@ from healthd.waves.effects import Step
 from healthd.waves.events import Confirmed, HostState
 from healthd.waves.gate import Reading, read_gate, waiting_repairs
 from healthd.waves.holding import index_too_low, not_clean, with_gate
-from healthd.waves.moves import then
+from healthd.waves.moves import run_of, then
 from healthd.waves.naming import object_of
 from healthd.waves.permission import of_health
 from healthd.waves.phases import has_to_be_taken_again, has_to_prepare
@@ -145,8 +145,7 @@ def _take_one(state: WaveState, run: NodeRun, event: Confirmed, reading: Reading
     state, notes = repair_taken(state, run, event.at)
     if state.is_paused:
         return Step(state=state, notes=notes)
-    taken = nodes.stop(state, state.node(run.node) or run, event)
-    return replace(taken, notes=(*notes, *taken.notes))
+    return nodes.stop(state, run_of(state, run.node), event)
 
 
 def _and(step: Step, more: Step) -> Step:

@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Final
 
 from healthd.waves import moves, nodes
-from healthd.waves.choice import has_stopped_one, is_looking, may_take
+from healthd.waves.choice import has_stopped_one, may_take
 from healthd.waves.effects import Note, Observe, Step
 from healthd.waves.events import Observed
 from healthd.waves.gate import Reading
-from healthd.waves.moves import BY_HEALTHD, then
+from healthd.waves.moves import BY_HEALTHD, run_of, then
 from healthd.waves.naming import name_of
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 
@@ -17,11 +17,12 @@ DIED_LIMIT: Final = 2
 
 
 def ask_repairs(state: WaveState, reading: Reading, at: float) -> Step:
-    """Ask the hosts of nodes that are down whether their process runs: if not, it is started."""
+    """Ask the hosts of nodes that are down whether their process runs: if not, it is started.
+
+    Nobody is being looked at for the last time meanwhile: the caller has made sure of that.
+    """
     step = Step(state=state)
-    if not reading.repairs or has_stopped_one(state):
-        return step
-    if not may_take(state) or is_looking(state, at):
+    if not reading.repairs or not may_take(state) or has_stopped_one(state):
         return step
     for node in sorted(reading.repairs):
         run = step.state.node(node)
@@ -51,13 +52,7 @@ def start_repair(state: WaveState, run: NodeRun, at: float) -> Step:
     state, notes = repair_taken(state, run, at)
     if state.is_paused:
         return Step(state=state, notes=notes)
-    started = nodes.start(state, state.node(run.node) or run, at, "it was not running")
-    return then(
-        Step(state=state, notes=notes),
-        started.state,
-        effects=started.effects,
-        notes=started.notes,
-    )
+    return nodes.start(state, run_of(state, run.node), at, "it was not running")
 
 
 def _was_ours(run: NodeRun) -> bool:

@@ -55,6 +55,15 @@ def test_a_node_whose_process_does_not_run_is_only_started_and_asks_for_nothing_
     assert run_of(step, 4).repair
 
 
+def test_the_host_of_a_repair_is_asked_every_ten_seconds_and_not_with_every_snapshot() -> None:
+    state = seen(a_wave(), 10.0, **with_dead(4)).state
+    early = seen(state, 19.9, **with_dead(4))
+    assert not early.effects
+    step = seen(early.state, 20.0, **with_dead(4))
+    assert kinds(step.effects) == ["Observe 4"]
+    assert run_of(step, 4).observed_at == 20.0
+
+
 def test_a_repair_that_runs_is_stopped_only_through_the_gate() -> None:
     state = seen(a_wave(), 10.0, **with_dead(4)).state
     assert not observe(state, 4, 11.0, RUNS).effects
