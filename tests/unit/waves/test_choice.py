@@ -10,7 +10,7 @@ from support.waves import QUICK, a_run, a_wave, snapshot_at
 
 from healthd.model.reason import Reason
 from healthd.model.snapshot import Voter
-from healthd.model.words import QuorumMode
+from healthd.model.words import QuorumMode, Role
 from healthd.waves.choice import Choice, pick
 from healthd.waves.gate import Reading
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
@@ -96,6 +96,20 @@ def test_a_controller_in_flight_that_is_not_listed_keeps_the_others_too() -> Non
     assert not chosen(a_wave(in_flight, 2, 3, concurrency=None), quorum=FIVE_VOTERS).nodes
     assert not chosen(a_wave(in_flight, 11, concurrency=None), quorum=FIVE_VOTERS).nodes
     assert chosen(a_wave(in_flight, 11, concurrency=None)).nodes == (11,)
+
+
+def test_a_controller_that_has_no_vote_yet_keeps_the_others_too() -> None:
+    joining = tuple(
+        a_broker(node, roles=frozenset({Role.CONTROLLER}) if node == 11 else None) for node in IDS
+    )
+    assert not chosen(a_wave(soaking(11), 2, 3, concurrency=None), brokers=joining).nodes
+
+
+def test_a_controller_that_waits_only_for_those_in_flight_is_in_the_ordinary_course() -> None:
+    state = a_wave(soaking(11), 2, 3, concurrency=None)
+    shared = ((11, 2, 3),)
+    assert chosen(state, *shared) == Choice()
+    assert chosen(a_wave(2, 3), *shared).nodes == (2,)
 
 
 def test_in_zookeeper_mode_the_ids_of_the_ensemble_keep_no_broker() -> None:
