@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from support.snapshots import a_broker, a_partition, a_quorum, a_topic
+from support.step_playbooks import beside
 from support.waves import QUICK, a_run, a_wave, snapshot_at
 
 from healthd.model.reason import Reason
@@ -131,6 +132,26 @@ def test_a_repair_that_may_hold_the_only_data_left_does_not_go_along_with_anothe
     state = a_wave(11, 12, concurrency=None)
     assert chosen(state, repairs=(11, 12), topics=(offline,)).nodes == (11,)
     assert chosen(state, repairs=(11, 12)).nodes == (11, 12)
+
+
+# --- Who goes before the others ------------------------------------------------------------------
+
+
+def test_one_at_a_time_too_who_is_prepared_goes_first() -> None:
+    prepared = NodeRun(node=13, steps=NodeSteps(is_prepared=True))
+    assert chosen(a_wave(11, 12, prepared), *PAIRS).nodes == (13,)
+    assert chosen(a_wave(11, 12, 13), *PAIRS).nodes == (11,)
+
+
+def test_in_zookeeper_mode_the_active_controller_is_the_last_of_those_that_wait() -> None:
+    state, active = a_wave(11, 12), a_quorum(mode=QuorumMode.ZOOKEEPER, leader_id=11)
+    assert chosen(state, *PAIRS, quorum=active).nodes == (12,)
+
+
+def test_of_a_playbook_that_stops_nothing_those_that_were_looked_at_go_and_nobody_else() -> None:
+    state = a_wave(1, 11, 12, playbook=beside(), concurrency=2)
+    assert chosen(state).nodes == (1, 11)
+    assert chosen(state, among={12, 1}).nodes == (1, 12)
 
 
 # --- Several at a time ---------------------------------------------------------------------------
