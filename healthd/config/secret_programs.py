@@ -19,6 +19,8 @@ MAX_PRINTED: Final = 100_000
 _MAX_BYTES: Final = 4 * MAX_PRINTED
 _PIECE_BYTES: Final = 65_536
 _MAX_SHOWN: Final = 200
+_END_SECONDS: Final = 1.0
+"""After which a program that was killed should be gone."""
 _RUN_IT: Final = "run it as healthd's user: it has to print the secret and end with 0"
 
 
@@ -29,6 +31,14 @@ class ProgramError(Exception):
         super().__init__(what)
         self.action = action
         """What to do."""
+
+
+class _RunsOnError(ProgramError):
+    """It could not be ended: another user's by now (sudo), or stuck in the kernel."""
+
+    def __init__(self, what: str, process: subprocess.Popen[bytes]) -> None:
+        super().__init__(what, f"end process {process.pid} as root, and find out why it hangs")
+        self.process = process
 
 
 @dataclass(slots=True)
@@ -50,6 +60,7 @@ class SecretPrograms:
         self._clock = monotonic
         self._lock = threading.Lock()
         self._runs: dict[tuple[tuple[str, ...], float], _Run] = {}
+        self._run_on: dict[tuple[str, ...], subprocess.Popen[bytes]] = {}
 
     def printed(self, argv: tuple[str, ...], timeout_seconds: float) -> str:
         """What the program prints, without white space around it; blocks while it runs.
@@ -81,16 +92,29 @@ class SecretPrograms:
         return run.value
 
     def _carry_out(self, run: _Run, key: tuple[tuple[str, ...], float]) -> None:
+        argv, timeout_seconds = key
         try:
-            run.value = _printed(*key)
+            self._require_ended(argv)
+            run.value = _printed(argv, timeout_seconds)
         except ProgramError as error:
             run.failure = str(error), error.action
+            if isinstance(error, _RunsOnError):
+                self._run_on[argv] = error.process
         finally:
             with self._lock:
                 run.ended = self._clock()
                 run.is_over.set()
                 if run.value is None:
                     del self._runs[key]
+
+    def _require_ended(self, argv: tuple[str, ...]) -> None:
+        """Refuse a second process beside one that could not be ended: there would be ever more."""
+        process = self._run_on.get(argv)
+        if process is None:
+            return
+        if process.poll() is None:
+            raise _RunsOnError("still runs, and cannot be ended by healthd's user", process)
+        self._run_on.pop(argv, None)
 
 
 def shown(argv: tuple[str, ...]) -> str:
@@ -125,16 +149,18 @@ def _output(argv: tuple[str, ...], timeout_seconds: float) -> bytes:
         reason = getattr(error, "strerror", None) or "no program can have such a name"
         action = "install it for healthd's user, or correct its name"
         raise ProgramError(f"cannot be run: {reason}", action) from None
+    assert process.stdout is not None
     until = time.monotonic() + timeout_seconds
-    with process:
+    # Not `with process`, which would wait without a limit for what cannot be ended.
+    with process.stdout as pipe:
         try:
-            found = b"" if process.stdout is None else _read(process.stdout, until)
+            found = _read(pipe, until)
             code = process.wait(max(0.0, until - time.monotonic()))
         except (TimeoutError, subprocess.TimeoutExpired):
-            _kill(process)
+            _end(process)
             raise ProgramError(f"printed no secret within {timeout_seconds:g} s") from None
         except BaseException:
-            _kill(process)
+            _end(process)
             raise
     if code < 0:
         raise ProgramError(f"was ended by signal {-code}")
@@ -160,9 +186,20 @@ def _read(pipe: IO[bytes], until: float) -> bytes:
     raise TimeoutError
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End it with all that it has started.
+
+    Raises:
+        _RunsOnError: it goes on.
+    """
+    # Nobody but root may end what sudo runs.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+    try:
+        process.wait(_END_SECONDS)
+    except subprocess.TimeoutExpired:
+        what = "did not end in time, and cannot be ended by healthd's user"
+        raise _RunsOnError(what, process) from None
 
 
 def _too_much() -> ProgramError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -191,6 +193,32 @@ def test_a_program_that_takes_too_long_is_ended_with_all_that_it_has_started(
     with pytest.raises(ConfigError, match=r"within 0\.5 s"):
         SecretRef(command=(path,), timeout_seconds=0.5).read()
     assert held.wait(10)
+
+
+def test_a_program_that_may_not_be_ended_hangs_nobody_and_is_not_run_twice(
+    program: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killpg(_group: int, _signal: int) -> None:
+        raise PermissionError  # What the kernel says to anybody but root of what sudo runs.
+
+    monkeypatch.setattr("healthd.config.secret_programs.os.killpg", killpg)
+    programs = SecretPrograms()
+    wait = f"[ -e {tmp_path}/go ] || exec sleep 300"
+    argv = (program(f"echo $$ >>{tmp_path}/runs\n{wait}\necho secret"),)
+    with pytest.raises(ProgramError) as first:
+        programs.printed(argv, 0.5)
+    (number,) = map(int, (tmp_path / "runs").read_text().split())
+    try:
+        assert str(first.value) == "did not end in time, and cannot be ended by healthd's user"
+        assert first.value.action == f"end process {number} as root, and find out why it hangs"
+        with pytest.raises(ProgramError, match="^still runs, and cannot be ended"):
+            programs.printed(argv, 0.5)
+        assert (tmp_path / "runs").read_text() == f"{number}\n"
+    finally:
+        os.kill(number, signal.SIGKILL)
+    (tmp_path / "go").touch()
+    os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
+    assert programs.printed(argv, 10) == "secret"
 
 
 def test_no_shell_reads_the_words(program: Callable[[str], str], tmp_path: Path) -> None:
