@@ -80,6 +80,11 @@ class Access:
         """Whether a user, or a token, is asked for."""
         return self.protocol.startswith("SASL_")
 
+    @property
+    def runs_program_for_key(self) -> bool:
+        """Whether a program prints the password of our own key."""
+        return self.key_secret is not None and self.key_secret.is_printed
+
     def ready(self) -> None:
         """Everything on our own side is there to connect with.
 
@@ -164,6 +169,9 @@ class Access:
         try:
             # A function, for without a password OpenSSL would ask for one on the terminal.
             context.load_cert_chain(cert_file, self.key_file, lambda: key_password or "")
+        except ValueError as error:  # OpenSSL takes 1024 bytes: a program may print far more.
+            detail = f"the password of keyFile {self.key_file or cert_file} cannot be used: {error}"
+            raise AccessError(FailureReason.TLS, detail) from None
         except OSError as error:
             wanted = (
                 "be the certificate in PEM, with the key of keyFile"
@@ -194,7 +202,8 @@ class Access:
 def _tokens(config: OAuthConfig) -> TokenSource:
     # A secret that will never be there is told at the start, as for all others.
     config.client_secret.expect()
-    return TokenSource(lambda: fetch_token(config))
+    tokens: TokenSource = TokenSource(lambda: fetch_token(config, tokens.awaiting))
+    return tokens
 
 
 def _oauth_callback(tokens: TokenSource) -> Callable[[str | None], tuple[str, float]]:

@@ -59,7 +59,10 @@ class CertificateReader:
         own = list(own_certificates(self._target.access, failures))
         addresses = dict.fromkeys([*brokers, *self._others(brokers)])
         slots = asyncio.Semaphore(HANDSHAKES_AT_ONCE)
-        tls = await in_secret_thread(partial(_context, self._target.access))
+        access = self._target.access
+        tls = await in_secret_thread(
+            partial(_context, access), runs_program=access.runs_program_for_key
+        )
 
         async def one(address: str) -> Entry | SourceFailure:
             async with slots:

@@ -15,6 +15,7 @@ from healthd.collect.connect_words import ConnectorSeen, TaskSeen
 from healthd.collect.observation import FailureReason, Origin
 from healthd.collect.rest import RestClient, RestError, first_line
 from healthd.collect.rest_access import RestAccess
+from healthd.config.secret_fields import runs_program
 from healthd.config.source_connect import ConnectConfig
 
 STATES_ATTEMPTS: Final = 2
@@ -62,7 +63,9 @@ class ConnectRest:
         """Ask nothing, read nothing yet."""
         self.config = config
         self._client = RestClient(
-            partial(RestAccess.of, config.rest), timeout_seconds=timeout_seconds
+            partial(RestAccess.of, config.rest),
+            timeout_seconds=timeout_seconds,
+            runs_program=runs_program(config.rest),
         )
         self._clock = clock
         self._last_url: str | None = None

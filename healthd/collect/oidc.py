@@ -9,12 +9,13 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from healthd.collect.failing import AccessError
 from healthd.collect.observation import FailureReason
+from healthd.collect.tokens import ENDPOINT, OWN_SIDE
 from healthd.config.oauth import OAuthConfig
 from healthd.config.problems import ConfigError
 
@@ -34,8 +35,14 @@ _SERVER_ERROR: Final = 500
 _OK: Final = 200
 
 
-def fetch_token(config: OAuthConfig) -> tuple[str, float]:
+def fetch_token(
+    config: OAuthConfig, awaiting: Callable[[str], None] = lambda _what: None
+) -> tuple[str, float]:
     """A new access token, and how many seconds it lives from now.
+
+    Args:
+        config: The endpoint, and who we are to it.
+        awaiting: Is told what is waited for from now on.
 
     Raises:
         AccessError: The endpoint gave none: its reason says whether the way to it or our
@@ -43,7 +50,10 @@ def fetch_token(config: OAuthConfig) -> tuple[str, float]:
     """
     where = config.token_endpoint_url
     try:
-        status, body = _exchange(config)
+        awaiting(OWN_SIDE)
+        secret = config.client_secret.read()
+        awaiting(ENDPOINT)
+        status, body = _exchange(config, secret)
     except ConfigError as error:
         raise AccessError(FailureReason.AUTHENTICATION, str(error)) from None
     except ssl.SSLError as error:
@@ -69,10 +79,9 @@ def fetch_token(config: OAuthConfig) -> tuple[str, float]:
     return _token_of(where, body)
 
 
-def _exchange(config: OAuthConfig) -> tuple[int, bytes]:
+def _exchange(config: OAuthConfig, secret: str) -> tuple[int, bytes]:
     url = urlsplit(config.token_endpoint_url)
     host = url.hostname or ""
-    secret = config.client_secret.read()
     form = {"grant_type": "client_credentials"}
     if config.scope is not None:
         form["scope"] = config.scope

@@ -9,6 +9,7 @@ from healthd.collect.rest import RestClient, RestError
 from healthd.collect.rest_access import RestAccess
 from healthd.collect.secret_threads import in_secret_thread
 from healthd.config.problems import ConfigError
+from healthd.config.secret_fields import runs_program
 from healthd.config.source_server import ServerConfig
 
 
@@ -53,7 +54,8 @@ class OutsideClient:
         try:
             # The event loop waits for no disk and no program.
             access = await in_secret_thread(
-                partial(RestAccess.of, server.rest, bearer=server.bearer_token)
+                partial(RestAccess.of, server.rest, bearer=server.bearer_token),
+                runs_program=runs_program(server),
             )
         except ConfigError as error:
             raise _not_asked(str(error)) from None

@@ -20,6 +20,11 @@ class Password:
         self.last: str | None = None
         """What was read last; None before that."""
 
+    @property
+    def is_printed(self) -> bool:
+        """Whether a program has to be run for it."""
+        return bool(self._reference.command)
+
     def read(self) -> str:
         """The password as it is now; blocks while its file is read or its program runs.
 

@@ -33,6 +33,7 @@ from healthd.collect.promql import (
 )
 from healthd.collect.secret_threads import in_secret_thread
 from healthd.config.problems import ConfigError
+from healthd.config.secret_fields import runs_program
 from healthd.config.source_prometheus import PrometheusServer, PrometheusUse
 
 MAX_ANSWER_BYTES: Final = 32 * 1024 * 1024
@@ -98,6 +99,7 @@ class PrometheusReader:
     _round: _Round | None = None
     _session: aiohttp.ClientSession | None = None
     _offset: float | None = None
+    _reads_secret: bool = False
 
     def join(self, member: Member) -> None:
         """Take a cluster in; a later one of the same name takes its place."""
@@ -143,10 +145,12 @@ class PrometheusReader:
 
     async def _fetch(self, members: tuple[Member, ...]) -> Fetched:
         began = self.clock()
-        until = asyncio.get_running_loop().time() + self.server.timeout_seconds
         matchers = _matchers(members)
         try:
-            headers = await in_secret_thread(partial(_credentials, self.server))
+            headers = await self._credentials()
+            # The time that a program took is neither the server's nor between its clock and ours.
+            began = self.clock()
+            until = asyncio.get_running_loop().time() + self.server.timeout_seconds
             up = await self._ask(query_of([UP], matchers), headers, until)
         except PageProblem as problem:
             return Fetched(began=began, failed=((UP, problem),))
@@ -179,6 +183,21 @@ class PrometheusReader:
             warned=tuple(sorted(warned)),
         )
 
+    async def _credentials(self) -> dict[str, str]:
+        self._reads_secret = True
+        try:
+            return await in_secret_thread(
+                partial(_credentials, self.server), runs_program=runs_program(self.server)
+            )
+        finally:
+            self._reads_secret = False
+
+    def late(self, seconds: float) -> str:
+        """What keeps a round that is not there after so many seconds."""
+        if self._reads_secret:
+            return f"cannot be asked: its credentials could not be read within {seconds:g} s"
+        return f"gave no answer within {seconds:g} s"
+
     def _steady(self, offset: float) -> float:
         """The same offset as before while the clocks agree: rates must not feel the network."""
         if self._offset is None or abs(self._offset - offset) > JUMP_SECONDS:
@@ -210,7 +229,9 @@ class PrometheusReader:
                 {"Accept": "application/json"},
                 connections=QUERIES_AT_ONCE,
                 timeout_seconds=self.server.timeout_seconds,
-                tls=await in_secret_thread(partial(_tls, self.server)),
+                tls=await in_secret_thread(
+                    partial(_tls, self.server), runs_program=runs_program(self.server)
+                ),
             )
         # A query in the address would be cut by some proxies, and cached by others.
         async with self._session.post(
@@ -297,7 +318,7 @@ def _tls(server: PrometheusServer) -> ssl.SSLContext | None:
             # Never None: a key with a password would make OpenSSL ask on the terminal.
             password = "" if rest.key_password is None else rest.key_password.read()
             context.load_cert_chain(rest.cert_file, rest.key_file, password=password)
-    except (OSError, ConfigError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         raise PageProblem(
             FailureReason.TLS, f"cannot be asked: a certificate or key is of no use ({error})"
         ) from None

@@ -111,7 +111,7 @@ class PrometheusPages:
             async with asyncio.timeout(self._timeout):
                 fetched = await self._reader.round_for(self._member)
         except TimeoutError:
-            detail = f"gave no answer within {self._timeout:g} s"
+            detail = self._reader.late(self._timeout)
             return Pages(
                 failures=(self._failure(PageProblem(FailureReason.TIMEOUT, detail, Origin.OURS)),)
             )

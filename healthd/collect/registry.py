@@ -18,6 +18,7 @@ from healthd.collect.observation import FailureReason, Origin, Source, SourceFai
 from healthd.collect.rest import RestClient, RestError, names_of, whose
 from healthd.collect.rest_access import RestAccess
 from healthd.collect.side import SideContext, SideSeen
+from healthd.config.secret_fields import runs_program
 from healthd.config.source_rest import RestConfig
 
 _HTTP_NOT_FOUND: Final = 404
@@ -44,7 +45,11 @@ class RegistrySource:
     ) -> None:
         """Ask nothing, read nothing yet."""
         self._names = names_of(config.urls)
-        self._client = RestClient(partial(RestAccess.of, config), timeout_seconds=attempt_seconds)
+        self._client = RestClient(
+            partial(RestAccess.of, config),
+            timeout_seconds=attempt_seconds,
+            runs_program=runs_program(config),
+        )
         self._clock = clock
         # One question, and another one for those that do not know the first.
         self.timeout_seconds = 2 * attempt_seconds + 1

@@ -64,6 +64,7 @@ class RestClient:
         *,
         timeout_seconds: float,
         max_bytes: int = MAX_ANSWER_BYTES,
+        runs_program: bool = False,
     ) -> None:
         """Ask nothing, read nothing.
 
@@ -72,8 +73,9 @@ class RestClient:
                 request, and again after a service has refused our credentials.
             timeout_seconds: For one request, from its connection to its last byte.
             max_bytes: Of one answer.
+            runs_program: Whether a program is run to read `access`.
         """
-        self._access = LateAccess(access or RestAccess())
+        self._access = LateAccess(access or RestAccess(), runs_program=runs_program)
         self._timeout = timeout_seconds
         self._max_bytes = max_bytes
         self._session: aiohttp.ClientSession | None = None
@@ -179,7 +181,7 @@ class RestClient:
     async def _opened(self, access: RestAccess) -> aiohttp.ClientSession:
         tls: ssl.SSLContext | bool = True
         if self._session is None and access.uses_tls:
-            tls = await in_secret_thread(access.tls)
+            tls = await in_secret_thread(access.tls, runs_program=False)
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=AT_ONCE, ssl=tls),

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import errno
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,15 +63,22 @@ class RestAccess:
         if self.cert_file is not None:
             # Never None: a key with a password would make OpenSSL ask on the terminal.
             password = self.key_password or ""
-            context.load_cert_chain(self.cert_file, self.key_file, password=password)
+            try:
+                context.load_cert_chain(self.cert_file, self.key_file, password=password)
+            except ValueError as error:
+                # Of a password that is too long; the words are Python's own, and show none of it.
+                raise OSError(errno.EINVAL, str(error)) from None
         return context
 
 
 class LateAccess:
     """A `RestAccess` that is known from the start, or read when it is wanted for the first time."""
 
-    def __init__(self, access: RestAccess | Callable[[], RestAccess]) -> None:
+    def __init__(
+        self, access: RestAccess | Callable[[], RestAccess], *, runs_program: bool = False
+    ) -> None:
         """Read nothing; `access` is what is known, or what reads it."""
+        self._runs_program = runs_program
         self._read = None if isinstance(access, RestAccess) else access
         self._known = access if isinstance(access, RestAccess) else None
         self._reading: asyncio.Future[RestAccess] | None = None
@@ -104,7 +112,9 @@ class LateAccess:
 
     def _begin(self) -> asyncio.Future[RestAccess]:
         read = self._read or RestAccess
-        self._reading = reading = asyncio.ensure_future(in_secret_thread(read))
+        self._reading = reading = asyncio.ensure_future(
+            in_secret_thread(read, runs_program=self._runs_program)
+        )
         # Who waited may have given up: then nobody else looks at how it failed.
         reading.add_done_callback(lambda each: each.cancelled() or each.exception())
         return reading

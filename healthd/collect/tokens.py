@@ -26,6 +26,9 @@ RETRY_SECONDS: Final = 5.0
 WAIT_SECONDS: Final = 2.0
 """What a client waits for a token at most, as for an answer of a broker."""
 
+OWN_SIDE: Final = "the client secret's program or file"
+ENDPOINT: Final = "the token endpoint"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Token:
@@ -64,6 +67,11 @@ class TokenSource:
         self._token: Token | None = None
         self._failure: tuple[AccessError, float] | None = None
         self._pending: Future[Token] | None = None
+        self._awaited = ENDPOINT
+
+    def awaiting(self, what: str) -> None:
+        """Say what a token is waited for from now on: who is late is named in the failure."""
+        self._awaited = what
 
     @property
     def last_failure(self) -> AccessError | None:
@@ -102,7 +110,7 @@ class TokenSource:
             return pending.result(self._wait)
         except TimeoutError:
             error = AccessError(
-                FailureReason.TIMEOUT, f"the token endpoint gave nothing within {self._wait:g} s"
+                FailureReason.TIMEOUT, f"{self._awaited} gave nothing within {self._wait:g} s"
             )
             with self._lock:
                 if self._pending is pending:

@@ -68,6 +68,11 @@ def programs_in(config: Any) -> Iterator[SecretRef]:
     yield from {reference.place: reference for reference in _programs(config)}.values()
 
 
+def runs_program(*parts: Any) -> bool:
+    """Whether a program is run to read the secrets of these parts of the fleet."""
+    return any(True for _ in _programs(parts))
+
+
 def _programs(part: Any) -> Iterator[SecretRef]:
     if isinstance(part, SecretRef):
         if part.command:

@@ -71,7 +71,9 @@ async def _kafka_door(address: str, access: Access, timeout_seconds: float) -> D
     if state is not ListenerState.ANSWERED:
         return Door(address=address, outcome=Outcome.UNREACHABLE, detail=_WORDS[state])
     try:
-        context = await in_secret_thread(access.tls_context)
+        context = await in_secret_thread(
+            access.tls_context, runs_program=access.runs_program_for_key
+        )
         if context is None:
             return Door(address=address, outcome=Outcome.ALLOWED)
         async with asyncio.timeout(timeout_seconds):

@@ -18,7 +18,7 @@ async def secret_findings(config: ClusterConfig | None) -> tuple[DoctorFinding, 
 async def _asked(reference: SecretRef) -> DoctorFinding:
     try:
         # What it gives is dropped: here it counts only that it is there.
-        await in_secret_thread(reference.read)
+        await in_secret_thread(reference.read, runs_program=True)
     except ConfigError as error:
         (problem,) = error.problems
         return DoctorFinding(

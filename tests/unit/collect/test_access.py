@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.encrypted_key import encrypted_key
 
 from healthd.collect.access import Access
 from healthd.collect.admin import MetadataClient
@@ -166,6 +168,23 @@ def test_the_password_of_a_key_may_come_from_a_program(tmp_path: Path) -> None:
     assert access.confluent_config()["ssl.key.password"] == "s3cr3t"
 
 
+def test_a_key_password_that_openssl_does_not_take_is_told_as_ours(tmp_path: Path) -> None:
+    cert_file, key_file = encrypted_key(tmp_path)
+    access = Access.of(
+        SecurityConfig(
+            protocol="SSL",
+            cert_file=cert_file,
+            key_file=key_file,
+            key_password=program(tmp_path, "printf '%02000d' 7"),
+        )
+    )
+    with pytest.raises(AccessError) as caught:
+        access.ready()
+    assert caught.value.reason is FailureReason.TLS
+    assert str(key_file) in caught.value.detail
+    assert "cannot be longer than 1024 bytes" in caught.value.detail
+
+
 async def test_the_metadata_client_tells_the_program_that_failed(tmp_path: Path) -> None:
     access = by_program(tmp_path, "echo s3cr3t; exit 4")
     target = ClusterTarget(name="payments", bootstrap_servers=("127.0.0.1:1",), access=access)
@@ -188,3 +207,21 @@ def test_a_client_secret_from_a_program_is_asked_for_with_the_token_only(tmp_pat
     with pytest.raises(AccessError, match="ended with 5") as caught:
         access.ready()
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_a_program_of_the_client_secret_that_is_late_is_not_taken_for_the_endpoint(
+    tmp_path: Path,
+) -> None:
+    secret = program(tmp_path, f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; exit 5")
+    oauth = OAuthConfig(
+        token_endpoint_url="http://127.0.0.1:1/token",
+        client_id="h",
+        client_secret=replace(secret, timeout_seconds=30),
+    )
+    tokens = Access.of(SecurityConfig(oauth=oauth)).tokens
+    assert tokens is not None
+    with pytest.raises(AccessError, match="secret's program or file gave nothing within 2 s"):
+        tokens.token()
+    (tmp_path / "go").touch()
+    with pytest.raises(AccessError, match="ended with 5"):
+        tokens.token()

@@ -619,6 +619,28 @@ class TestCredentials:
         assert "gone" in only.detail
         assert not api.queries
 
+    async def test_the_time_of_a_program_is_neither_the_servers_nor_that_of_its_samples(
+        self, api: FakeApi, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "program"
+        file.write_text(f"#!/bin/sh\nwhile [ ! -e {tmp_path}/go ]; do sleep 0.02; done\necho t\n")
+        file.chmod(0o700)
+        api.add(broker(1), RUNNING, age=3)
+        clock = Clock()
+        token = SecretRef(command=(str(file),), place="prometheus eu.bearerTokenCommand")
+        pages = pages_of(target(api.url, bearer_token=token, wait_seconds=0.4), clock=clock)
+        late = (await pages.read()).failures
+        assert [each.detail.partition(": ")[2] for each in late] == [
+            "its credentials could not be read within 0.4 s."
+        ], late
+        clock.now += 4
+        (tmp_path / "go").touch()
+        async with asyncio.timeout(20):
+            while not (found := await pages.read()).seen:
+                pass
+        await pages.close()
+        assert found.seen[1].at == pytest.approx(clock.now - 3)
+
     async def test_a_user_is_sent_as_basic(
         self, api: FakeApi, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
 from aiohttp import web
+from support.encrypted_key import encrypted_key
 from support.http_server import serving
 
 from healthd.collect.observation import FailureReason, Origin
 from healthd.collect.rest import RestClient, RestError
 from healthd.collect.rest_access import LateAccess, RestAccess
+from healthd.collect.secret_threads import THREADS, in_secret_thread
 from healthd.config.problems import ConfigError, Problem
+from healthd.config.secret_fields import runs_program
 from healthd.config.secrets import SecretRef
 from healthd.config.source_rest import RestConfig
+from healthd.config.source_server import ServerConfig
 
 
 def login(reference: SecretRef) -> partial[RestAccess]:
@@ -117,6 +122,38 @@ async def test_a_program_that_fails_is_told_and_not_what_it_printed(tmp_path: Pa
     assert "cluster a: schemaRegistry.passwordCommand: the program" in caught.value.detail
     assert "ended with 6" in caught.value.detail
     assert "s3cr3t" not in repr(caught.value) + caught.value.detail
+
+
+async def test_a_key_password_that_openssl_does_not_take_is_our_own_fault(tmp_path: Path) -> None:
+    cert_file, key_file = await asyncio.to_thread(encrypted_key, tmp_path)
+    access = RestAccess(
+        cert_file=cert_file, key_file=key_file, key_password="x" * 2000, uses_tls=True
+    )
+    client = RestClient(access, timeout_seconds=5)
+    with pytest.raises(RestError, match="cannot be longer than 1024 bytes") as caught:
+        await client.json("https://127.0.0.1:1")
+    assert (caught.value.reason, caught.value.origin) == (FailureReason.TLS, Origin.OURS)
+
+
+async def test_programs_that_hang_delay_nobody_who_runs_none() -> None:
+    may_end = threading.Event()
+    hanging = [
+        asyncio.ensure_future(in_secret_thread(may_end.wait, runs_program=True))
+        for _ in range(2 * THREADS)
+    ]
+    late = LateAccess(lambda: RestAccess(username="u"))
+    assert (await asyncio.wait_for(late.known(), 20)).username == "u"
+    assert not any(each.done() for each in hanging)
+    may_end.set()
+    await asyncio.gather(*hanging)
+
+
+def test_what_runs_a_program_is_found_anywhere_in_its_part() -> None:
+    by_file = RestConfig(urls=("http://c1:1",), username="u", password=SecretRef(file=Path("p")))
+    by_program = replace(by_file, key_password=SecretRef(command=("vault",), place="here"))
+    assert not runs_program(by_file)
+    assert runs_program(by_program)
+    assert runs_program(ServerConfig(rest=by_file, bearer_token=SecretRef(command=("vault",))))
 
 
 async def test_a_program_that_is_slower_than_a_request_may_be_is_waited_for(
