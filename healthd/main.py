@@ -48,6 +48,7 @@ from healthd.config.settings import (
     load_settings,
     unknown_variables,
 )
+from healthd.config.wave_check import WaveContext
 from healthd.config.wave_files import read_wave_files
 from healthd.engine.clock import Clock
 from healthd.engine.daemon import HealthDaemon, Parts
@@ -271,8 +272,14 @@ def _auth(settings: Settings) -> Auth:
 
 async def _serve(settings: Settings, fleet: Fleet, parts: Parts, outlook: Outlook) -> Exit:
     """The daemon and its HTTP server, until a signal or the end of one of them."""
+    context = WaveContext(
+        fleet=lambda: daemon.fleet,
+        playbook_dir=settings.playbook_dir,
+        playbook_digests=settings.playbook_digests,
+        is_complete=True,
+    )
     recurring = Recurring(
-        partial(read_wave_files, settings.wave_dir),
+        partial(read_wave_files, settings.wave_dir, context),
         start=lambda document: daemon.start_wave(document, by=WHO),
         running=lambda: running_waves(daemon),
         store=parts.store,

@@ -35,6 +35,17 @@ def fleet_file_option(words: str) -> Callable[[CommandT], CommandT]:
     )
 
 
+def playbook_dir_option(command: CommandT) -> CommandT:
+    """The option `playbook_dir`: a folder that is there, or none."""
+    return click.option(
+        "--playbook-dir",
+        envvar="HEALTHD_PLAYBOOK_DIR",
+        type=click.Path(path_type=Path, exists=True, file_okay=False),
+        metavar="FOLDER",
+        help="Where your own playbooks are.  [env: HEALTHD_PLAYBOOK_DIR]",
+    )(command)
+
+
 def direct_options(command: CommandT) -> CommandT:
     """The options of reading a cluster now: `direct`, `fleet_file` and `bootstrap`."""
     for option in (

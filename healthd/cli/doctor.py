@@ -10,7 +10,7 @@ import click
 from rich.text import Text
 
 from healthd.cli.client import DaemonClient, daemon_options, path_of
-from healthd.cli.direct import direct_options, found_now
+from healthd.cli.direct import direct_options, found_now, playbook_dir_option
 from healthd.cli.doctor_hosts import show_hosts
 from healthd.cli.exits import Exit
 from healthd.cli.files import output_option
@@ -49,13 +49,7 @@ _AUTHORIZER: Final = {
     metavar="NAME",
     help="Ask sudo on each host for what this playbook runs with become, too; with --direct.",
 )
-@click.option(
-    "--playbook-dir",
-    envvar="HEALTHD_PLAYBOOK_DIR",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Where your own playbooks are.  [env: HEALTHD_PLAYBOOK_DIR]",
-)
+@playbook_dir_option
 @click.option(
     "--acls",
     is_flag=True,

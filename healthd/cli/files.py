@@ -160,12 +160,21 @@ class Finding(Protocol):
         ...
 
 
-def print_findings(file: str, found: Sequence[Finding], output: str) -> None:
-    """What is wrong with one file, or that nothing is."""
+def print_findings(
+    file: str, found: Sequence[Finding], output: str, unchecked: Sequence[Finding] = ()
+) -> None:
+    """What is wrong with one file, or that nothing is; and what could not be looked at."""
     if output == "json":
-        listed = [each.document() for each in found]
-        click.echo(json.dumps({"file": encodable(file), "problems": listed}))
+        line: dict[str, Any] = {
+            "file": encodable(file),
+            "problems": [each.document() for each in found],
+        }
+        if unchecked:
+            line["unchecked"] = [each.document() for each in unchecked]
+        click.echo(json.dumps(line))
         return
+    for each in unchecked:
+        click.echo(printable(str(each)), err=True)
     for each in found:
         click.echo(printable(str(each)))
     if not found:

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from healthd.cli.direct import fleet_file_option, found_now
+from healthd.cli.direct import fleet_file_option, found_now, playbook_dir_option
 from healthd.cli.exits import Exit
 from healthd.cli.playbook_files import found_playbook, read_named
 from healthd.cli.playbook_values import given_values
@@ -28,13 +28,7 @@ DEFAULT_USER: Final = "healthd"
     "--broker", type=click.IntRange(min=0), metavar="ID", help="Of --cluster this one host only."
 )
 @fleet_file_option("The fleet file, for --cluster.")
-@click.option(
-    "--playbook-dir",
-    envvar="HEALTHD_PLAYBOOK_DIR",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    help="Where your own playbooks are.  [env: HEALTHD_PLAYBOOK_DIR]",
-)
+@playbook_dir_option
 @click.option(
     "--var", "given", multiple=True, metavar="NAME=VALUE", help="A variable's value; repeatable."
 )

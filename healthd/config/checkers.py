@@ -1,6 +1,7 @@
 """What `check-config` can check: a checker for each kind of file."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ from healthd.config.scoring_file import check_scoring
 from healthd.config.secrets import secrets_in_clear
 from healthd.config.settings import SETTING_KEYS, settings_problems
 from healthd.config.tokens_file import check_tokens
+from healthd.config.wave_check import WaveContext, check_variables
 from healthd.config.yaml_source import Document, read_document
 from healthd.waves.policy import unknown_key, unmeetable
 from healthd.waves.spec import WaveSpec, parse_wave
@@ -19,6 +21,7 @@ Checker = Callable[[Document, Path], list[Problem]]
 """From a document, and the folder that relative paths start from, to its problems."""
 
 SETTINGS: Final = "Settings"
+WAVE: Final = "Wave"
 
 
 def _check_fleet(document: Document, folder: Path) -> list[Problem]:
@@ -42,7 +45,7 @@ def _check_wave(document: Document, _folder: Path) -> list[Problem]:
 
 CHECKERS: Final[dict[str, Checker]] = {
     "Fleet": _check_fleet,
-    "Wave": _check_wave,
+    WAVE: _check_wave,
     "Playbook": check_playbook,
     "ScoringProfile": check_scoring,
     "Tokens": check_tokens,
@@ -51,29 +54,52 @@ CHECKERS: Final[dict[str, Checker]] = {
 """By the file's `kind`; a room that reads another kind adds its checker here."""
 
 
-def check_file(file: str | Path, kind: str | None = None) -> list[Problem]:
-    """The problems of a file (`-` is stdin), in the order of its lines.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What came of a check, in the order of the file's lines."""
+
+    problems: tuple[Problem, ...]
+    unchecked: tuple[Problem, ...] = ()
+    """What could not be looked at, and what that takes; no mistakes."""
+
+
+def check_file(
+    file: str | Path, kind: str | None = None, context: WaveContext | None = None
+) -> Checked:
+    """What is wrong with a file (`-` is stdin).
 
     Args:
         file: The file.
         kind: What it is meant to be; by its own `kind` when None.
+        context: What a wave file is held against; None: it is only looked at by itself.
 
     Raises:
         OSError: The file cannot be opened.
     """
     document, problems = read_document(file)
-    if document is not None:
-        folder = Path() if str(file) == "-" else Path(file).parent
-        problems = [*problems, *_check(document, folder, kind)]
-    return list(in_order(problems))
-
-
-def _check(document: Document, folder: Path, kind: str | None) -> list[Problem]:
+    if document is None:
+        return Checked(problems=in_order(problems))
+    folder = Path() if str(file) == "-" else Path(file).parent
     if kind is None:
         kind, problem = _kind_of(document)
         if problem is not None:
-            return [problem]
-    return CHECKERS[kind](document, folder)
+            return Checked(problems=in_order([*problems, problem]))
+    problems = [*problems, *CHECKERS[kind](document, folder)]
+    if kind != WAVE or context is None:
+        return Checked(problems=in_order(problems))
+    more, unchecked = _held_against(document, context)
+    told = {problem.path for problem in problems}  # A secret in clear is one mistake, not two.
+    problems += [problem for problem in more if problem.path not in told]
+    return Checked(problems=in_order(problems), unchecked=in_order(unchecked))
+
+
+def _held_against(document: Document, context: WaveContext) -> tuple[list[Problem], list[Problem]]:
+    spec = parse_wave(document.data)
+    if not isinstance(spec, WaveSpec):
+        return [], []
+    found = check_variables(spec, context)
+    problems = [document.located(problem) for problem in found.problems]
+    return problems, [document.located(problem) for problem in found.unchecked]
 
 
 def _kind_of(document: Document) -> tuple[str, Problem | None]:

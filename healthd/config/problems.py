@@ -22,10 +22,15 @@ class Problem:
     path: str = ""
     """The place in the document, such as `clusters[0].bootstrapServers`."""
 
-    def __str__(self) -> str:
+    @property
+    def words(self) -> str:
+        """What is wrong and where, without what to do."""
         place = self.file if self.line is None else f"{self.file}:{self.line}:{self.column}"
         what = f"{self.path}: {self.message}" if self.path else self.message
-        return f"{place}: {what} -> {self.action}"
+        return f"{place}: {what}"
+
+    def __str__(self) -> str:
+        return f"{self.words} -> {self.action}"
 
     def document(self) -> dict[str, str | int | None]:
         """The problem as `check-config -o json` prints it."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from healthd.config.problems import Problem
+from healthd.config.wave_check import WaveContext, check_variables
 from healthd.config.yaml_source import read_document
 from healthd.waves.cron import Recurrence
 from healthd.waves.spec import WaveSpec, parse_wave
@@ -24,10 +25,16 @@ class RecurringWave:
     """What is started: the file without its schedule."""
 
 
-def read_wave_files(folder: Path | None) -> tuple[tuple[RecurringWave, ...], list[Problem]]:
+def read_wave_files(
+    folder: Path | None, context: WaveContext
+) -> tuple[tuple[RecurringWave, ...], list[Problem]]:
     """The waves of a folder that recur, by name, and what is wrong with its files.
 
     A wave file without a schedule is nobody's business here; one with a mistake is left out.
+
+    Args:
+        folder: where they are; None: there are none.
+        context: what their variables are held against.
     """
     if folder is None:
         return (), []
@@ -40,7 +47,7 @@ def read_wave_files(folder: Path | None) -> tuple[tuple[RecurringWave, ...], lis
     found: dict[str, RecurringWave] = {}
     problems: list[Problem] = []
     for path in paths:
-        wave, wrong = _read(path)
+        wave, wrong = _read(path, context)
         problems += wrong
         if wave is None:
             continue
@@ -53,7 +60,7 @@ def read_wave_files(folder: Path | None) -> tuple[tuple[RecurringWave, ...], lis
     return tuple(found[name] for name in sorted(found)), problems
 
 
-def _read(path: Path) -> tuple[RecurringWave | None, list[Problem]]:
+def _read(path: Path, context: WaveContext) -> tuple[RecurringWave | None, list[Problem]]:
     try:
         document, problems = read_document(path)
     except OSError as error:
@@ -72,6 +79,9 @@ def _read(path: Path) -> tuple[RecurringWave | None, list[Problem]]:
     if not spec.reason:
         message = "is missing: nobody is there to say why when it starts by itself"
         return None, [document.problem(("reason",), message, "add reason")]
+    wrong = check_variables(spec, context).problems
+    if wrong:
+        return None, [document.located(problem) for problem in wrong]
     given = {key: value for key, value in document.data.items() if key != "schedule"}
     wave = RecurringWave(file=str(path), name=spec.name, recurrence=spec.schedule, document=given)
     return wave, []

@@ -7,11 +7,11 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from healthd.config.fleet import ClusterConfig
+from healthd.config.wave_variables import given_in
 from healthd.engine.acting import NoHost, target_of
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.pinning import pins_of
 from healthd.engine.plans import Asked
-from healthd.engine.variables import given_in
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.waves.alert_gate import unasked

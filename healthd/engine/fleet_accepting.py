@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from healthd.config.wave_variables import given_in
 from healthd.engine.accepting import new_wave, require_hosts
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.selecting import Part
-from healthd.engine.variables import given_in, require_variables
+from healthd.engine.variables import require_variables
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.store.records import Lease
 from healthd.waves.fleet_state import FleetState, Member, StageRun, child_id

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from healthd.config.fleet import ClusterConfig
+from healthd.config.wave_variables import resolved
 from healthd.engine.step_job import filled_step
 from healthd.engine.step_values import StepValues
-from healthd.engine.variables import resolved
 from healthd.execute.sudo import as_root
 from healthd.waves.filling import Unfilled
 from healthd.waves.host_commands import SUDO, HostCommand, host_commands_of

@@ -119,7 +119,7 @@ def _selected(stage: StageSpec, clusters: Mapping[str, ClusterLoop]) -> list[Clu
     found = [
         loop
         for _, loop in sorted(clusters.items())
-        if all(loop.config.labels.get(label) == value for label, value in stage.match)
+        if stage.selects(loop.config.name, loop.config.labels)
     ]
     if not found:
         labels = ", ".join(f"{label}: {value}" for label, value in stage.match)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from healthd.config.fleet import ClusterConfig
 from healthd.config.problems import ConfigError
 from healthd.config.secrets import SecretRef
+from healthd.config.wave_variables import resolved
 from healthd.engine.step_host import StepEnds
-from healthd.engine.variables import reference_of, resolved
+from healthd.engine.variables import reference_of
 from healthd.waves.events import Outcome
 from healthd.waves.playbook import Playbook
 from healthd.waves.playbook_steps import VariableType

@@ -1,28 +1,19 @@
-"""The values of a playbook's variables for the nodes of a wave, and refusals of those that lack."""
+"""Refusals of waves whose playbook lacks a value on a node, or has one that it may not have."""
 
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 from healthd.config.fleet import ClusterConfig
 from healthd.config.secrets import SecretRef, file_problem
-from healthd.config.targets import driven
+from healthd.config.wave_variables import MOST_NAMED, given_in, lacks_of
 from healthd.engine.collecting import ClusterLoop
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.waves.playbook import Playbook
 from healthd.waves.spec import WaveSpec
-from healthd.waves.variable_values import (
-    Layer,
-    Resolved,
-    SecretSource,
-    Values,
-    VariableProblem,
-    resolve_variables,
-)
-
-MOST_NAMED: Final = 10
+from healthd.waves.variable_values import Resolved, SecretSource, Values, VariableProblem
 
 
 class Selected(Protocol):
@@ -39,31 +30,6 @@ class Selected(Protocol):
     @property
     def nodes(self) -> tuple[int, ...]:
         """The nodes that are taken."""
-
-
-def given_in(spec: WaveSpec, stage: int) -> Values:
-    """What a wave file gives in one of its stages."""
-    return {**spec.variables, **spec.stages[stage].variables}
-
-
-def resolved(
-    playbook: Playbook, config: ClusterConfig, node: int, given: Values
-) -> Resolved | list[VariableProblem]:
-    """The values for one node, or everything that is missing and wrong.
-
-    Args:
-        playbook: what declares them.
-        config: the node's cluster.
-        node: the node.
-        given: what wave and stage give.
-    """
-    host = driven(config, playbook.target).host(node)
-    layers = [Layer(where=f"cluster {config.name} of the fleet file", values=config.variables)]
-    if host is not None:
-        where = f"the host of node {node} in the fleet file"
-        layers.append(Layer(where=where, values=host.variables))
-    layers.append(Layer(where="the wave file", values=given, is_for_one=True))
-    return resolve_variables(playbook.variables, layers)
 
 
 def require_variables(
@@ -133,18 +99,7 @@ def lacking(
     playbook: Playbook, config: ClusterConfig, nodes: Iterable[int], given: Values
 ) -> list[str]:
     """What `require_variables` has to say, a sentence for each variable and mistake."""
-    found: dict[tuple[str, str, str], list[int]] = {}
-    for node in nodes:
-        values = resolved(playbook, config, node, given)
-        problems = values if isinstance(values, list) else list(_unreadable(values))
-        for problem in problems:
-            key = (problem.variable, problem.message, problem.action)
-            found.setdefault(key, []).append(node)
-    word = driven(config, playbook.target).node_word
-    return [
-        f"variable {name} for {word}{_nodes(nodes)} of cluster {config.name}: {message} -> {action}"
-        for (name, message, action), nodes in found.items()
-    ]
+    return [str(lack) for lack in lacks_of(playbook, config, nodes, given, look=_unreadable)]
 
 
 def _unreadable(values: Resolved) -> Iterable[VariableProblem]:
@@ -165,12 +120,6 @@ def _trouble(source: SecretSource) -> tuple[str, str] | None:
     if source.command and shutil.which(source.command[0]) is None:
         return f"there is no program {source.command[0]}", "install it, or correct its path"
     return None
-
-
-def _nodes(nodes: list[int]) -> str:
-    shown = ", ".join(map(str, nodes[:MOST_NAMED]))
-    more = f" and {len(nodes) - MOST_NAMED} more" if len(nodes) > MOST_NAMED else ""
-    return f"{'s' if len(nodes) > 1 else ''} {shown}{more}"
 
 
 def reference_of(source: SecretSource) -> SecretRef:

@@ -21,7 +21,7 @@ from healthd.waves.problems import Location, SpecProblem, describe_type
 from healthd.waves.spec import parse_brokers
 from healthd.waves.spec_findings import Findings
 from healthd.waves.spec_stage import parse_wave_values
-from healthd.waves.variable_values import Layer, Values, resolve_variables
+from healthd.waves.variable_values import Layer, Values, given_problems
 
 API_VERSION: Final = "healthd/v1"
 KIND: Final = "Rehearsal"
@@ -187,10 +187,8 @@ def _variables(wave: Mapping[str, Any], found: Findings, playbook: Playbook | No
     values = parse_wave_values(wave.get("variables", {}), at, found)
     if playbook is None:
         return values
-    given = [each for each in playbook.variables if each.name in values]
     layer = Layer(where="the rehearsal", values=values, is_for_one=True)
-    wrong = resolve_variables(given, [layer])
-    for problem in wrong if isinstance(wrong, list) else ():
+    for problem in given_problems(playbook.variables, layer):
         found.add((*at, problem.variable), problem.message, problem.action)
     return values
 

@@ -57,6 +57,12 @@ class StageSpec:
     variables: Values = field(default_factory=lambda: MappingProxyType({}))
     """What goes over the wave's own in this stage."""
 
+    def selects(self, cluster: str, labels: Mapping[str, str]) -> bool:
+        """Whether a cluster of that name and with these labels belongs to it."""
+        if self.match:
+            return all(labels.get(label) == value for label, value in self.match)
+        return cluster in self.clusters
+
     @property
     def is_plain(self) -> bool:
         """Whether nothing but its clusters says that it needs a parent."""

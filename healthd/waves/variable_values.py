@@ -69,6 +69,8 @@ class VariableProblem:
     variable: str
     message: str
     action: str
+    where: str = ""
+    """What gives it, in words; empty when nothing does."""
 
 
 def resolve_variables(
@@ -100,6 +102,12 @@ def resolve_variables(
     )
 
 
+def given_problems(variables: Sequence[Variable], layer: Layer) -> list[VariableProblem]:
+    """What is wrong with the values of one place; that others are missing there is no mistake."""
+    found = resolve_variables(variables, [layer])
+    return [] if isinstance(found, Resolved) else [problem for problem in found if problem.where]
+
+
 def _name(pair: tuple[str, SecretSource]) -> str:
     return pair[0]
 
@@ -107,7 +115,9 @@ def _name(pair: tuple[str, SecretSource]) -> str:
 def _undeclared(name: str, layer: Layer, declared: Iterable[str]) -> VariableProblem:
     known = ", ".join(sorted(declared)) or "none"
     message = f"is given in {layer.where}, but the playbook has no such variable"
-    return VariableProblem(variable=name, message=message, action=f"it has {known}")
+    return VariableProblem(
+        variable=name, message=message, action=f"it has {known}", where=layer.where
+    )
 
 
 def _set(
@@ -130,12 +140,12 @@ def _set(
     if isinstance(value, SecretSource):
         message = f"is no secret, but {where} says where one is"
         action = "write the value itself, or declare it with type: secret in the playbook"
-        return VariableProblem(variable=name, message=message, action=action)
+        return VariableProblem(variable=name, message=message, action=action, where=where)
     try:
         texts[name] = checked_value(variable, value)
     except ValueRefused as refused:
         message = f"{refused.message} ({where})"
-        return VariableProblem(variable=name, message=message, action=refused.action)
+        return VariableProblem(variable=name, message=message, action=refused.action, where=where)
     return None
 
 

@@ -72,3 +72,51 @@ def test_a_second_daemon_on_the_same_state_is_told_who_has_it(
 
 def test_sigterm_ends_an_idle_daemon_in_order(daemon: DaemonProcess) -> None:
     assert daemon.stop() == 0
+
+
+PLAYBOOK = """\
+apiVersion: healthd/v1
+kind: Playbook
+name: upd
+variables: {version: {pattern: "[0-9.]+"}}
+steps:
+  - {name: a, command: [upd, "${version}"], repeatable: true, timeoutSeconds: 60}
+"""
+WAVE = """\
+apiVersion: healthd/v1
+kind: Wave
+name: yearly
+reason: CHG-1
+playbook: upd
+stages:
+  - {name: all, clusters: [payments]}
+schedule: {cron: "0 22 1 1 *", timezone: UTC}
+"""
+WITH_HOST = """\
+apiVersion: healthd/v1
+kind: Fleet
+clusters:
+  - {name: payments, bootstrapServers: ["127.0.0.1:1"], hosts: [{broker: 1, address: 127.0.0.1}]}
+"""
+
+
+def test_a_wave_of_the_wave_folder_that_lacks_a_variable_is_told_until_the_fleet_file_gives_it(
+    lonely_fleet_file: Path, tmp_path: Path
+) -> None:
+    for folder, name, text in (("own", "upd", PLAYBOOK), ("waves", "yearly", WAVE)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"{name}.yaml").write_text(text, "utf-8")
+    lonely_fleet_file.write_text(WITH_HOST, "utf-8")
+    folders = {"playbook_dir": str(tmp_path / "own"), "wave_dir": str(tmp_path / "waves")}
+    with DaemonProcess(lonely_fleet_file, tmp_path, interval_seconds=1, **folders) as daemon:
+        daemon.start()
+        wait_until(lambda: "wave_file_refused" in daemon.log_file.read_text("utf-8"), "a log", 20)
+        assert (
+            f"{tmp_path}/waves/yearly.yaml:7:5: stages[0]: variable version for broker 1 of cluster"
+            " payments: has no value -> write version: VALUE under variables"
+        ) in daemon.log_file.read_text("utf-8")
+        assert daemon.get("/api/v1/waves")["scheduled"] == []
+        given = WITH_HOST.replace("hosts:", "variables: {version: '4.1'}, hosts:")
+        lonely_fleet_file.write_text(given, "utf-8")
+        daemon.signal(signal.SIGHUP)
+        wait_until(lambda: daemon.get("/api/v1/waves")["scheduled"] != [], "it is planned", 20)

@@ -250,5 +250,5 @@ def test_a_playbooks_name_is_looked_for_before_a_file_of_that_name(
 def test_a_kind_that_stands_in_another_file_is_told_by_check_config_too(tmp_path: Path) -> None:
     file = tmp_path / "f.yaml"
     file.write_text(PLAYBOOK, "utf-8")
-    (problem,) = check_file(file, "Wave")
+    (problem,) = check_file(file, "Wave").problems
     assert (problem.line, problem.path) == (2, "kind")

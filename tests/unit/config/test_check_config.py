@@ -179,7 +179,7 @@ def test_a_room_can_add_its_own_kind(write: WriteFile, monkeypatch: pytest.Monke
     monkeypatch.setitem(
         CHECKERS, "Recipe", lambda document, _: [document.problem(("kind",), "m", "a")]
     )
-    (problem,) = check_file(write("r.yaml", "kind: Recipe\n"))
+    (problem,) = check_file(write("r.yaml", "kind: Recipe\n")).problems
     assert (problem.line, problem.column, problem.message) == (1, 7, "m")
 
 

@@ -54,4 +54,4 @@ def test_the_examples_are_good_files(tmp_path: Path, example: str) -> None:
         (tmp_path / name).touch(mode=0o600)
     file = tmp_path / "example.yaml"
     file.write_text(example)
-    assert check_file(file) == []
+    assert check_file(file).problems == ()

@@ -27,7 +27,7 @@ def test_each_holder_has_a_name_roles_and_a_file_beside_the_tokens_file(tmp_path
     assert anna.file == tmp_path / "tokens" / "anna"
     assert ben.roles == {Role.OPERATOR, Role.APPROVER}
     assert ben.file == Path("/t/ben")
-    assert check_file(path) == []
+    assert check_file(path).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, said: str) 
     (problem,) = refused.value.problems
     assert said in str(problem)
     assert "s3cret" not in str(problem)
-    assert [str(each) for each in check_file(path)] == [str(problem)]
+    assert [str(each) for each in check_file(path).problems] == [str(problem)]
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

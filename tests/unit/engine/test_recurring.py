@@ -12,7 +12,9 @@ from support.engine import request
 from support.fleet_life import FleetLife, Site
 from support.virtual_time import in_virtual_time
 
+from healthd.config.fleet import Fleet
 from healthd.config.problems import Problem
+from healthd.config.wave_check import WaveContext
 from healthd.config.wave_files import RecurringWave, read_wave_files
 from healthd.engine.journal import StoreThread
 from healthd.engine.recurring import Recurring, is_run_of, next_run
@@ -31,6 +33,7 @@ playbook: rolling-restart
 stages: [{{name: all, clusters: [payments]}}]
 {schedule}
 """
+CONTEXT = WaveContext(fleet=lambda: Fleet(clusters=()), is_complete=True)
 SCHEDULE = 'schedule: {cron: "0 22 * * thu", timezone: Europe/Berlin}'
 
 
@@ -166,7 +169,7 @@ def test_a_folder_is_read_and_only_what_recurs_is_kept(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(FILE.format(name="a", schedule=SCHEDULE))
     (tmp_path / "once.yaml").write_text(FILE.format(name="once", schedule=""))
     (tmp_path / "note.txt").write_text("not a wave")
-    waves, problems = read_wave_files(tmp_path)
+    waves, problems = read_wave_files(tmp_path, CONTEXT)
     assert [wave.name for wave in waves] == ["a", "b"]
     assert problems == []
     assert "schedule" not in waves[0].document
@@ -178,25 +181,33 @@ def test_a_folder_is_read_and_only_what_recurs_is_kept(tmp_path: Path) -> None:
         (FILE.format(name="a", schedule="schedule: {cron: x, timezone: UTC}"), "five fields"),
         (FILE.format(name="a", schedule=SCHEDULE).replace("reason: monthly restart", ""), "reason"),
         ("a: [", "bad.yaml"),
+        (
+            FILE.format(name="a", schedule=SCHEDULE).replace("rolling-", "rollin-"),
+            "bad.yaml:6:11: playbook: there is no playbook rollin-restart; there are: ",
+        ),
+        (
+            FILE.format(name="a", schedule=SCHEDULE + "\nvariables: {heap: 4}"),
+            "bad.yaml:9:13: variables.heap: is given in the wave file, but the playbook has no",
+        ),
     ],
-    ids=["cron", "no reason", "no YAML"],
+    ids=["cron", "no reason", "no YAML", "no playbook", "no variable"],
 )
 def test_a_bad_file_is_a_problem_with_its_place(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "bad.yaml").write_text(text)
-    waves, problems = read_wave_files(tmp_path)
+    waves, problems = read_wave_files(tmp_path, CONTEXT)
     assert waves == ()
     assert words in str(problems[0])
 
 
 def test_a_folder_that_is_not_there_is_a_problem(tmp_path: Path) -> None:
-    assert "correct waveDir" in str(read_wave_files(tmp_path / "none")[1][0])
-    assert read_wave_files(None) == ((), [])
+    assert "correct waveDir" in str(read_wave_files(tmp_path / "none", CONTEXT)[1][0])
+    assert read_wave_files(None, CONTEXT) == ((), [])
 
 
 def test_two_files_of_one_name_are_a_problem(tmp_path: Path) -> None:
     for file in ("x", "y"):
         (tmp_path / f"{file}.yaml").write_text(FILE.format(name="same", schedule=SCHEDULE))
-    assert "is in" in str(read_wave_files(tmp_path)[1][0])
+    assert "is in" in str(read_wave_files(tmp_path, CONTEXT)[1][0])
 
 
 @in_virtual_time

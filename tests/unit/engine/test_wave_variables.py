@@ -14,8 +14,9 @@ from support.virtual_time import in_virtual_time
 from support.wave_model import rolling_restart
 
 from healthd.config.fleet import ClusterConfig
+from healthd.config.wave_variables import resolved
 from healthd.engine.pinning import inventory_of
-from healthd.engine.variables import lacking, reference_of, resolved
+from healthd.engine.variables import lacking, reference_of
 from healthd.engine.view import OrderRefused
 from healthd.main import _playbook
 from healthd.waves.pins import inventory_changes

@@ -41,7 +41,7 @@ def read(variables: Any) -> Rehearsal | list[str]:
     )
     if isinstance(found, Rehearsal):
         return found
-    return [f"{each.path}: {each.message}" for each in found]
+    return [f"{each.path}: {each.message} -> {each.action}" for each in found]
 
 
 def test_none_has_to_be_given() -> None:
@@ -58,10 +58,16 @@ def test_what_is_given_belongs_to_the_wave() -> None:
 
 def test_a_typo_and_a_wrong_value_are_told() -> None:
     assert read({"verison": "4.1", "version": "x y", "password": "hunter2"}) == [
-        "wave.variables.verison: is given in the rehearsal, but the playbook has no such variable",
-        "wave.variables.version: 'x y' does not match the pattern [0-9.]+ (the rehearsal)",
+        (
+            "wave.variables.verison: is given in the rehearsal, but the playbook has no such"
+            " variable -> it has password, version"
+        ),
+        (
+            "wave.variables.version: 'x y' does not match the pattern [0-9.]+ (the rehearsal)"
+            " -> write a value of that form"
+        ),
         (
             "wave.variables.password: a secret is never written down; its value is not shown here"
-            " (the rehearsal)"
+            " (the rehearsal) -> write {file: PATH}, {env: NAME} or {command: [PROGRAM, ...]}"
         ),
     ]
