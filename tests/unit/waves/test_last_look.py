@@ -205,6 +205,7 @@ def test_a_host_that_does_not_say_which_process_would_be_stopped_is_told_with_it
     step = look(looking(), {2: host})
     assert not step.effects
     assert words(step) == [expected]
+    assert step.state.holds[0].since == 201.0
     assert len(step.state.last_look) == 1
     assert step.state.clean == ENOUGH
 
@@ -222,6 +223,20 @@ def test_holds_are_gone_when_all_are_taken_and_stand_when_one_is_not() -> None:
     assert ("gate_clear", None, "") in told(taken)
     plain: Any = {"quorum": None, **WIDE}
     assert codes(look(state, {4: UNKNOWN}, **plain)) == ["QUORUM_UNKNOWN cluster:payments"]
+
+
+def test_a_host_that_stays_silent_keeps_the_time_of_its_hold_while_others_are_taken() -> None:
+    silent = Reason(code=ReasonCode.HOST_STATE_UNKNOWN, object="broker:12", detail="no answer")
+    state = looking(
+        11, 12, candidates=(11, 12), concurrency=None, holds=(Hold(reason=silent, since=1.0),)
+    )
+    listed = tuple(a_broker(node) for node in (1, 2, 3, 11, 12))
+    step = look(state, {12: UNKNOWN}, brokers=listed, **WIDE)
+    assert kinds(step.effects) == ["StopService 11"]
+    assert [(hold.reason.detail, hold.since) for hold in step.state.holds] == [
+        ("no route to host", 1.0)
+    ]
+    assert "gate_clear" not in [note.event for note in step.notes]
 
 
 @pytest.mark.parametrize(
@@ -304,6 +319,7 @@ def test_the_second_repair_that_died_by_itself_pauses_before_any_command() -> No
             "broker 3 and broker 4 went down by themselves in this wave"
         ]
         assert step.state.pauses[0].since == 201.0
+        assert ("wave_paused", 4, step.state.pauses[0].reason) in told(step)
 
 
 def test_after_a_repair_that_pauses_no_other_of_the_same_look_is_started() -> None:
@@ -344,15 +360,20 @@ def test_of_stops_that_are_due_each_has_what_its_own_host_says() -> None:
     assert ("stop_sent_again", 4, "its process still runs") in told(step)
     step = again({2: RUNS_ANEW, 4: UNKNOWN}, **WIDE)
     assert not step.effects
-    assert status_of(step, 2) is NodeStatus.RECOVERING
+    assert (run_of(step, 2).status, run_of(step, 2).since) == (NodeStatus.RECOVERING, 201.0)
     assert status_of(step, 4) is NodeStatus.STOPPING
     assert words(step) == ["HOST_STATE_UNKNOWN broker:4: no route to host"]
+    assert step.state.holds[0].since == 201.0
 
 
 def test_a_stop_that_is_due_is_not_sent_again_against_ok_to_stop() -> None:
-    step = again({2: RUNS, 4: RUNS}, topics=(a_topic(min_insync_replicas=3),))
+    narrow = (a_topic(min_insync_replicas=3),)
+    step = again({2: RUNS, 4: RUNS}, topics=narrow)
     assert not step.effects
     assert codes(step) == ["RF_LE_MIN_ISR orders-0"]
+    # Where none is sent again, nothing stands against one.
+    step = again({2: RUNS_ANEW, 4: UNKNOWN}, topics=narrow)
+    assert codes(step) == ["HOST_STATE_UNKNOWN broker:4"]
 
 
 def test_nobody_else_is_taken_with_a_stop_that_is_due() -> None:
