@@ -60,7 +60,8 @@ def stop(state: WaveState, run: NodeRun, event: Confirmed) -> Step:
         is_overdue=False,
         is_watched=False,
         observed_at=event.at,
-        steps=replace(run.steps, is_worked=False, broken=""),
+        # Who had its turn, and is stopped only because it does not come back, has no other.
+        steps=replace(run.steps, is_worked=run.repair and run.steps.is_worked, broken=""),
     )
     effect = StopService(
         node=run.node,

@@ -236,6 +236,22 @@ def test_a_retry_stops_again_only_when_a_step_in_between_is_missing() -> None:
     assert status_of(step, 2) is NodeStatus.RECOVERING
 
 
+def test_a_retry_of_a_node_that_hangs_after_its_turn_restarts_it_without_another_turn() -> None:
+    playbook = a_restart(between=(a_step("patch"),))
+    hangs = a_run(2, NodeStatus.RECOVERING, is_overdue=True, attempt=1, started_before="process 1")
+    hangs = replace(hangs, steps=replace(hangs.steps, over=(2,), is_worked=True))
+    state = ordered(a_wave(hangs, playbook=playbook), Verb.RETRY, 500.0, 2).state
+    # Its process runs, and the cluster does not list it as alive.
+    down = brokers(b2={"alive": False})
+    step = confirmed(clean(state, at=600.0, brokers=down).state, 2, 601.0, RUNS_ANEW, brokers=down)
+    assert kinds(step.effects) == ["StopService 2"]
+    assert run_of(step, 2).repair
+    step = observed(step.state, 2, 610.0, IS_DOWN)
+    assert kinds(step.effects) == ["StartService 2"]
+    soaking = step.state.with_node(replace(run_of(step, 2), status=NodeStatus.SOAKING, since=700.0))
+    assert status_of(clean(soaking, at=900.0), 2) is NodeStatus.DONE
+
+
 def test_a_node_whose_host_stays_away_is_watched_and_started_when_it_answers() -> None:
     step = done(stopped(a_restart(between=(a_reboot(),))), 120.0, Outcome.FAILED)
     step = ticked(
