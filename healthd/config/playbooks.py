@@ -62,7 +62,7 @@ def load_playbook(
             if _is_file(path):
                 file = read_playbook_file(path)
                 _require_meant(file, plain, digest)
-                return _allowed(file, plain, allowed)
+                return replace(_allowed(file, plain, allowed), asked_digest=digest)
     known = sorted({path.stem for folder in folders for path in folder.glob("*.yaml")})
     raise PlaybookNotFound(f"there is no playbook {name}; there are: {', '.join(known) or 'none'}")
 

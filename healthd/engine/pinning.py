@@ -67,7 +67,7 @@ async def seen_now(
     trouble = ""
     try:
         # Playbooks are files; the event loop waits for no disk.
-        playbook = await asyncio.to_thread(playbooks, state.playbook.name)
+        playbook = await asyncio.to_thread(playbooks, state.playbook.reference)
         unended = [run.node for run in state.nodes if not run.status.has_ended]
         given = joined(state.variables, state.secrets)
         lacks = await asyncio.to_thread(lacking, playbook, config, unended, given)

@@ -53,7 +53,10 @@ def digest_of(value: Any) -> str:
 
 def playbook_digest(playbook: Playbook) -> str:
     """The digest of what a playbook does; its description may be rewritten."""
-    return digest_of(replace(playbook, description="", folder=""))
+    plain = asdict(replace(playbook, description="", folder=""))
+    # How it was asked for is nothing that it does.
+    del plain["asked_digest"]
+    return digest_of(plain)
 
 
 def places_of(snapshot: ClusterSnapshot) -> tuple[Place, ...]:

@@ -134,6 +134,14 @@ class Playbook:
     """Where its file lies, absolute; empty when it came from no file."""
     files: tuple[tuple[str, str], ...] = ()
     """The files that its steps send, as they name them, each with its SHA-256."""
+    asked_digest: str | None = None
+    """The digest by which it was asked for: nothing else may take its place. None: by its name."""
+
+    @property
+    def reference(self) -> str:
+        """What finds it again: its name, with the digest where it was asked for by one."""
+        digest = self.asked_digest
+        return self.name if digest is None else f"{self.name}@sha256:{digest}"
 
     @property
     def restarts(self) -> bool:

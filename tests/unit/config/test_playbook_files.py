@@ -15,6 +15,7 @@ from healthd.config.playbooks import (
     read_playbook_file,
 )
 from healthd.config.problems import ConfigError
+from healthd.waves.pins import playbook_digest
 
 WriteFile = Callable[..., Path]
 HEAD = "apiVersion: healthd/v1\nkind: Playbook\nname: p\n"
@@ -145,7 +146,9 @@ def test_another_name_or_another_digest_is_refused_with_the_line_to_add(
 def test_a_playbook_that_is_asked_for_by_its_digest_is_exactly_that_one(
     digest: str, tmp_path: Path
 ) -> None:
-    assert load_playbook(f"p@sha256:{digest}", tmp_path).name == "p"
+    by_name, by_digest = (load_playbook(name, tmp_path) for name in ("p", f"p@sha256:{digest}"))
+    assert (by_name.reference, by_digest.reference) == ("p", f"p@sha256:{digest}")
+    assert playbook_digest(by_name) == playbook_digest(by_digest)
     other = "0" * 64
     assert problem(lambda: load_playbook(f"p@sha256:{other}", tmp_path)) == (
         f"{tmp_path / 'p.yaml'}: the playbook p is not the one that is asked for: it has the digest"

@@ -1,12 +1,15 @@
 """Waves whose playbook or fleet file changes under them."""
 
 from dataclasses import replace
+from pathlib import Path
 
-from support.engine import Life, Plant
+from support.engine import Life, Plant, request
 from support.virtual_time import in_virtual_time
 from support.wave_model import rolling_restart
 
 from healthd.config.fleet import HostConfig, ServiceCommands
+from healthd.config.playbooks import load_playbook, read_playbook_file
+from healthd.config.problems import ConfigError
 from healthd.engine.pinning import inventory_of
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.waves.playbook import Playbook
@@ -49,6 +52,50 @@ async def test_a_playbook_that_is_edited_pauses_the_wave_at_the_next_reload() ->
     await life.waves.look_again()
     assert await life.until_ended(wave) == "succeeded"
     assert any("pins_accepted" in note for note in plant.store.notes())
+    await life.die()
+
+
+PLAYBOOK = """\
+apiVersion: healthd/v1
+kind: Playbook
+name: restart-slowly
+description: A restart.
+steps:
+  - {{name: stop, service: stop, timeoutSeconds: {stop}}}
+  - {{name: has left, waitFor: left, timeoutSeconds: 60}}
+  - {{name: start, service: start, timeoutSeconds: 60}}
+  - {{name: is back, waitFor: back, timeoutSeconds: 600}}
+"""
+
+
+@in_virtual_time
+async def test_a_resume_puts_no_other_playbook_in_the_place_of_one_asked_for_by_its_digest(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "restart-slowly.yaml"
+    file.write_text(PLAYBOOK.format(stop=60))
+    digest = read_playbook_file(file).digest
+
+    def shelf(name: str) -> Playbook:
+        try:
+            return load_playbook(name, tmp_path)
+        except ConfigError as error:
+            raise OrderRefused(Refusal.INVALID, str(error)) from None
+
+    life = await Life(Plant(), playbooks=shelf).begin()
+    asked = request() | {"playbook": f"restart-slowly@sha256:{digest}"}
+    wave = (await life.waves.start(asked, by="ada")).state.wave
+    file.write_text(PLAYBOOK.format(stop=61))
+    await life.waves.look_again()
+    await life.until(lambda: life.view(wave).state.status.value == "paused")
+    (reason,) = reasons(life, wave)
+    assert f"not {digest}" in reason
+    assert "the wave has it as it was" in reason
+    await life.waves.order(wave, "resume", by="ada", reason="I have seen it", node=None)
+    assert life.view(wave).state.playbook.steps[0].timeout == 60
+    await life.waves.look_again()
+    assert await life.until_ended(wave) == "succeeded"
+    assert life.view(wave).state.playbook.steps[0].timeout == 60
     await life.die()
 
 
