@@ -133,7 +133,7 @@ class WaveDriver:
         ticker = asyncio.create_task(self._tick())
         ticker.add_done_callback(self._ticker_ended)
         try:
-            while self.lease_lost is None and not self._is_through():
+            while self.lease_lost is None and not self.is_through:
                 await self._take(await self._queue.get())
         finally:
             ticker.cancel()
@@ -143,7 +143,9 @@ class WaveDriver:
             self._set_away(frozenset())
             self._refuse_waiting()
 
-    def _is_through(self) -> bool:
+    @property
+    def is_through(self) -> bool:
+        """Whether the wave has ended, and that is on disk; its lease was given back with that."""
         return self.state.status.has_ended and not self._journal.is_behind
 
     def publish(self, published: Published) -> None:
@@ -358,6 +360,8 @@ class WaveDriver:
                 lambda store: store.renew(fence, now=now, ttl_seconds=self._pace.lease_seconds)
             )
         except FencedOut as error:
+            if self.is_through:
+                return
             self._lose_lease(error)
             # Wakes the driver, which does nothing more.
             self._queue.put_nowait(events.Ticked(at=self.now))

@@ -255,7 +255,7 @@ class WaveKeeper:
                 await guards.close()
             await actor.aclose()
         self._broke = None
-        if driver.lease_lost is None:
+        if driver.lease_lost is None or driver.is_through:
             return True
         self._is_ours = False
         self._undriven(ReasonCode.LEASE_LOST, f"cluster:{held.state.cluster}", driver.lease_lost)

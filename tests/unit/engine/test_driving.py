@@ -380,3 +380,28 @@ async def test_a_lease_is_renewed_while_nothing_else_is_written() -> None:
         (lease,) = plant.store.leases()
         assert lease.expires_at > NOW + plant.now
     await life.die()
+
+
+@in_virtual_time
+async def test_a_lease_that_is_renewed_while_its_wave_ends_is_not_lost(
+    logged: list[MutableMapping[str, Any]],
+) -> None:
+    plant = Plant()
+    life = await Life(plant).begin()
+    wave = await life.start_wave([2])
+    await life.until(lambda: life.status(wave, 2) == "soaking")
+    driver = life.waves._keepers[wave].driver
+    assert driver is not None
+
+    def renew_right_after(step: JournalStep) -> None:
+        if step.releases_lease:
+            driver._tasks.spawn(driver._renew(), name="renew lease")
+
+    plant.store.before_append = renew_right_after
+    await life.until(lambda: life.view(wave).state.status.has_ended)
+    ended = plant.now
+    await life.until(lambda: not life.waves._keepers)
+    assert plant.now - ended < 1
+    assert not {"wave_lease_lost", "wave_not_driven"} & {entry["event"] for entry in logged}
+    assert plant.store.leases() == ()
+    await life.die()
