@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from support.snapshots import a_broker, a_topic
+from support.snapshots import a_broker, a_partition, a_topic
 from support.step_playbooks import a_restart, a_step, beside
 from support.waves import (
     IS_DOWN,
@@ -111,6 +111,20 @@ def test_the_look_is_over_when_nobody_may_be_taken_any_more() -> None:
     step = look(paused)
     assert not step.effects
     assert (step.state.candidates, step.state.last_look) == ((), ())
+    for changes in ({"is_draining": True}, {"abort": Pause(by="ada", reason="r", since=1.0)}):
+        assert not look(looking(2, candidates=(2,), **changes)).effects
+
+
+def test_those_that_were_looked_at_are_taken_although_the_plan_has_others_first() -> None:
+    ids = (11, 12, 13, 14)
+    pairs = [
+        a_partition(number, leader=row[0], replicas=row, isr=row)
+        for number, row in enumerate([(11, 13, 1), (12, 14, 1), (11, 14, 1), (12, 13, 1)])
+    ]
+    state = looking(*ids, candidates=(13, 14), concurrency=None)
+    listed = tuple(a_broker(node) for node in (1, 2, 3, *ids))
+    step = look(state, brokers=listed, topics=(a_topic(partitions=pairs),))
+    assert kinds(step.effects) == ["StopService 13", "StopService 14"]
 
 
 def test_who_has_gone_on_meanwhile_is_not_taken_again() -> None:
@@ -158,6 +172,7 @@ def test_a_clean_run_that_is_too_short_goes_on_and_so_does_a_soak() -> None:
     assert words(step) == [
         "NOT_CLEAN_LONG_ENOUGH cluster:payments: clean on 2 of 3 snapshots and for 21 of 30 s"
     ]
+    assert step.state.holds[0].since == 201.0
     assert step.state.clean == short
     assert run_of(step, 3).soak_since == 150.0
 
@@ -166,6 +181,7 @@ def test_what_ok_to_stop_has_against_it_is_told_and_the_clean_run_goes_on() -> N
     step = look(looking(2, 4), topics=(a_topic(min_insync_replicas=3),))
     assert codes(step) == ["RF_LE_MIN_ISR orders-0"]
     assert [reason.code for reason in step.state.last_look] == ["RF_LE_MIN_ISR"]
+    assert step.state.holds[0].since == 201.0
     assert step.state.clean == ENOUGH
 
 
