@@ -198,6 +198,16 @@ def test_a_node_that_is_waited_for_is_told_with_how_far_it_is(
     assert words(in_flight(a_wave(1, run), 112.0)) == expected
 
 
+def test_every_node_that_is_waited_for_is_told() -> None:
+    runs = [a_run(2, NodeStatus.STARTING), a_run(3, NodeStatus.RECOVERING)]
+    state = a_wave(*runs, a_run(4, NodeStatus.SOAKING, soak_since=100.0), concurrency=None)
+    assert [f"{each.code.value} {each.object}" for each in in_flight(state, 112.0)] == [
+        "BROKER_IN_FLIGHT broker:2",
+        "BROKER_IN_FLIGHT broker:3",
+        "SOAKING broker:4",
+    ]
+
+
 def test_a_node_at_a_step_is_told_with_the_step_and_since_when() -> None:
     playbook = a_restart(between=(a_step("patch"),))
     place = [step.name for step in playbook.steps].index("patch")
