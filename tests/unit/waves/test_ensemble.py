@@ -15,7 +15,7 @@ from support.ensembles import (
     saw_clean,
 )
 from support.snapshots import a_broker, a_partition, a_topic
-from support.waves import IS_DOWN, RUNS_ANEW, a_run, ended, observed, ticked
+from support.waves import IS_DOWN, RUNS_ANEW, a_run, ended, observed, run_of, ticked
 
 from healthd.model.codes import ReasonCode
 from healthd.safety.ok_to_stop import ok_to_stop
@@ -226,6 +226,14 @@ def test_an_ensemble_that_is_not_whole_closes_the_gate(
     assert (code.value, subject) in holds_of(step)
     assert detail_of(step, code) == words
     assert step.state.status is WaveStatus.HOLDING
+
+
+@pytest.mark.parametrize("status", [NodeStatus.SOAKING, NodeStatus.RECOVERING])
+def test_a_server_that_is_not_back_is_told_in_the_words_of_its_ensemble(status: NodeStatus) -> None:
+    wave = ensemble_wave(a_run(2, status), 1, 3)
+    step = saw(wave, 200.0, an_ensemble(s2={"state": "not-serving"}, syncedFollowers=1))
+    assert run_of(step, 2).status is NodeStatus.RECOVERING
+    assert run_of(step, 2).detail == "it is not-serving: in no quorum"
 
 
 def test_a_snapshot_that_says_nothing_of_the_ensemble_closes_the_gate() -> None:
