@@ -1,8 +1,9 @@
 """Pure: a sudoers file with exactly the commands that are needed, and nothing that resembles them.
 
 No wildcard is ever written: every character that sudo would take for one is escaped, and a command
-without arguments is written so that it may have none. A line end inside an argument can only be
-written as "one control character", which is what it says.
+without arguments is written so that it may have none. A line end inside an argument could only be
+written as "one control character": in a text for a shell another one there changes what it does, so
+that a check is passed over or two commands are one. Such an argument is not listed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from typing import Final
 
 _ESCAPES: Final[Mapping[str, str]] = {
-    "\n": r"[[\:cntrl\:]]",
     # Twice for sudo's reader, and once more for the pattern that it makes of the words.
     "\\": "\\" * 4,
     **{character: "\\" + character for character in ",:= \t#*?[]!^"},
@@ -103,7 +103,12 @@ def command_line(argv: Sequence[str]) -> str:
     for argument in arguments:
         if not argument:
             raise NotListable(f"{program} has an empty argument, which sudo cannot tell apart")
-        if not all(c.isprintable() or c in "\n\t" for c in argument):
+        if "\n" in argument:
+            raise NotListable(
+                f"{program} has an argument of several lines, which sudo cannot tell from others: "
+                "write it as one line, in YAML with >- and ; between its commands"
+            )
+        if not all(c.isprintable() or c == "\t" for c in argument):
             raise NotListable(f"{program} has an argument with control characters")
     words = " ".join(map(_escaped, arguments)) if arguments else '""'
     return f"{_escaped(program)} {words}"

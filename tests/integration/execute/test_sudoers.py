@@ -1,6 +1,7 @@
 """`healthd playbook sudoers` against sudo itself, which reads its file in its own namespace."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -47,7 +48,7 @@ ODD = [
     ("/usr/bin/echo", "a*b?c[d]e!f"),
     ("/usr/bin/echo", "back\\slash"),
     ("/usr/bin/echo", "x=1,y:2", "# hash", '"quoted"', "^start$"),
-    ("/usr/bin/echo", "line1\nline2 [ $# -gt 0 ] && x || exit"),
+    ("/usr/bin/echo", "one; [ $# -gt 0 ] && x\t|| exit"),
     ("/usr/bin/whoami",),
 ]
 
@@ -203,3 +204,7 @@ def test_sudo_takes_the_texts_of_the_shipped_playbooks_as_they_are(
         argv = argv_of(each)
         assert may(file, *argv), argv
         assert not may(file, *argv[:-1], f"{argv[-1]}id"), argv
+        # With another character there the check would pass over what is no name of a package.
+        for other in "\n\t\r":
+            odd = re.sub(r"(>&2;?)\s", rf"\1{other}", argv[-1])
+            assert not may(file, *argv[:-1], odd) or odd == argv[-1], odd
