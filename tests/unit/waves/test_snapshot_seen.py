@@ -263,9 +263,11 @@ def test_a_look_without_answer_is_asked_for_again_after_a_minute_and_not_before(
 
 
 def test_where_nobody_can_go_what_was_found_before_is_forgotten() -> None:
-    step = saw(a_wave(2, clean=CLEAN, last_look=(FOUND,)), **NARROW)
+    # Nobody has answered the last look for more than a minute.
+    state = a_wave(2, clean=CLEAN, candidates=(2,), candidate_since=100.0, last_look=(FOUND,))
+    step = saw(state, **NARROW)
     assert codes(step) == ["RF_LE_MIN_ISR orders-0"]
-    assert step.state.last_look == ()
+    assert (step.state.candidates, step.state.last_look) == ((), ())
 
 
 def test_while_the_clean_run_is_short_nobody_is_looked_at_and_what_was_found_is_forgotten() -> None:
@@ -308,6 +310,16 @@ def test_a_repair_waits_for_the_clean_run_and_for_no_soak() -> None:
         assert kinds(saw(state, **down).effects) == ["Confirm 4"]
         short = replace(state, clean=CleanRun())
         assert kinds(saw(short, **down).effects) == ["Observe 4"]
+
+
+def test_a_repair_waits_for_a_node_that_is_being_prepared() -> None:
+    steps = NodeSteps(at=0, phase=StepPhase.RUNNING, since=190.0, effect="2.1.step")
+    playbook = a_restart(before=(a_step("upload"),))
+    preparing = a_run(2, NodeStatus.PREPARING, steps=steps)
+    state = a_wave(preparing, 4, playbook=playbook, concurrency=None, clean=CLEAN)
+    step = saw(state, brokers=brokers(b4={"fenced": True}), **WIDE)
+    assert kinds(step.effects) == ["Observe 4"]
+    assert codes(step) == ["BROKER_IN_FLIGHT broker:2"]
 
 
 def test_a_repair_that_cannot_be_stopped_has_its_host_asked_all_the_same() -> None:
