@@ -22,6 +22,12 @@ _IN_SBIN: Final = frozenset(
      "update-ca-certificates", "needrestart", "useradd", "usermod", "groupadd", "chroot"}
 )  # fmt: skip
 _WIDTH: Final = 96
+_COMMENTS: Final = 2
+"""Parts of a file before its first line."""
+_SURROUNDINGS: Final = (
+    'env_reset, secure_path="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"'
+)
+"""With a PATH of the user's own, any program that a command runs by its name could be another."""
 
 
 class NotListable(ValueError):  # noqa: N818  # It says what is the matter.
@@ -84,8 +90,10 @@ def sudoers_file(
         own = [each for each in _unique(place.commands) if _key(each) not in map(_key, shared)]
         if own:
             parts.append(_block(name, own, f"on {place.name}" if place.name else ""))
-    if len(parts) == 2:  # noqa: PLR2004  # The two comments above.
+    if len(parts) == _COMMENTS:
         parts.append(_comment("No command needs sudo.") + "\n")
+    else:
+        parts.insert(_COMMENTS, f"\nDefaults:{name} {_SURROUNDINGS}")
     return "\n".join(parts)
 
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -93,6 +94,27 @@ def test_sudo_allows_what_is_listed_and_nothing_that_resembles_it(tmp_path: Path
     assert not may(file, "/usr/bin/echo", "backXslash")
     assert not may(file, "/usr/bin/echo")
     assert not may(file, "/bin/cat", "/etc/shadow")
+
+
+@pytest.mark.usefixtures("sudo")
+def test_the_path_of_the_user_says_nothing_of_what_runs_as_root(tmp_path: Path) -> None:
+    # Under /tmp itself, where the user may read.
+    with tempfile.TemporaryDirectory(prefix="healthd-sudo-", dir="/tmp") as made:
+        folder = Path(made)
+        folder.chmod(0o755)
+        (folder / "true").write_text("#!/bin/sh\necho not the one\n")
+        (folder / "true").chmod(0o755)
+        command = ("/bin/sh", "-c", "exec env true")
+        text = sudoers_file(
+            USER, [Place(name="", commands=(RootCommand(argv=command),))], title="A test."
+        )
+        script = (
+            'mount --bind "$0" /etc/sudoers && path=$1 && shift && '
+            'exec setpriv --reuid 65534 --clear-groups env PATH="$path:$PATH" sudo -n -- "$@"'
+        )
+        words = ["unshare", "-m", "sh", "-c", script, str(written(tmp_path / "path", text)), made]
+        done = subprocess.run([*words, *command], capture_output=True, text=True, check=True)
+    assert done.stdout == ""
 
 
 @pytest.fixture

@@ -45,7 +45,9 @@ def test_what_every_host_needs_comes_first_and_once() -> None:
     other = RootCommand(argv=("systemctl", "stop", "kafka@2"), why="service stop")
     text = sudoers_file("ops", places((STOP, APT, APT), (other, APT)), title="A title.")
     lines = [line for line in text.splitlines() if not line.startswith("#") and line]
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     assert lines == [
+        f'Defaults:ops env_reset, secure_path="{path}"',
         "ops ALL=(root) NOPASSWD: /usr/bin/apt-get update",
         "ops ALL=(root) NOPASSWD: /usr/bin/systemctl stop kafka@1",
         "ops ALL=(root) NOPASSWD: /usr/bin/systemctl stop kafka@2",
@@ -67,7 +69,7 @@ def test_a_name_or_a_comment_adds_no_line() -> None:
         sudoers_file("%wheel", places((STOP,)), title="x")
     evil = RootCommand(argv=("/x",), why="a\nops ALL=(ALL) NOPASSWD: ALL \\")
     text = sudoers_file("ops", places((evil,)), title="x\nops ALL=(ALL) ALL")
-    assert [line for line in text.splitlines() if line and line[0] != "#"] == [
+    assert [line for line in text.splitlines() if line and line[0] != "#"][1:] == [
         'ops ALL=(root) NOPASSWD: /x ""'
     ]
     assert "\\" not in text
