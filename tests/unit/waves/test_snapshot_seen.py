@@ -138,6 +138,7 @@ def test_a_node_that_begins_to_soak_at_once_waits_for_a_snapshot_of_after_that()
     assert ("node_soaking", 2, "") in told(step)
     assert step.state.clean == CleanRun()
     assert codes(step) == ["REASSIGNMENT cluster:payments", "SOAKING broker:2"]
+    assert {hold.since for hold in step.state.holds} == {200.0}
 
 
 def test_a_node_that_leaves_an_isr_in_its_soak_is_told_why() -> None:
@@ -310,6 +311,15 @@ def test_a_repair_waits_for_the_clean_run_and_for_no_soak() -> None:
         assert kinds(saw(state, **down).effects) == ["Confirm 4"]
         short = replace(state, clean=CleanRun())
         assert kinds(saw(short, **down).effects) == ["Observe 4"]
+
+
+def test_the_host_of_a_repair_is_asked_through_a_closed_gate_too() -> None:
+    state = a_wave(3, 4, clean=CLEAN)
+    down: Any = {"brokers": brokers(b4={"fenced": True}), "reassignments": 1, **WIDE}
+    step = saw(state, **down)
+    assert kinds(step.effects) == ["Observe 4"]
+    assert run_of(step, 4).observed_at == 200.0
+    assert not saw(step.state, 205.0, **down).effects
 
 
 def test_a_repair_waits_for_a_node_that_is_being_prepared() -> None:
