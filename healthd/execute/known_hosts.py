@@ -120,6 +120,8 @@ def _read_line(line: str, name: str) -> tuple[str, HostKey] | None:
         raise ValueError(f"the marker {marker!r} is not known")
     if not fields:
         raise ValueError("the line ends after its marker")
+    if fields[0].startswith("@"):
+        raise ValueError("the line has two markers")
     if not _names(fields[0], name):
         return None
     return marker, _key(fields)

@@ -3,6 +3,7 @@
 import base64
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -20,6 +21,8 @@ from healthd.execute.known_hosts import (
 )
 
 _MODE: Final = 0o600
+"""Of a new file."""
+_NOT_WRITABLE: Final = 0o755
 
 
 class KeyState(StrEnum):
@@ -72,8 +75,10 @@ def compared(offered: Sequence[HostKey], known: KnownKeys) -> tuple[OfferedKey, 
 def add_keys(path: Path, address: str, port: int, keys: Sequence[HostKey]) -> int:
     """Append lines for keys that are new, and answer how many; nothing is changed or removed.
 
-    The file is replaced as a whole, with mode 0600, so that no reader sees half of it. It is
-    read again under a lock: somebody else may have trusted a host while a person was comparing.
+    The file is replaced as a whole, so that no reader sees half of it: who may read it still may
+    (it can be all of the machine's, or root's with a daemon that is not), and nobody but its owner
+    may write it. It is read again under a lock: somebody else may have trusted a host while a
+    person was comparing.
 
     Raises:
         KnownHostsError: The file is broken, or says meanwhile that a key changed or is revoked.
@@ -121,12 +126,15 @@ def _replace(path: Path, content: bytes) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
-            os.fchmod(file.fileno(), _MODE)
-            if path.exists():
-                # Root may add keys to a file that the daemon's user has to read afterwards.
-                owner = path.stat()
-                if (owner.st_uid, owner.st_gid) != (os.geteuid(), os.getegid()):
-                    os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
+            before = path.stat() if path.exists() else None
+            # Root may add keys to a file that the daemon's user has to read afterwards.
+            if before is not None and (before.st_uid, before.st_gid) != (
+                os.geteuid(),
+                os.getegid(),
+            ):
+                os.fchown(file.fileno(), before.st_uid, before.st_gid)
+            mode = _MODE if before is None else stat.S_IMODE(before.st_mode) & _NOT_WRITABLE
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
         Path(name).replace(path)
     except BaseException:

@@ -137,6 +137,7 @@ MISLABELLED = KEY.replace("ssh-ed25519", "ssh-rsa")
         ("@revoked", "ends after its marker"),
         (f"@Revoked * {KEY}", "marker '@Revoked'"),
         (f"@trusted kafka-2 {KEY}", "marker '@trusted'"),
+        (f"@cert-authority @revoked * {KEY}", "two markers"),
         (f"|1|broken|lines {KEY}", "hashed name"),
         (f"|2{hashed('kafka-2')[2:]} {KEY}", "hashed name"),
         (f"{hashed('kafka-2', salt=b'short')} {KEY}", "hashed name"),

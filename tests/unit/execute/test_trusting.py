@@ -62,11 +62,22 @@ def test_what_was_in_the_file_stays_byte_for_byte(tmp_path: Path, end: str) -> N
     file = tmp_path / "known_hosts"
     before = f"# ours\r\n\nkafka-9 nonsense\n@revoked kafka-8 x{end}"
     file.write_bytes(before.encode())
-    file.chmod(0o644)
     add_keys(file, "kafka-1", 22, [ED])
     lines = file.read_bytes().decode()
     assert lines.startswith(before.rstrip("\n") + "\nkafka-1 ssh-ed25519 ")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(0o600, 0o600), (0o640, 0o640), (0o644, 0o644), (0o666, 0o644)]
+)
+def test_who_could_read_the_file_still_can_and_only_its_owner_may_write_it(
+    tmp_path: Path, before: int, after: int
+) -> None:
+    file = tmp_path / "known_hosts"
+    file.touch()
+    file.chmod(before)
+    add_keys(file, "kafka-1", 22, [ED])
+    assert stat.S_IMODE(file.stat().st_mode) == after
 
 
 def test_a_key_that_is_known_already_is_not_added_again(tmp_path: Path) -> None:
