@@ -322,6 +322,13 @@ def _home(facts: HostFacts) -> HostFinding:
 
 
 def _reboot(facts: HostFacts) -> HostFinding:
+    if facts.reboot is None and facts.untold_reboot:
+        return HostFinding(
+            check=HostCheck.REBOOT,
+            outcome=HostOutcome.UNKNOWN,
+            detail=f"{facts.untold_reboot} -r does not say whether a reboot is due",
+            action="run it there; where it is missing install dnf-plugins-core (or yum-utils)",
+        )
     if facts.reboot is None:
         return HostFinding(check=HostCheck.REBOOT)
     playbook = "os-patch-dnf" if facts.reboot.startswith("needs-restarting") else "os-patch"

@@ -111,6 +111,8 @@ class HostFacts:
     boot_id: str = ""
     reboot: str | None = None
     """Who says that the host wants to be booted, and why; None: nobody."""
+    untold_reboot: str = ""
+    """What should say whether it does, and does not."""
     gone: bool = False
     """The process that was asked after is not there."""
     processes: tuple[ProcessFacts, ...] = ()
@@ -133,6 +135,7 @@ def parse_facts(text: str) -> HostFacts | None:
     told = {row[1]: row for row in rows if row[0] == "host"}
     home = told.get("home", ("", "", "", "writable"))
     reboot = told.get("reboot")
+    untold = told.get("untold", ("", "", "", ""))
     return HostFacts(
         clock=clock,
         ended=ended,
@@ -143,6 +146,7 @@ def parse_facts(text: str) -> HostFacts | None:
         is_home_writable=home[3] == "writable",
         boot_id=told.get("boot", ("", "", "", ""))[2],
         reboot=None if reboot is None else f"{reboot[2]} {reboot[3]}".strip(),
+        untold_reboot=untold[2],
         gone=any(row[0] == "process" and row[2] == "gone" for row in rows),
         processes=tuple(_processes(rows)),
         disks=tuple(dict.fromkeys(_disks(rows))),

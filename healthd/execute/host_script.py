@@ -168,6 +168,11 @@ host() {
   say host home "$HOME" "$can"
   read -r boot </proc/sys/kernel/random/boot_id 2>/dev/null && say host boot "$boot" ''
   disk / /
+  # Packages are kept in /var, kernels in /boot, markers of steps at home.
+  for each in /boot /var /home; do
+    df -Pk -- "$each" 2>/dev/null |
+      awk -v name="$each" 'NR > 1 && $6 == name { print "disk\t" name "\t" $2 "\t" $4; exit }'
+  done
   for each in /run/reboot-required /var/run/reboot-required; do
     [ -e "$each" ] || continue
     say host reboot "$each" "$(sort -u "$each.pkgs" 2>/dev/null | tr '\n' ' ')"; return
@@ -175,11 +180,18 @@ host() {
   limit=; command -v timeout >/dev/null 2>&1 && limit='timeout @REBOOT_SECONDS@'
   ask='dnf -q needs-restarting'
   command -v needs-restarting >/dev/null 2>&1 && ask=needs-restarting
-  command -v ${ask%% *} >/dev/null 2>&1 || return
   # It ends with 1 when a reboot is due, and when anything is wrong with it as well.
   case $(LC_ALL=C $limit $ask -r 2>/dev/null) in
     *'Reboot is required'*) say host reboot needs-restarting '' ;;
+    *'Reboot should not be'*|*'Reboot is probably not'*) ;;
+    *) is_like_red_hat && say host untold "$ask" '' ;;
   esac
+}
+
+is_like_red_hat() {
+  told=$(sed -n 's/^ID=//p; s/^ID_LIKE=//p' /etc/os-release 2>/dev/null | tr '"\n' '  ')
+  case " $told " in *' rhel '*|*' fedora '*|*' centos '*|*' amzn '*) return 0 ;; esac
+  return 1
 }
 
 newline='

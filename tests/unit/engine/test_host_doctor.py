@@ -132,6 +132,7 @@ async def test_a_shut_door_is_told_once_and_delays_nobody(kind: ExecKind, check:
     [
         ("disk\t/data\t1000\t90", HostCheck.DISK, "/data is 91 % full"),
         ("host\treboot\t/run/reboot-required\tlinux-image", HostCheck.REBOOT, "linux-image"),
+        ("host\tuntold\tneeds-restarting\t", HostCheck.REBOOT, "does not say whether a reboot"),
         ("host\thome\t/home/ops\tread-only", HostCheck.HOME, "may not write"),
         ("process\t300\tlisteners\tA://b3:9093", HostCheck.LISTENING, "listens on 9093"),
         ("process\t300\tadvertised.listeners\tA://x:1", HostCheck.LISTENING, "says x:1"),
