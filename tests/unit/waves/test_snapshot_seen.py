@@ -82,7 +82,11 @@ def test_the_index_is_remembered_from_first_to_last_and_at_its_lowest() -> None:
 def test_who_was_up_once_is_remembered() -> None:
     state = saw(a_wave(2, 3, 9), 10.0, brokers=brokers(b2={"alive": False})).state
     assert state.seen_up == {3}
-    assert saw(state, 20.0, brokers=brokers(b3={"fenced": True})).state.seen_up == {2, 3}
+    state = saw(state, 20.0, brokers=brokers(b3={"fenced": True})).state
+    assert state.seen_up == {2, 3}
+    # With nobody new it is the very same value, and not written again.
+    assert saw(state, 30.0).state.seen_up is state.seen_up
+    assert saw(state, 30.0, brokers=brokers(b3={"fenced": True})).state.seen_up is state.seen_up
 
 
 def test_a_snapshot_that_began_before_the_last_change_is_only_remembered() -> None:
