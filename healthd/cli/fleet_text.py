@@ -26,6 +26,18 @@ def place_of(wave: dict[str, Any]) -> str:
     return str(wave["clusters"][0]) if count == 1 else f"{count} clusters"
 
 
+def status_of(wave: dict[str, Any]) -> Text:
+    """Where a wave stands; a dry run is never taken for a wave."""
+    status = word(wave["status"])
+    return Text.assemble(("dry run, ", "bold"), status) if wave.get("dryRun") else status
+
+
+def changed_status(at: str, wave: dict[str, Any]) -> str:
+    """The line that tells that a wave, or a dry run, is in another status now."""
+    what = "dry run" if wave.get("dryRun") else "wave"
+    return f"{at} {what} {wave['wave']} {wave['status']}"
+
+
 def fleet_view(found: dict[str, Any]) -> Group:
     """Where it stands: every stage, every cluster, and what it waits for."""
     rows = [
@@ -38,7 +50,7 @@ def fleet_view(found: dict[str, Any]) -> Group:
         Text.assemble(
             (found["wave"], "bold"),
             "  ",
-            word(found["status"]),
+            status_of(found),
             f"  {_progress(found)} done on {place_of(found)} with {found['playbook']}",
         ),
         plain(f"{found['requestedBy']}: {found['reason']}"),
@@ -61,6 +73,11 @@ def _stages(found: dict[str, Any]) -> Iterator[str]:
         if stage["status"] == "soaking":
             soak = stage["soak"]
             text += f", {duration(soak['seconds'])} of {duration(soak['ofSeconds'])} of clean time"
+        left_out = stage.get("leftOut") or {"approval": None, "soakSeconds": 0}
+        if left_out["approval"] is not None:
+            text += f", would have asked for approval: {left_out['approval']}"
+        if left_out["soakSeconds"]:
+            text += f", would have soaked for {duration(left_out['soakSeconds'])}"
         yield text
 
 
@@ -95,7 +112,7 @@ def fleet_changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterato
     """What is different between two looks, a line each; all of it when there is one."""
     at = now["updatedAt"]
     if before is None or before["status"] != now["status"]:
-        yield f"{at} wave {now['wave']} {now['status']}"
+        yield changed_status(at, now)
     former = _clusters(before)
     for stage in now["stages"]:
         was = next((s for s in (before or {"stages": ()})["stages"]

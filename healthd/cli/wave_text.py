@@ -7,7 +7,14 @@ from typing import Any, Final
 from rich.console import Console, Group
 from rich.text import Text
 
-from healthd.cli.fleet_text import fleet_changes, fleet_view, is_fleet, place_of
+from healthd.cli.fleet_text import (
+    changed_status,
+    fleet_changes,
+    fleet_view,
+    is_fleet,
+    place_of,
+    status_of,
+)
 from healthd.cli.shown_holds import shown_holds
 from healthd.cli.terminal import LINES_SHOWN, duration, plain, rows_of, table, word
 
@@ -31,7 +38,7 @@ def print_waves(out: Console, waves: list[dict[str, Any]]) -> None:
     rows = [
         (
             wave["wave"],
-            _status(wave),
+            status_of(wave),
             place_of(wave),
             wave["playbook"],
             _progress(wave),
@@ -43,12 +50,6 @@ def print_waves(out: Console, waves: list[dict[str, Any]]) -> None:
     ]
     columns = ("WAVE", "STATUS", "CLUSTER", "PLAYBOOK", "DONE", "BY", "CREATED", "REASON")
     out.print(rows_of(table(*columns), rows))
-
-
-def _status(wave: dict[str, Any]) -> Text:
-    """Where it stands; a dry run is never taken for a wave."""
-    status = word(wave["status"])
-    return Text.assemble(("dry run, ", "bold"), status) if wave.get("dryRun") else status
 
 
 def wave_view(found: dict[str, Any]) -> Group:
@@ -69,7 +70,7 @@ def wave_view(found: dict[str, Any]) -> Group:
         Text.assemble(
             (found["wave"], "bold"),
             "  ",
-            _status(found),
+            status_of(found),
             f"  {_progress(found)} done on {found['cluster']} with {found['playbook']}",
         ),
         plain(f"{found['requestedBy']}: {found['reason']}"),
@@ -139,7 +140,7 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
         return
     at = now["updatedAt"]
     if before is None or before["status"] != now["status"]:
-        yield f"{at} wave {now['wave']} {now['status']}"
+        yield changed_status(at, now)
     seen = {node["node"]: node for node in (before or {"nodes": ()})["nodes"]}
     for node in now["nodes"]:
         former = seen.get(node["node"])

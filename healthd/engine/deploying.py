@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from healthd.engine.dry_running import PREFIX
+from healthd.engine.dry_running import is_id_of_dry_run
 from healthd.store.records import WaveRecord
 from healthd.waves.dora import Deployment
 from healthd.waves.state import WaveState, WaveStatus
@@ -25,7 +25,7 @@ def deployment_of(state: WaveState, record: WaveRecord, ended_at: float) -> Depl
 
 def remembered(record: WaveRecord) -> Deployment | None:
     """The deployment that a stored wave was, without reading all of its state; None as above."""
-    if not (record.has_ended and record.cluster) or record.id.startswith(PREFIX):
+    if not (record.has_ended and record.cluster) or is_id_of_dry_run(record.id):
         return None
     return Deployment(
         wave=record.id,

@@ -10,6 +10,7 @@ import structlog
 
 from healthd.config.fleet import ClusterConfig
 from healthd.engine.acting import Actor, NoHost, target_of
+from healthd.engine.dry_running import lease_of_record
 from healthd.engine.keeping import Tools
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.dry_run import DryRunElector
@@ -101,7 +102,7 @@ async def _leased(record: WaveRecord, tools: Tools) -> Fence | None:
     """The lease of its cluster; a wave over a fleet has none."""
     if not record.cluster:
         return None
-    fence = await tools.acquire(record.cluster, record.id)
+    fence = await tools.acquire(lease_of_record(record), record.id)
     if isinstance(fence, LeaseHeld):
         message = f"cluster {record.cluster} is leased: {fence.holder} has it for {fence.wave_id}"
         raise OrderRefused(Refusal.LEASED, message, holder=fence.holder, wave=fence.wave_id)

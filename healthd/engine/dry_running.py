@@ -2,6 +2,9 @@
 
 A dry run has a lease of its own, so that it never keeps a real wave from its cluster; it is counted
 nowhere as planned work, silences nothing and elects nothing. Its brokers go on as they are.
+
+Of a dry run over several stages or clusters every child is one, whenever it is made: `child_of`
+makes it by what the parent's state says, and nothing begins that `require_one_kind` refuses.
 """
 
 from collections.abc import Mapping
@@ -15,13 +18,14 @@ from healthd.engine.view import OrderRefused, Refusal
 from healthd.execute.dry_run import DryRunExecutor, Rehearsed, ServiceVerb
 from healthd.model.snapshot import ClusterSnapshot
 from healthd.model.words import BrokerState
+from healthd.store.records import WaveRecord
 from healthd.waves.ensemble import for_target
+from healthd.waves.fleet_state import FleetState, LeftOut
+from healthd.waves.spec import DRY_RUN_PREFIX
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 DRY_RUN_KEY: Final = "dryRun"
 """Beside the keys of a wave file, in the request that starts a dry run."""
-PREFIX: Final = "dry-run-"
-"""How the name of every dry run begins: nobody takes it for a wave."""
 _NOT_RUNNING: Final = frozenset({NodeStatus.STOPPED, NodeStatus.STARTING})
 
 
@@ -44,21 +48,66 @@ def taken_out(request: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
     return {key: value for key, value in request.items() if key != DRY_RUN_KEY}, wanted
 
 
-def as_dry_run(wave: WaveState) -> WaveState:
-    """The wave as a dry run of it, without soaks: nothing is restarted that could be watched."""
+def id_of(wave: str, *, is_dry_run: bool) -> str:
+    """The id of a wave, by which anybody sees whether it is a dry run; its children begin alike."""
+    return f"{DRY_RUN_PREFIX}{wave}" if is_dry_run else wave
+
+
+def is_id_of_dry_run(wave: str) -> bool:
+    """Whether an id is that of a dry run: for records of which the state was not read."""
+    return wave.startswith(DRY_RUN_PREFIX)
+
+
+def of_kind(wave: WaveState, *, is_dry_run: bool) -> WaveState:
+    """The wave itself, or a dry run of it without soaks: nothing is restarted, nothing watched."""
+    if not is_dry_run:
+        return wave
     policy = replace(wave.policy, soak_seconds=0.0, silence=False)
-    return replace(wave, wave=f"{PREFIX}{wave.wave}", policy=policy, is_dry_run=True)
+    return replace(wave, policy=policy, is_dry_run=True)
+
+
+def fleet_of_kind(fleet: FleetState, *, is_dry_run: bool) -> FleetState:
+    """The wave itself, or a dry run of it: its stages leave out approvals and soaks, and say so."""
+    if not is_dry_run:
+        return fleet
+    stages = tuple(
+        replace(
+            stage,
+            approval=None,
+            soak_seconds=0.0,
+            left_out=LeftOut(approval=stage.approval, soak_seconds=stage.soak_seconds),
+        )
+        for stage in fleet.stages
+    )
+    return replace(fleet, stages=stages, is_dry_run=True)
+
+
+def require_one_kind(wave: WaveState) -> None:
+    """Refuse a wave whose id says one thing and whose state another: a dry run sends nothing, ever.
+
+    Raises:
+        OrderRefused: it is so; the wave has to be ended, and started anew.
+    """
+    if wave.is_dry_run is not is_id_of_dry_run(wave.wave):
+        what = "is not" if is_id_of_dry_run(wave.wave) else "is"
+        message = f"wave {wave.wave} {what} a dry run, though its id says otherwise: abort it"
+        raise OrderRefused(Refusal.INVALID, message)
 
 
 def lease_of(wave: WaveState) -> str:
     """What is leased for a wave: its cluster, or for a dry run something that no wave asks for."""
-    return dry_lease(wave.cluster) if wave.is_dry_run else wave.cluster
+    return lease_on(wave.cluster, is_dry_run=wave.is_dry_run)
 
 
-def dry_lease(cluster: str) -> str:
-    """What the dry runs of a cluster lease: two at a time would only be confused."""
+def lease_of_record(record: WaveRecord) -> str:
+    """The same for a wave whose state nobody has read."""
+    return lease_on(record.cluster, is_dry_run=is_id_of_dry_run(record.id))
+
+
+def lease_on(cluster: str, *, is_dry_run: bool) -> str:
+    """What a wave on a cluster leases; dry runs exclude each other: two would only be confused."""
     # A cluster's name has no blank.
-    return f"{cluster} (dry run)"
+    return f"{cluster} (dry run)" if is_dry_run else cluster
 
 
 def executor_of(

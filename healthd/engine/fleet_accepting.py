@@ -1,11 +1,12 @@
 """A wave over a fleet as it is accepted, and what is said when it, or an order to it, is not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from healthd.config.wave_variables import given_in
 from healthd.engine.accepting import new_wave, require_hosts
 from healthd.engine.collecting import ClusterLoop
+from healthd.engine.dry_running import fleet_of_kind, lease_on, of_kind
 from healthd.engine.selecting import Part
 from healthd.engine.variables import require_variables
 from healthd.engine.view import OrderRefused, Refusal
@@ -19,7 +20,13 @@ from healthd.waves.variable_values import joined, split
 
 
 def planned_fleet(
-    wave: str, spec: WaveSpec, parts: Sequence[Part], playbook: Playbook, *, by: str
+    wave: str,
+    spec: WaveSpec,
+    parts: Sequence[Part],
+    playbook: Playbook,
+    *,
+    by: str,
+    is_dry_run: bool = False,
 ) -> FleetState:
     """The wave as it stands before anything is done."""
     policies: dict[WavePolicy, int] = {}
@@ -40,7 +47,7 @@ def planned_fleet(
                 domains=domains,
             )
         )
-    return FleetState(
+    planned = FleetState(
         wave=wave,
         reason=spec.reason or "",
         requested_by=by,
@@ -62,6 +69,21 @@ def planned_fleet(
         limits=own.clusters_at_once_per,
         max_failed_clusters=own.max_failed_clusters,
     )
+    return fleet_of_kind(planned, is_dry_run=is_dry_run)
+
+
+def require_one_free(state: FleetState, leases: Iterable[Lease], now: float) -> None:
+    """Refuse a wave of which every cluster is leased: it could only wait.
+
+    Raises:
+        OrderRefused: it is so; who has them, since when, and for which wave.
+    """
+    leased = {lease.cluster: lease for lease in leases if lease.expires_at > now}
+    wanted = dict.fromkeys(
+        lease_on(member.cluster, is_dry_run=state.is_dry_run) for member in state.members
+    )
+    if all(name in leased for name in wanted):
+        raise all_leased([leased[name] for name in wanted])
 
 
 def all_leased(leases: Sequence[Lease]) -> OrderRefused:
@@ -123,7 +145,7 @@ def require_reason(what: str, reason: str) -> None:
 def child_of(
     parent: FleetState, member: Member, stage: StageRun, loop: ClusterLoop | None
 ) -> WaveState:
-    """The wave on one cluster as its parent wants it.
+    """The wave on one cluster as its parent wants it: of a dry run always a dry run.
 
     Raises:
         OrderRefused: the cluster, or a host of it, has left the fleet file.
@@ -137,7 +159,7 @@ def child_of(
     target = parent.playbook.target
     part = Part(stage=member.stage, loop=loop, nodes=member.nodes, policy=policy, target=target)
     require_hosts(part.config, member.nodes)
-    return new_wave(
+    child = new_wave(
         member.child,
         part,
         parent.playbook,
@@ -146,3 +168,4 @@ def child_of(
         concurrency=stage.concurrency,
         given=given,
     )
+    return of_kind(child, is_dry_run=parent.is_dry_run)

@@ -50,8 +50,8 @@ class Children(Protocol):
     def view(self, wave: str) -> WaveView | None:
         """One of them."""
 
-    def busy_with(self, cluster: str) -> str | None:
-        """The wave that a cluster is busy with."""
+    def holder_of(self, lease: str) -> str | None:
+        """The wave that has a lease."""
 
     def unended(self) -> Sequence[str]:
         """The ids of those that have not ended, readable or not."""

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 from healthd.engine.clock import Clock
 from healthd.engine.collecting import ClusterLoop
+from healthd.engine.dry_running import lease_on
 from healthd.engine.view import ClusterView, WaveView
 from healthd.model.codes import ReasonCode
 from healthd.model.reason import Reason
@@ -27,8 +28,8 @@ class Known(Protocol):
     def view(self, wave: str) -> WaveView | None:
         """One of them."""
 
-    def busy_with(self, cluster: str) -> str | None:
-        """The wave that a cluster is busy with."""
+    def holder_of(self, lease: str) -> str | None:
+        """The wave that has a lease."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,10 +84,10 @@ class Onlooker:
         return {
             member.cluster: reason
             for member in waiting
-            if (reason := self._in_the_way(member, known)) is not None
+            if (reason := self._in_the_way(state, member, known)) is not None
         }
 
-    def _in_the_way(self, member: Member, known: Known) -> Reason | None:
+    def _in_the_way(self, state: FleetState, member: Member, known: Known) -> Reason | None:
         name, object_ = member.cluster, f"cluster:{member.cluster}"
         if name not in self._clusters:
             detail = "the fleet file has no such cluster any more; put it back, or skip it"
@@ -94,7 +95,7 @@ class Onlooker:
         refused = self._refused.get(name)
         if refused is not None:
             return refused[0]
-        busy = known.busy_with(name)
+        busy = known.holder_of(lease_on(name, is_dry_run=state.is_dry_run))
         if busy is not None and busy != member.child:
             detail = f"wave {busy} is under way on it"
             return Reason(code=ReasonCode.LEASE_HELD, object=object_, detail=detail)

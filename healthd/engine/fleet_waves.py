@@ -10,7 +10,12 @@ from datetime import UTC, datetime
 import structlog
 
 from healthd.engine.discarding import discard
-from healthd.engine.fleet_accepting import all_leased, child_with, planned_fleet, require_reason
+from healthd.engine.fleet_accepting import (
+    child_with,
+    planned_fleet,
+    require_one_free,
+    require_reason,
+)
 from healthd.engine.fleet_keeping import Children, FleetKeeper, dumped
 from healthd.engine.fleet_looking import Onlooker
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS
@@ -193,14 +198,21 @@ class FleetWaves:
     # Accepting.
 
     async def start(
-        self, wave: str, spec: WaveSpec, parts: Sequence[Part], playbook: Playbook, *, by: str
+        self,
+        wave: str,
+        spec: WaveSpec,
+        parts: Sequence[Part],
+        playbook: Playbook,
+        *,
+        by: str,
+        is_dry_run: bool = False,
     ) -> FleetView:
         """Accept a wave over several stages or clusters.
 
         Raises:
             OrderRefused: every cluster of it is leased, or it could not be written.
         """
-        state = planned_fleet(wave, spec, parts, playbook, by=by)
+        state = planned_fleet(wave, spec, parts, playbook, by=by, is_dry_run=is_dry_run)
         await self._require_one_free(state)
         now = self._tools.clock.wall()
         record = WaveRecord(
@@ -214,9 +226,8 @@ class FleetWaves:
             status=state.status.value,
             state=dumped(state),
         )
-        audit = AuditRecord(
-            at=now, who=by, what="wave_start", why=state.reason, target=f"wave:{wave}"
-        )
+        what = "wave_dry_run" if is_dry_run else "wave_start"
+        audit = AuditRecord(at=now, who=by, what=what, why=state.reason, target=f"wave:{wave}")
         try:
             await self._tools.store.call(lambda store: store.create_wave(record, audit=(audit,)))
         except StoreError as error:
@@ -224,16 +235,11 @@ class FleetWaves:
         return self._view(self._keep(state, record))
 
     async def _require_one_free(self, state: FleetState) -> None:
-        """Refuse a wave of which every cluster is leased: it could only wait."""
         try:
             leases = await self._tools.store.call(lambda store: store.leases())
         except StoreError as error:
             raise OrderRefused(Refusal.STORE, f"nothing was started: {error}") from error
-        now = self._tools.clock.wall()
-        leased = {lease.cluster: lease for lease in leases if lease.expires_at > now}
-        clusters = dict.fromkeys(member.cluster for member in state.members)
-        if all(name in leased for name in clusters):
-            raise all_leased([leased[name] for name in clusters])
+        require_one_free(state, leases, self._tools.clock.wall())
 
     # What people say.
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import structlog
 
-from healthd.engine.dry_running import PREFIX
+from healthd.engine.dry_running import is_id_of_dry_run
 from healthd.engine.journal import StoreThread
 from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
@@ -48,7 +48,7 @@ def _ended_on(store: Store, cluster: str) -> Iterator[WaveState]:
     """Waves that have ended, the newest first; dry runs have restarted nothing."""
     records = sorted(store.waves(), key=lambda record: record.updated_at, reverse=True)
     for record in records:
-        if record.cluster != cluster or not record.has_ended or record.id.startswith(PREFIX):
+        if record.cluster != cluster or not record.has_ended or is_id_of_dry_run(record.id):
             continue
         try:
             state = read_stored(record.state, record.parts)

@@ -24,11 +24,12 @@ from healthd.engine.fleet_plans import plan_of_wave, require_plan
 from healthd.engine.fleet_waves import FleetWaves
 from healthd.engine.foreseeing import foreseen
 from healthd.engine.gallery import SHOWN_AFTER_END_SECONDS, Gallery
+from healthd.engine.holders import Holders
 from healthd.engine.keeping import Held, Tools, WaveKeeper
 from healthd.engine.orphans import release_orphans
 from healthd.engine.pinning import seen_now
 from healthd.engine.plans import taken_out
-from healthd.engine.reading import held_by, held_unread, read_waves, story_of
+from healthd.engine.reading import held_by, read_waves, story_of
 from healthd.engine.selecting import only_loop, parts_of, require_unscheduled
 from healthd.engine.tasks import Background
 from healthd.engine.variables import require_all_variables, require_secrets_allowed
@@ -58,8 +59,7 @@ class Waves:
         self._interval_seconds = interval_seconds
         self._gallery = Gallery()
         self._keepers: dict[str, WaveKeeper] = {}
-        self._starting: dict[str, tuple[str, float]] = {}
-        self._unreadable: dict[str, tuple[str, str]] = {}
+        self._holders = Holders(self._gallery, tools.holder)
         self._tasks = Background("wave_task_broke")
 
     def views(self) -> Sequence[WaveView]:
@@ -74,24 +74,14 @@ class Waves:
         """Waves that have not ended."""
         return list(self._gallery.active())
 
-    def active_on(self, lease: str) -> WaveView | None:
-        """The wave that has not ended on a cluster; no dry run, which leases something else."""
-        waves = self.active()
-        return next((each for each in waves if dry_running.lease_of(each.state) == lease), None)
+    def holder_of(self, lease: str) -> str | None:
+        """The wave that has a lease: running, being started, or not understood."""
+        return self._holders.holder_of(lease)
 
     def busy_with(self, cluster: str) -> str | None:
-        """The wave that a cluster is busy with: running, being started, or not understood.
-
-        A dry run counts, too: it looks at the cluster.
-        """
-        for lease in (cluster, dry_running.dry_lease(cluster)):
-            active = self.active_on(lease)
-            if active is not None:
-                return active.state.wave
-            found = self._starting.get(lease) or self._unreadable.get(lease)
-            if found is not None:
-                return found[0]
-        return None
+        """The wave that a cluster is busy with; a dry run counts, too: it looks at the cluster."""
+        leases = (dry_running.lease_on(cluster, is_dry_run=is_dry) for is_dry in (False, True))
+        return next((wave for lease in leases if (wave := self.holder_of(lease))), None)
 
     def published(self, cluster: str, published: Published) -> None:
         """Hand a snapshot to the waves on its cluster."""
@@ -112,9 +102,7 @@ class Waves:
         for record, detail in stored.unreadable:
             log.error("wave_unreadable", wave=record.id, detail=detail)
             if not record.has_ended:
-                is_dry_run = record.id.startswith(dry_running.PREFIX)
-                lease = dry_running.dry_lease(record.cluster) if is_dry_run else record.cluster
-                self._unreadable[lease] = (record.id, detail)
+                self._holders.add_unreadable(record, detail)
         for state, record in stored.readable:
             self._show(state, record, at=record.updated_at)
             if not record.has_ended:
@@ -172,9 +160,6 @@ class Waves:
         spec = spec_of(request)
         require_unscheduled(spec)
         loop = only_loop(spec, self._tools.clusters)
-        if loop is None and is_dry_run:
-            message = "a dry run is of one stage on one cluster: run the stages one by one"
-            raise OrderRefused(Refusal.INVALID, message)
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(self._playbooks, spec.playbook_reference)
         clusters, seconds = self._tools.clusters, self._interval_seconds
@@ -186,13 +171,11 @@ class Waves:
         await asyncio.to_thread(require_secrets_allowed, spec, self._tools.wave_secret_dir)
         await asyncio.to_thread(require_all_variables, spec, parts, playbook)
         now = self._tools.clock.wall()
-        wave = wave_id(spec.name, now)
+        wave = dry_running.id_of(wave_id(spec.name, now), is_dry_run=is_dry_run)
         if loop is None:
-            return await self.fleet.start(wave, spec, parts, playbook, by=by)
+            return await self.fleet.start(wave, spec, parts, playbook, by=by, is_dry_run=is_dry_run)
         state = planned(spec, parts[0], playbook, wave=wave, by=by)
-        if is_dry_run:
-            state = dry_running.as_dry_run(state)
-        return await self._begin(state, now)
+        return await self._begin(dry_running.of_kind(state, is_dry_run=is_dry_run), now)
 
     async def plan(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The plan of the wave that a `kind: Wave` document describes."""
@@ -201,8 +184,10 @@ class Waves:
 
     async def _begin(self, state: WaveState, now: float) -> WaveView:
         """Lease the cluster, write the wave, and let it be driven."""
-        self._require_free(dry_running.lease_of(state))
-        self._starting[dry_running.lease_of(state)] = (state.wave, now)
+        dry_running.require_one_kind(state)
+        lease = dry_running.lease_of(state)
+        self._holders.require_free(lease)
+        self._holders.starting[lease] = (state.wave, now)
         try:
             loop = self._tools.clusters[state.cluster]
             state = await foreseen(state, loop, self._tools.store)
@@ -210,22 +195,10 @@ class Waves:
         except StoreError as error:
             raise OrderRefused(Refusal.STORE, f"nothing was started: {error}") from error
         finally:
-            del self._starting[dry_running.lease_of(state)]
+            del self._holders.starting[lease]
         self._show(state, held.record)
         self._keep(WaveKeeper(state, held.record, self._tools, self._show, self._look), held)
         return self._gallery_view(state.wave)
-
-    def _require_free(self, cluster: str) -> None:
-        holder = self._tools.holder
-        active = self.active_on(cluster)
-        if active is not None:
-            raise held_by(cluster, holder, active.created_at, active.state.wave)
-        if cluster in self._starting:
-            wave, since = self._starting[cluster]
-            raise held_by(cluster, holder, datetime.fromtimestamp(since, UTC), wave)
-        if cluster in self._unreadable:
-            wave, detail = self._unreadable[cluster]
-            raise held_unread(cluster, wave, detail)
 
     async def _leased(self, state: WaveState, now: float) -> Held:
         """The wave with its cluster leased and its record on disk."""
@@ -318,13 +291,11 @@ class Waves:
 
     def unended(self) -> Sequence[str]:
         """The ids of those that have not ended, readable or not."""
-        lost = [wave for wave, _ in self._unreadable.values()]
-        return [*(view.state.wave for view in self.active()), *lost]
+        return [*(view.state.wave for view in self.active()), *self._holders.unreadable]
 
     async def discard(self, wave: str, *, by: str, reason: str) -> None:
         """Give up a wave whose state cannot be read, once no broker of it can be stopped."""
-        lease = next((at for at, (name, _) in self._unreadable.items() if name == wave), None)
-        if lease is None:
+        if wave not in self._holders.unreadable:
             if self._gallery.view(wave) is None:
                 raise self._unknown(wave)
             message = f"the state of wave {wave} can be read: abort it instead"
@@ -332,14 +303,13 @@ class Waves:
         record = await self._tools.store.call(lambda store: store.wave(wave))
         if record is not None:
             await discard(record, self._tools, by=by, reason=reason)
-        self._unreadable.pop(lease, None)
+        self._holders.forget_unreadable(wave)
 
     def _unknown(self, wave: str) -> OrderRefused:
-        for found, detail in self._unreadable.values():
-            if found == wave:
-                return OrderRefused(
-                    Refusal.CONFLICT, f"the state of wave {wave} cannot be read: {detail}"
-                )
+        detail = self._holders.unreadable.get(wave)
+        if detail is not None:
+            message = f"the state of wave {wave} cannot be read: {detail}"
+            return OrderRefused(Refusal.CONFLICT, message)
         return OrderRefused(Refusal.UNKNOWN, f"there is no wave {wave}")
 
     def _gallery_view(self, wave: str) -> WaveView:
@@ -405,7 +375,7 @@ class Waves:
         return is_clean
 
     def _is_busy(self) -> bool:
-        return bool(self._starting) or any(each.is_busy for each in self._keepers.values())
+        return bool(self._holders.starting) or any(each.is_busy for each in self._keepers.values())
 
     async def _release(self, keeper: WaveKeeper) -> None:
         fence = keeper.fence

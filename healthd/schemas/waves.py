@@ -19,7 +19,7 @@ from healthd.schemas.forms import (
 from healthd.schemas.policy import policy_schema, window_schema
 from healthd.waves.cron import KEYS as SCHEDULE_KEYS
 from healthd.waves.playbook import API_VERSION
-from healthd.waves.spec import MAX_ID, NAME, WAVE_KEYS, Approval
+from healthd.waves.spec import MAX_ID, NAME, WAVE_KEYS, WAVE_NAME, Approval
 from healthd.waves.spec_findings import PLAYBOOK
 from healthd.waves.spec_stage import STAGE_KEYS
 
@@ -98,7 +98,7 @@ _SCHEDULE: Final[Mapping[str, Schema]] = {
 _WAVE: Final[Mapping[str, Schema]] = {
     "apiVersion": said(constant(API_VERSION), "The version of the file's form."),
     "kind": said(constant("Wave"), "What the file is."),
-    "name": said(text(NAME.pattern), "The wave's name.", examples=["june-kernel"]),
+    "name": said(text(WAVE_NAME.pattern), "The wave's name.", examples=["june-kernel"]),
     "reason": said(
         text(), "Why it is done; may be given to wave start instead.", examples=["CHG-1234 kernel"]
     ),

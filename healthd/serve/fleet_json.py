@@ -8,6 +8,7 @@ from healthd.engine.view import FleetView, WaveView
 from healthd.model.render import render_time
 from healthd.serve.wave_json import node_counts, wave_document, wave_summary
 from healthd.waves.fleet_orders import awaited
+from healthd.waves.fleet_report import left_out_json
 from healthd.waves.fleet_state import (
     FleetState,
     Member,
@@ -41,6 +42,7 @@ def fleet_summary(view: FleetView) -> dict[str, Any]:
     return {
         "wave": state.wave,
         "kind": KIND,
+        "dryRun": state.is_dry_run,
         "clusters": list(dict.fromkeys(member.cluster for member in state.members)),
         "playbook": state.playbook.name,
         "reason": state.reason,
@@ -137,6 +139,7 @@ def _stage(view: FleetView, at: int, stage: StageRun) -> dict[str, Any]:
         "approved": None
         if approved is None
         else {"by": approved.by, "reason": approved.reason, **_span(view, approved.at)},
+        "leftOut": left_out_json(stage.left_out),
         "soak": {"seconds": round(soaked, 3), "ofSeconds": stage.soak_seconds},
         "clusters": [_member(view, member) for member in state.of_stage(at)],
     }

@@ -83,7 +83,7 @@ def observe(daemon: Daemon) -> Observed:
             for view in daemon.waves()
             if not view.state.is_dry_run
         ),
-        fleet_waves=tuple(daemon.fleet_waves.views()),
+        fleet_waves=tuple(view for view in daemon.fleet_waves.views() if not view.state.is_dry_run),
         collections={
             (cluster, source): count
             for cluster, by_source in counters.collections.items()

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from healthd.waves.fleet_state import FleetState
+from healthd.waves.fleet_state import FleetState, LeftOut
+from healthd.waves.report_text import duration
 
 
 def fleet_report(
@@ -19,6 +20,7 @@ def fleet_report(
     return {
         "wave": state.wave,
         "kind": "fleet",
+        "dryRun": state.is_dry_run,
         "playbook": state.playbook.name,
         "reason": state.reason,
         "requestedBy": state.requested_by,
@@ -33,6 +35,7 @@ def fleet_report(
                 "approval": None if stage.approval is None else stage.approval.value,
                 "approvedBy": None if stage.approved is None else stage.approved.by,
                 "approvedWhy": None if stage.approved is None else stage.approved.reason,
+                "leftOut": left_out_json(stage.left_out),
             }
             for stage in state.stages
         ],
@@ -43,10 +46,21 @@ def fleet_report(
     }
 
 
+def left_out_json(left_out: LeftOut | None) -> dict[str, Any] | None:
+    """What a stage leaves out, as plain values; None for one that leaves nothing out."""
+    if left_out is None or left_out == LeftOut():
+        return None
+    approval = left_out.approval
+    return {
+        "approval": None if approval is None else approval.value,
+        "soakSeconds": left_out.soak_seconds,
+    }
+
+
 def fleet_markdown(report: Mapping[str, Any]) -> str:
     """The report as a page that one can read."""
     lines = [
-        f"# Wave {report['wave']}: {report['status']}",
+        f"# {'Dry run' if report['dryRun'] else 'Wave'} {report['wave']}: {report['status']}",
         "",
         f"- **What**: {report['playbook']} on {len(report['clusters'])} clusters",
         f"- **Who**: {report['requestedBy']}",
@@ -66,6 +80,7 @@ def fleet_markdown(report: Mapping[str, Any]) -> str:
             for stage in report["stages"]
         ),
         "",
+        *_left_out(report["stages"]),
         "## Clusters",
         "",
         "| cluster | stage | status | done | failed | its own wave |",
@@ -77,6 +92,21 @@ def fleet_markdown(report: Mapping[str, Any]) -> str:
         *(_sentence(entry) for entry in report["timeline"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _left_out(stages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each stage of a dry run that would have asked for more than its clusters."""
+    lines = []
+    for stage in stages:
+        left_out = stage["leftOut"] or {"approval": None, "soakSeconds": 0.0}
+        words = []
+        if left_out["approval"] is not None:
+            words.append(f"asked for an approval ({left_out['approval']})")
+        if left_out["soakSeconds"]:
+            words.append(f"waited for {duration(left_out['soakSeconds'])} of clean time after it")
+        if words:
+            lines.append(f"- **Stage {stage['name']}** would have {' and '.join(words)}")
+    return [*lines, ""] if lines else []
 
 
 def _row(cluster: Mapping[str, Any]) -> str:

@@ -71,6 +71,15 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What a stage of a dry run leaves out: nothing is done that one could answer for, or watch."""
+
+    approval: Approval | None = None
+    """Whose word would be asked for."""
+    soak_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageRun:
     """One stage of the wave."""
 
@@ -86,6 +95,8 @@ class StageRun:
     status: StageStatus = StageStatus.PENDING
     since: float = 0.0
     approved: Approved | None = None
+    left_out: LeftOut | None = None
+    """None: the wave is no dry run."""
 
     @property
     def is_approved(self) -> bool:
@@ -143,6 +154,8 @@ class FleetState:
     soak_since: float | None = None
     """Since when the clusters of the stage that soaks have been well."""
     is_draining: bool = False
+    is_dry_run: bool = False
+    """No command of any child reaches a host: each is a dry run, too."""
     format: int = FORMAT
 
     @property

@@ -24,6 +24,11 @@ def fleet_sums(reports: Sequence[Report]) -> dict[str, Any]:
         ),
         "replication": _replication(reports),
         "clusterReports": [_cluster(report) for report in reports],
+        "commands": [
+            {"cluster": report["cluster"], **command}
+            for report in reports
+            for command in report["commands"]
+        ],
     }  # fmt: skip
 
 
@@ -86,6 +91,7 @@ def fleet_sums_markdown(sums: Report) -> str:
             f"- **Held by {code}**: {duration(seconds)}"
             for code, seconds in sums["closedSeconds"].items()
         ),
+        *_commands(sums["commands"]),
         "",
         "| cluster | status | took | planned | held | lowest index | under min ISR |",
         "|---|---|---|---|---|---|---|",
@@ -93,6 +99,15 @@ def fleet_sums_markdown(sums: Report) -> str:
         *_people(sums["people"]),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _commands(commands: Sequence[Report]) -> list[str]:
+    """How much a dry run would have done; what, is in the report of each cluster's own."""
+    if not commands:
+        return []
+    clusters = len({command["cluster"] for command in commands})
+    told = f"{len(commands)} commands on {clusters} clusters, each in the report of its own wave"
+    return [f"- **Would have been done**: {told}"]
 
 
 def _cluster_row(row: Report) -> str:

@@ -4,6 +4,7 @@ Every key of the contract ("Wave files") is understood to the last one, and refu
 no sense: an approval or a second stage that nobody acts on would be worse than none.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -27,6 +28,9 @@ __all__ = ["MAX_ID", "NAME", "Approval", "StageSpec", "WaveSpec", "parse_brokers
 
 API_VERSION: Final = "healthd/v1"
 KIND: Final = "Wave"
+DRY_RUN_PREFIX: Final = "dry-run-"
+"""How the id of every dry run begins, and the name of no wave: nobody takes one for the other."""
+WAVE_NAME: Final = re.compile(rf"(?!{DRY_RUN_PREFIX}){NAME.pattern}")
 
 WAVE_KEYS: Final = frozenset(
     {
@@ -92,7 +96,7 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
         return [other]
     found.keys(mapping, (), WAVE_KEYS)
     _constants(mapping, found)
-    name = found.name(mapping, "name", ())
+    name = _name(mapping, found)
     playbook = found.playbook(mapping)
     reason = found.text(mapping, "reason", (), required=False)
     variables = parse_wave_values(mapping.get("variables", {}), ("variables",), found)
@@ -116,6 +120,15 @@ def parse_wave(mapping: object) -> WaveSpec | list[SpecProblem]:
         policy_given=MappingProxyType(dict(given)),
         schedule=schedule,
     )
+
+
+def _name(mapping: Mapping[str, Any], found: Findings) -> str | None:
+    name = found.name(mapping, "name", ())
+    if name is None or WAVE_NAME.fullmatch(name):
+        return name
+    message = f"begins with {DRY_RUN_PREFIX}, as only the ids of dry runs do"
+    found.add(("name",), message, "choose another name; --dry-run makes a dry run of any wave")
+    return None
 
 
 def _constants(mapping: Mapping[str, Any], found: Findings) -> None:

@@ -16,12 +16,20 @@ from healthd.demo.fleet import DemoFleet
 from healthd.waves.plan_file import in_short
 
 BROKER = 2
+OTHER = 3
 
 
 def by_plan(made: dict[str, Any], **changes: Any) -> dict[str, Any]:
     """What `wave start --plan` sends."""
     taken = sorted(node for step in made["steps"] for node in step["brokers"])
     return wave_request(made["cluster"], taken, **QUICK) | {"plan": in_short(made)} | changes
+
+
+def by_stages(cluster: str) -> dict[str, Any]:
+    """A wave that would wait for a person and for an hour, tried out."""
+    canary = {"name": "canary", "clusters": [cluster], "brokers": [BROKER], "soakSeconds": 3600}
+    rest = {"name": "rest", "clusters": [cluster], "brokers": [OTHER], "approval": "two-person"}
+    return wave_request(cluster, []) | {"stages": [canary, rest], "dryRun": True}
 
 
 @pytest.mark.timeout(600)
@@ -44,6 +52,16 @@ def test_a_plan_is_done_as_it_was_looked_at_or_refused(
     assert process_starts(fleet, BROKER) == before
     report = daemon.get(f"/api/v1/waves/{dry['wave']}/report")
     assert any("not sent to" in row["detail"] for row in report["commands"])
+
+    before_all = [process_starts(fleet, broker) for broker in (BROKER, OTHER)]
+    staged = daemon.post("/api/v1/waves", by_stages(fleet.cluster))["wave"]
+    dry = wait_until_ended(daemon, staged)
+    assert (dry["status"], dry["dryRun"]) == ("succeeded", True)
+    assert [stage["status"] for stage in dry["stages"]] == ["done", "done"]
+    assert [process_starts(fleet, broker) for broker in (BROKER, OTHER)] == before_all
+    report = daemon.get(f"/api/v1/waves/{staged}/report")
+    sent = [row["node"] for row in report["commands"] if "not sent to" in row["detail"]]
+    assert sent == [BROKER, BROKER, OTHER, OTHER]
 
     done = wait_until_ended(daemon, daemon.post("/api/v1/waves", by_plan(direct))["wave"])
     assert done["status"] == "succeeded"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from support.fleet_views import InMemoryFleetWaves
+from support.fleet_views import InMemoryFleetWaves, accepted_fleet
 
 from healthd.config.fleet import ClusterConfig, Fleet, HostConfig, TenantConfig
 from healthd.config.profiles import ProfileConfig
@@ -20,6 +20,7 @@ from healthd.engine.rehearsals import Rehearsals
 from healthd.engine.routing import Router
 from healthd.engine.view import (
     ClusterView,
+    FleetView,
     JournalEntry,
     OrderRefused,
     Refusal,
@@ -264,7 +265,7 @@ class InMemoryDaemon:
     async def journal(self, wave: str) -> Sequence[JournalEntry]:
         return self.stories.get(wave, [])
 
-    async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView:
+    async def start_wave(self, request: Mapping[str, Any], *, by: str) -> WaveView | FleetView:
         self._refuse()
         self.requests.append((request, by))
         request, is_dry_run = dry_running.taken_out(request)
@@ -277,6 +278,8 @@ class InMemoryDaemon:
                 problems=[{"path": p.path, "message": p.message, "action": p.action} for p in spec],
             )
         self._record(by, "wave start", spec.reason or "", spec.name)
+        if sum(len(stage.clusters) for stage in spec.stages) > 1:
+            return self.fleet_waves.put(accepted_fleet(spec, is_dry_run=is_dry_run))
         return self.put(
             wave_state(
                 f"{spec.name}-1",

@@ -5,12 +5,14 @@ from datetime import UTC, datetime
 
 from support.fleet_waves import fleet_state
 
+from healthd.engine.dry_running import fleet_of_kind, id_of
 from healthd.engine.view import FleetView, OrderRefused, Refusal, WaveView
 from healthd.waves.events import Event, Verb
 from healthd.waves.fleet_events import ApprovalGiven, Began, FleetOrdered, Looked
 from healthd.waves.fleet_orders import approval_refusal, awaited, fleet_refusal
 from healthd.waves.fleet_reducer import reduce_fleet
 from healthd.waves.fleet_state import FleetState, StageRun
+from healthd.waves.spec import WaveSpec
 from healthd.waves.spec_stage import Approval
 
 NOW = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -24,6 +26,30 @@ def waiting_fleet(approval: Approval | None = Approval.REQUIRED) -> FleetState:
         clusters={"payments": 0, "orders": 1},
     )
     return _told(_told(state, Began(at=0.0)), Looked(at=1.0))
+
+
+def dry_fleet() -> FleetState:
+    """A dry run of the same wave, whose first cluster may begin."""
+    state = fleet_state(
+        StageRun(name="canary", approval=Approval.TWO_PERSON, soak_seconds=3600.0),
+        StageRun(name="prod", clusters_at_once=2),
+        clusters={"payments": 0, "orders": 1},
+        wave=id_of("june", is_dry_run=True),
+    )
+    return _told(_told(fleet_of_kind(state, is_dry_run=True), Began(at=0.0)), Looked(at=1.0))
+
+
+def accepted_fleet(spec: WaveSpec, *, is_dry_run: bool) -> FleetState:
+    """The wave that a file asks for, which names its clusters; nothing is checked."""
+    state = fleet_state(
+        *(
+            StageRun(name=stage.name, approval=stage.approval, soak_seconds=stage.soak_seconds)
+            for stage in spec.stages
+        ),
+        clusters={name: at for at, stage in enumerate(spec.stages) for name in stage.clusters},
+        wave=id_of(f"{spec.name}-1", is_dry_run=is_dry_run),
+    )
+    return fleet_of_kind(state, is_dry_run=is_dry_run)
 
 
 def _told(state: FleetState, event: Event) -> FleetState:

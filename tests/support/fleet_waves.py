@@ -35,15 +35,16 @@ PLAYBOOK = Playbook(
 
 def fleet_state(*stages: StageRun, clusters: dict[str, int], **changes: Any) -> FleetState:
     """A wave that is planned: `clusters` names the stage of each, by its place."""
+    wave = changes.get("wave", WAVE)
     state = FleetState(
-        wave=WAVE,
+        wave=wave,
         reason="CHG-1",
         requested_by="ann",
         playbook=PLAYBOOK,
         policies=(WavePolicy(),),
         stages=stages,
         members=tuple(
-            Member(cluster=name, stage=at, child=child_id(WAVE, at, name), nodes=(1, 2, 3))
+            Member(cluster=name, stage=at, child=child_id(wave, at, name), nodes=(1, 2, 3))
             for name, at in clusters.items()
         ),
     )

@@ -5,7 +5,7 @@ import io
 from typing import Any
 
 from rich.console import Console
-from support.fleet_views import NOW, waiting_fleet
+from support.fleet_views import NOW, dry_fleet, waiting_fleet
 
 from healthd.cli.fleet_text import place_of
 from healthd.cli.wave_text import changes, print_waves, wave_view
@@ -73,6 +73,19 @@ def test_a_list_says_on_how_many_clusters() -> None:
     out = io.StringIO()
     print_waves(Console(file=out, width=200), [summary])
     assert "2 clusters" in out.getvalue()
+
+
+def test_a_dry_run_is_never_taken_for_a_wave() -> None:
+    text = shown(dry_fleet())
+    assert "dry-run-june  dry run, running" in text
+    told_ = "would have asked for approval: two-person, would have soaked for 1h00m"
+    assert f"STAGE canary: running, {told_}" in text
+    assert "STAGE prod: pending\n" in text.replace(" \n", "\n")
+    out = io.StringIO()
+    print_waves(Console(file=out, width=200), [fleet_summary(view_of(dry_fleet()))])
+    assert "dry run, running" in out.getvalue()
+    lines = list(changes(None, fleet_document(view_of(dry_fleet()))))
+    assert any(line.endswith(" dry run dry-run-june running") for line in lines)
 
 
 def test_a_thousand_partitions_do_not_hide_the_broker_that_is_down() -> None:

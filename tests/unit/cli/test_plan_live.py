@@ -256,6 +256,30 @@ def test_a_dry_run_is_asked_for_with_one_word_and_shown_as_one(served: Any, file
     assert "dry run, running" in served.run("wave", "show", row["wave"]).stdout
 
 
+STAGES = """\
+apiVersion: healthd/v1
+kind: Wave
+name: june
+playbook: rolling-restart
+stages:
+  - {name: canary, clusters: [payments]}
+  - {name: prod, clusters: [orders], approval: required}
+"""
+
+
+def test_a_dry_run_of_several_stages_is_asked_for_with_one_word(
+    served: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "june.yaml"
+    path.write_text(STAGES)
+    result = served.run("wave", "start", str(path), "--reason", "CHG-1", "--dry-run")
+    assert result.exit_code == Exit.OK, result.output
+    assert result.stdout.startswith("Started a dry run dry-run-june-1 on 2 clusters.")
+    ((request, _),) = served.daemon.requests
+    assert request["dryRun"] is True
+    assert "dry run, planned" in served.run("wave", "list").stdout
+
+
 def test_a_dry_run_is_in_no_metric_and_not_among_the_waves_of_a_cluster(
     served: Any, file: Path
 ) -> None:

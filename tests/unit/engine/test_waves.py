@@ -310,7 +310,7 @@ async def test_nothing_of_an_ended_wave_is_kept_running() -> None:
         await life.until_ended(await life.start_wave([2]))
     assert not life.waves._keepers
     assert not life.waves._tasks._tasks
-    assert not life.waves._starting
+    assert not life.waves._holders.starting
     await life.die()
 
 

@@ -197,6 +197,7 @@ TYPOS: list[tuple[str, str, Any]] = [
     ("Fleet", "clusters/0/zookeeper", {"servers": ["zk:2181"], "tls": True}),
     ("Fleet", "clusters", []),
     ("Fleet", "cluster", []),
+    ("Wave", "name", "dry-run-june"),
     ("Wave", "stages", []),
     ("Wave", "stage", []),
     ("Wave", "stages/0/clusters", "dev"),

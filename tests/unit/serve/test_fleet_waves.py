@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 from support.daemon import wave_state
-from support.fleet_views import waiting_fleet
+from support.fleet_views import dry_fleet, waiting_fleet
 
 from healthd.serve.app import create_app
 from healthd.serve.people import NamedTokensAuth
@@ -144,6 +144,30 @@ async def test_nothing_is_counted_twice(daemon: Any, client: Any, fleet: str) ->
     assert f'healthd_wave_brokers{{state="done",wave="{fleet}"}} 1.0' in page
     assert f'healthd_wave_in_flight{{kafka_cluster="payments",wave="{fleet}"}} 1.0' in page
     assert f'healthd_gate_open{{kafka_cluster="payments",wave="{fleet}"}} 0.0' in page
+
+
+async def test_a_dry_run_says_so_everywhere_and_is_in_no_metric(daemon: Any, client: Any) -> None:
+    fleet = daemon.fleet_waves.put(dry_fleet()).state.wave
+    child = f"{fleet}.1.payments"
+    daemon.fleet_waves.children = {child: daemon.put(wave_state(child, is_dry_run=True))}
+    (row,) = (await client.get("/api/v1/waves")).json()["waves"]
+    assert (row["wave"], row["dryRun"]) == ("dry-run-june", True)
+    found = (await client.get(f"/api/v1/waves/{fleet}")).json()
+    assert found["dryRun"] is True
+    assert [stage["leftOut"] for stage in found["stages"]] == [
+        {"approval": "two-person", "soakSeconds": 3600.0},
+        None,
+    ]
+    assert (await client.get("/api/v1/approvals")).json() == {"approvals": []}
+    report = (await client.get(f"/api/v1/waves/{fleet}/report")).json()
+    assert (report["dryRun"], report["commands"]) == (True, [])
+    path = f"/api/v1/waves/{fleet}/report"
+    page = (await client.get(path, params={"format": "markdown"})).text
+    assert page.startswith("# Dry run dry-run-june: running\n")
+    assert "- **Stage canary** would have asked for an approval (two-person) and waited" in page
+    assert fleet not in (await client.get("/metrics")).text
+    (cluster,) = (await client.get("/api/v1/clusters")).json()["clusters"]
+    assert cluster["waves"] == []
 
 
 ROLES = {"ann": "operator, approver", "ben": "operator, approver", "eve": "operator"}

@@ -14,7 +14,7 @@ from healthd.waves.fleet_codec import decode_fleet, encode_fleet, is_fleet
 from healthd.waves.fleet_events import FleetDraining, FleetOrdered, StartRefused
 from healthd.waves.fleet_holding import holds_of_children
 from healthd.waves.fleet_orders import approval_refusal, awaited, fleet_refusal
-from healthd.waves.fleet_state import MemberStatus, StageRun, StageStatus, child_id
+from healthd.waves.fleet_state import LeftOut, MemberStatus, StageRun, StageStatus, child_id
 from healthd.waves.policy import WavePolicy
 from healthd.waves.spec_stage import Approval
 from healthd.waves.state import WaveStatus
@@ -339,10 +339,33 @@ def test_the_state_comes_back_from_its_json_unchanged() -> None:
     assert decode_fleet(data) == wave.state
 
 
+def test_the_state_of_a_dry_run_comes_back_from_its_json_unchanged() -> None:
+    left_out = LeftOut(approval=Approval.REQUIRED, soak_seconds=60.0)
+    canary = replace(CANARY, left_out=left_out)
+    wave = rig(canary, PROD, clusters={"dev": 0, "a": 1}, is_dry_run=True).begin()
+    after = decode_fleet(json.loads(json.dumps(encode_fleet(wave.state))))
+    assert after == wave.state
+    assert after.is_dry_run
+    assert after.stages[0].left_out == left_out
+
+
+def test_a_state_from_before_there_were_dry_runs_of_fleets_is_that_of_a_wave() -> None:
+    wave = two_stages(canary=replace(CANARY, approval=Approval.REQUIRED))
+    data = json.loads(json.dumps(encode_fleet(wave.state)))
+    del data["is_dry_run"]
+    for stage in data["stages"]:
+        del stage["left_out"]
+    after = decode_fleet(data)
+    assert after == wave.state
+    assert not after.is_dry_run
+    assert not after.stages[0].is_approved
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"format": 99}, "99 is newer"),
+        ({"is_dry_run": 1}, "state.is_dry_run"),
         ({"wave": 3}, "state.wave"),
         ({"stages": []}, "no such stage"),
         ({"policies": []}, "no such policy"),

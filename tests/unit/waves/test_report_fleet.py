@@ -79,6 +79,24 @@ def test_the_page_of_a_fleet_can_be_read() -> None:
         assert words in page
 
 
+def test_what_a_dry_run_would_have_done_is_told_with_its_clusters() -> None:
+    commands = [
+        {"at": "2026-01-01T12:00:30Z", "event": "command_ended", "node": node, "detail": "not sent"}
+        for node in (1, 2)
+    ]
+    reports = [REPORTS[0] | {"commands": commands}, REPORTS[1] | {"commands": commands[:1]}]
+    sums = fleet_sums(reports)
+    assert [(row["cluster"], row["node"]) for row in sums["commands"]] == [
+        ("dev", 1), ("dev", 2), ("prod", 1),
+    ]  # fmt: skip
+    told = (
+        "- **Would have been done**: 3 commands on 2 clusters, each in the report of its own wave"
+    )
+    assert told in fleet_sums_markdown(sums)
+    assert fleet_sums(REPORTS)["commands"] == []
+    assert "Would have been done" not in fleet_sums_markdown(fleet_sums(REPORTS))
+
+
 def test_a_fleet_of_which_nothing_was_begun_has_sums_too() -> None:
     sums = fleet_sums([])
     assert (sums["brokers"], sums["healthIndexLowest"], sums["people"]) == ({}, None, [])

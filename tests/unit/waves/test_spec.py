@@ -148,6 +148,19 @@ def test_a_broker_that_two_stages_name_is_refused_at_the_second() -> None:
     assert "broker 1 of a is in stage canary" in problem.message
 
 
+@pytest.mark.parametrize("name", ["dry-run-", "dry-run-june", "dry-run-dry-run-june"])
+def test_no_wave_is_called_as_dry_runs_are(name: str) -> None:
+    (problem,) = problems_of(wave(name=name))
+    assert problem.path == "name"
+    assert "begins with dry-run-, as only the ids of dry runs do" in problem.message
+    assert "--dry-run makes a dry run" in problem.action
+
+
+@pytest.mark.parametrize("name", ["dry-run", "my-dry-run-june", "Dry-run-june"])
+def test_a_name_may_be_much_like_it(name: str) -> None:
+    assert spec_of(wave(name=name)).name == name
+
+
 @pytest.mark.parametrize(
     ("cron", "fields"),
     [
