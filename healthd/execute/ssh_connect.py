@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor as Threads
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import paramiko
 
@@ -20,26 +21,70 @@ from healthd.execute.known_hosts import (
 from healthd.execute.protocol import ExecKind, Target
 from healthd.execute.ssh_errors import ConnectError, NoSuchKeyError
 from healthd.execute.ssh_keys import Identity, load_identity
-from healthd.execute.ssh_line import Line, greet, reach
-from healthd.execute.ssh_transport import Transport, exchange_keys, log_in, through
+from healthd.execute.ssh_line import Line, greet, reach, remaining
+from healthd.execute.ssh_transport import Transport, begin_keys, exchange_keys, log_in, through
 
-__all__ = ["ConnectError", "handshake", "line_to", "offered_host_keys"]
+__all__ = ["Begun", "ConnectError", "begin", "handshake", "offered_host_keys"]
 
 
-async def line_to(
-    target: Target, *, bastion: Transport | None, deadline: float, threads: Threads
-) -> Line:
-    """A line on which the host's sshd has begun to speak.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A host that has answered in a key exchange; it has no thread yet.
+
+    Attributes:
+        transport: To the host, with nothing agreed upon.
+        known: What the known-hosts file says of the host.
+        left_seconds: What is left of the time that the host has.
+    """
+
+    transport: Transport
+    known: KnownKeys
+    left_seconds: float
+
+
+async def begin(
+    target: Target,
+    *,
+    bastion: Transport | None,
+    seconds: float,
+    threads: Threads,
+    kex_threads: Threads,
+) -> Begun:
+    """Reach the host, and begin to agree on keys with it.
 
     Args:
         target: The host.
         bastion: Logged in to the target's bastion, where it has one.
-        deadline: On the monotonic clock.
+        seconds: How long the host may take; what it waits for us is not counted.
         threads: Where names are looked up.
+        kex_threads: Where known hosts are read and keys are made.
 
     Raises:
         ConnectError: With the kind of outcome that this is.
     """
+    deadline = time.monotonic() + seconds
+    line = await _line_to(target, bastion=bastion, deadline=deadline, threads=threads)
+    try:
+        asked_at = time.monotonic()
+        loop = asyncio.get_running_loop()
+        transport, known = await loop.run_in_executor(kex_threads, _begin_keys, line, target)
+        deadline += time.monotonic() - asked_at
+        await line.answered(target, deadline=deadline)
+    except BaseException:
+        line.close()
+        raise
+    return Begun(transport=transport, known=known, left_seconds=remaining(deadline))
+
+
+def _begin_keys(line: Line, target: Target) -> tuple[Transport, KnownKeys]:
+    known = _read_known(target)
+    return begin_keys(line, target, asked_algorithms(known)), known
+
+
+async def _line_to(
+    target: Target, *, bastion: Transport | None, deadline: float, threads: Threads
+) -> Line:
+    """A line on which the host's sshd has begun to speak."""
     if target.bastion is None or bastion is None:
         return await greet(
             await reach(target, deadline=deadline, threads=threads), target, deadline=deadline
@@ -49,7 +94,7 @@ async def line_to(
 
 
 async def handshake(
-    line: Line,
+    begun: Begun,
     target: Target,
     *,
     deadline: float,
@@ -59,10 +104,10 @@ async def handshake(
     """A transport that is logged in, to a host that has shown its known key.
 
     Nothing of ours (no user name, no key) is sent before the host's key is known to be right.
-    The line is closed when it comes to nothing.
+    The connection is closed when it comes to nothing.
 
     Args:
-        line: To the host.
+        begun: The host that has begun to agree on keys.
         target: The host.
         deadline: On the monotonic clock, for everything together.
         threads: Where files are read and what may block is sent.
@@ -71,17 +116,16 @@ async def handshake(
     Raises:
         ConnectError: With the kind of outcome that this is.
     """
+    transport = begun.transport
     try:
-        identity, known = await asyncio.get_running_loop().run_in_executor(
-            threads, _read_files, target, now()
-        )
+        loop = asyncio.get_running_loop()
+        identity = await loop.run_in_executor(threads, load_identity, target, now())
     except BaseException:
-        line.close()
+        transport.cut()
         raise
-    transport = Transport(line)
     try:
-        await exchange_keys(transport, target, asked_algorithms(known), deadline)
-        _check_host_key(transport, target, known, now())
+        await exchange_keys(transport, target, deadline)
+        _check_host_key(transport, target, begun.known, now())
         await _log_in(transport, target, identity, deadline=deadline, threads=threads)
     except BaseException:
         transport.cut()
@@ -127,9 +171,12 @@ async def _logged_in(target: Target | None, threads: Threads) -> AsyncIterator[T
         yield None
         return
     async with _logged_in(target.bastion, threads) as bastion:
-        deadline = time.monotonic() + target.connect_timeout_seconds
-        line = await line_to(target, bastion=bastion, deadline=deadline, threads=threads)
-        transport = await handshake(line, target, deadline=deadline, threads=threads)
+        seconds = target.connect_timeout_seconds
+        begun = await begin(
+            target, bastion=bastion, seconds=seconds, threads=threads, kex_threads=threads
+        )
+        deadline = time.monotonic() + begun.left_seconds
+        transport = await handshake(begun, target, deadline=deadline, threads=threads)
         try:
             yield transport
         finally:
@@ -140,21 +187,19 @@ async def _offers(
     target: Target, algorithm: str, bastion: Transport | None, threads: Threads
 ) -> HostKey:
     deadline = time.monotonic() + target.connect_timeout_seconds
-    line = await line_to(target, bastion=bastion, deadline=deadline, threads=threads)
-    transport = Transport(line)
+    line = await _line_to(target, bastion=bastion, deadline=deadline, threads=threads)
+    transport = Transport(line, (algorithm,))
     try:
-        await exchange_keys(transport, target, (algorithm,), deadline)
+        await exchange_keys(transport, target, deadline)
         return _shown(transport).key
     finally:
         transport.cut()
 
 
-def _read_files(target: Target, now: float) -> tuple[Identity, KnownKeys]:
-    identity = load_identity(target, now)
+def _read_known(target: Target) -> KnownKeys:
     try:
-        return identity, read_known_keys(target.known_hosts_file, target.address, target.port)
+        return read_known_keys(target.known_hosts_file, target.address, target.port)
     except KnownHostsError as error:
-        identity.close()
         raise ConnectError(ExecKind.HOST_KEY_REFUSED, str(error)) from error
 
 

@@ -3,7 +3,7 @@
 import errno
 from typing import Final
 
-from healthd.execute.protocol import ExecKind
+from healthd.execute.protocol import ExecKind, Target
 
 _ENDED: Final = frozenset(
     {errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN, errno.ENOTCONN}
@@ -25,6 +25,11 @@ class HungError(ConnectError):
 
 class NoSuchKeyError(ConnectError):
     """The host has no key of the kinds that it was asked for."""
+
+
+def no_server(target: Target) -> str:
+    """The beginning of a sentence that says why."""
+    return f"{target.address}:{target.port} does not answer as an SSH server"
 
 
 def is_end(error: BaseException | None) -> bool:

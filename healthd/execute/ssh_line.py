@@ -1,8 +1,8 @@
-"""Reaching a host without a thread: name, TCP connection, and the first words of its sshd.
+"""Reaching a host without a thread: name, TCP connection, and the first answers of its sshd.
 
-Hosts that are gone, hang, or accept connections and say nothing are waited for on the event loop,
-where waiting costs next to nothing. Only a host whose sshd has begun to speak gets a place, and
-with it the thread that the library keeps for every connection.
+Hosts that are gone, hang, say nothing, or begin a key exchange and do not go on with it are waited
+for on the event loop, where waiting costs next to nothing. Only a host whose sshd has answered in
+the key exchange gets a place, and with it the thread that the library keeps for every connection.
 """
 
 import asyncio
@@ -13,9 +13,10 @@ from concurrent.futures import Executor as Threads
 from typing import Any, Final, Protocol
 
 import paramiko
+from paramiko.common import MSG_KEXINIT
 
 from healthd.execute.protocol import ExecKind, Target
-from healthd.execute.ssh_errors import ConnectError, reason_of
+from healthd.execute.ssh_errors import ConnectError, HungError, no_server, reason_of
 
 _DEAD_PEER_MILLISECONDS: Final = 30_000
 """A host that was powered off acknowledges nothing: the kernel drops the connection after this
@@ -24,6 +25,10 @@ _MAX_GREETING_BYTES: Final = 65_536
 _CHUNK_BYTES: Final = 4_096
 GREETING: Final = f"SSH-2.0-paramiko_{paramiko.__version__}\r\n".encode()
 """What the library would send first; it is sent here already."""
+_SPOKEN: Final = (b"SSH-2.0-", b"SSH-1.99-")
+_LENGTH_BYTES: Final = 4
+_HEADER_BYTES: Final = _LENGTH_BYTES + 1
+"""A packet begins with its length, and that of its padding; the kind of message follows."""
 
 
 class Wire(Protocol):
@@ -54,23 +59,28 @@ class Line:
     """A wire on which both sides have said who they are, for the library to take over.
 
     The library sends its greeting first, which has been sent; and it reads the host's, which has
-    been read.
+    been read. Until it is connected, the library talks to what was heard alone, and what it says
+    is kept: nothing that it does blocks.
     """
 
     def __init__(self, wire: Wire, heard: bytes) -> None:
         self.wire = wire
-        self.heard_at = time.monotonic()
+        self.begins_kex = _begins_kex(heard)
+        """Whether the host's first packet is that of a key exchange, as it should be."""
         self._heard = heard
-        self._to_swallow = len(GREETING)
+        self._unsent = b""
+        self._is_connected = False
+        self._timeout: float | None = None
         self._closed = False
         """As a socket has it; the library looks at it."""
 
     def send(self, data: bytes) -> int:
         """As a socket's."""
-        if self._to_swallow:
-            swallowed = min(self._to_swallow, len(data))
-            self._to_swallow -= swallowed
-            return swallowed
+        if data == GREETING:
+            return len(data)
+        if not self._is_connected:
+            self._unsent += data
+            return len(data)
         return self.wire.send(data)
 
     def recv(self, size: int) -> bytes:
@@ -78,6 +88,8 @@ class Line:
         if self._heard:
             data, self._heard = self._heard[:size], self._heard[size:]
             return data
+        if not self._is_connected:
+            raise paramiko.SSHException("its first packet is broken")
         return self.wire.recv(size)
 
     def close(self) -> None:
@@ -94,7 +106,33 @@ class Line:
 
     def settimeout(self, seconds: float | None) -> None:
         """As a socket's."""
-        self.wire.settimeout(seconds)
+        self._timeout = seconds
+        if self._is_connected:
+            self.wire.settimeout(seconds)
+
+    async def answered(self, target: Target, *, deadline: float) -> None:
+        """Send what the library has said so far, if anything, and wait for the host's answer.
+
+        Raises:
+            ConnectError: It has not, in time.
+        """
+        if not self._unsent:
+            return
+        try:
+            async with asyncio.timeout(remaining(deadline)):
+                await _sent(self.wire, self._unsent)
+                self._unsent = b""
+                self._heard += await _received(self.wire)
+        except TimeoutError as error:
+            detail = f"{no_server(target)}: no answer in time"
+            raise HungError(ExecKind.UNREACHABLE, detail) from error
+        except (OSError, EOFError) as error:
+            raise _no_ssh(target, reason_of(error)) from error
+
+    def connect(self) -> None:
+        """From now on the library talks to the host."""
+        self._is_connected = True
+        self.wire.settimeout(self._timeout)
 
 
 async def reach(target: Target, *, deadline: float, threads: Threads) -> socket.socket:
@@ -153,7 +191,7 @@ async def _resolved(target: Target, threads: Threads) -> list[Any]:
 
 
 async def greet(wire: Wire, target: Target, *, deadline: float) -> Line:
-    """The line, once the host's sshd has said who it is and has begun to exchange keys.
+    """The line, once the host's sshd has said who it is, and its first packet is there.
 
     The wire is closed when it does not.
 
@@ -181,14 +219,32 @@ async def greet(wire: Wire, target: Target, *, deadline: float) -> Line:
         raise
 
 
+def _greeting(heard: bytes) -> tuple[bytes, bytes] | None:
+    """The line in which the host says who it is, and what follows; None before it is there."""
+    at = 0
+    while (end := heard.find(b"\n", at)) >= 0:
+        if heard.startswith(b"SSH-", at):
+            return heard[at:end], heard[end + 1 :]
+        at = end + 1
+    return None
+
+
 def _has_begun(heard: bytes) -> bool:
-    """Whether the greeting is there, and more; or a greeting that the library will refuse."""
-    *lines, rest = heard.split(b"\n")
-    for at, line in enumerate(lines):
-        if line.startswith(b"SSH-"):
-            is_spoken = line.startswith((b"SSH-2.0-", b"SSH-1.99-"))
-            return not is_spoken or bool(rest) or at + 1 < len(lines)
-    return False
+    """Whether the first packet is there; or a greeting that the library will refuse."""
+    found = _greeting(heard)
+    if found is None:
+        return False
+    greeting, packet = found
+    if not greeting.startswith(_SPOKEN):
+        return True
+    length = int.from_bytes(packet[:_LENGTH_BYTES])
+    return len(packet) > _HEADER_BYTES and len(packet) >= _LENGTH_BYTES + length
+
+
+def _begins_kex(heard: bytes) -> bool:
+    greeting, packet = _greeting(heard) or (b"", b"")
+    kind = packet[_HEADER_BYTES : _HEADER_BYTES + 1]
+    return greeting.startswith(_SPOKEN) and kind == bytes((MSG_KEXINIT,))
 
 
 async def _sent(wire: Wire, data: bytes) -> None:
@@ -236,10 +292,7 @@ def _unreachable(target: Target, reason: str) -> ConnectError:
 
 
 def _no_ssh(target: Target, reason: str) -> ConnectError:
-    return ConnectError(
-        ExecKind.UNREACHABLE,
-        f"{target.address}:{target.port} does not answer as an SSH server: {reason}",
-    )
+    return ConnectError(ExecKind.UNREACHABLE, f"{no_server(target)}: {reason}")
 
 
 def remaining(deadline: float) -> float:

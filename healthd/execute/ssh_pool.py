@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from healthd.execute.protocol import ExecKind, Target
-from healthd.execute.ssh_connect import handshake, line_to
+from healthd.execute.ssh_connect import Begun, begin, handshake
 from healthd.execute.ssh_errors import ConnectError, HungError
-from healthd.execute.ssh_line import Line
 from healthd.execute.ssh_places import Places
 from healthd.execute.ssh_transport import Transport
 
 _HELPERS: Final = 4
-"""Threads for names, key files and first messages; each such thing takes milliseconds."""
+"""Threads for names, key files and logins; each such thing takes milliseconds."""
 _FRESH_SECONDS: Final = 10.0
 """A host ends a connection on which nobody logs in: after two minutes by default, or sooner."""
 _SLOW_SECONDS: Final = 0.5
@@ -77,6 +76,8 @@ class ConnectionPool:
         self._kept: dict[Target, _Kept] = {}
         self._hung: dict[Target, _Hung] = {}
         self._helpers = ThreadPoolExecutor(_HELPERS, thread_name_prefix="healthd-ssh-helper")
+        # Hundreds of hosts begin at the same time: who has a place does not wait behind them.
+        self._kex_threads = ThreadPoolExecutor(1, thread_name_prefix="healthd-ssh-kex")
         self._is_closed = False
 
     @asynccontextmanager
@@ -135,7 +136,8 @@ class ConnectionPool:
             if kept.transport is not None:
                 kept.transport.cut()
                 await asyncio.to_thread(kept.transport.close)
-        await asyncio.to_thread(self._helpers.shutdown, cancel_futures=True)
+        for threads in (self._kex_threads, self._helpers):
+            await asyncio.to_thread(threads.shutdown, cancel_futures=True)
 
     @property
     def open_connections(self) -> int:
@@ -184,35 +186,33 @@ class ConnectionPool:
         return attempt.result()
 
     async def _connect(self, kept: _Kept, wait_seconds: float) -> Transport:
-        """Reach the host, wait for a place, and log in; a failure gives everything back."""
-        line: Line | None = None
-        target, budget = kept.target, kept.target.connect_timeout_seconds
+        """Begin with the host, wait for a place, and log in; a failure gives everything back."""
+        begun: Begun | None = None
         try:
             bastion = await self._bastion_of(kept, wait_seconds)
-            began = self._clock()
-            line = await self._line(target, bastion, began + budget)
-            spent = self._clock() - began
+            begun = await self._begin(kept.target, bastion)
+            answered = self._clock()
             await self._take_place(kept)
-            if time.monotonic() - line.heard_at > _FRESH_SECONDS:
-                line.close()
-                spent = 0.0
-                line = await self._line(target, bastion, time.monotonic() + budget)
-            kept.transport = await self._handshake(kept, line, time.monotonic() + budget - spent)
+            if self._clock() - answered > _FRESH_SECONDS:
+                begun.transport.cut()
+                begun = await self._begin(kept.target, bastion)
+            kept.transport = await self._handshake(kept, begun)
         except BaseException as error:
-            if line is not None:
-                line.close()
+            if begun is not None:
+                begun.transport.cut()
             if isinstance(error, HungError):
-                self.hung(target)
+                self.hung(kept.target)
             self._release(kept)
             raise
         finally:
             kept.attempt = None
         return kept.transport
 
-    async def _handshake(self, kept: _Kept, line: Line, deadline: float) -> Transport:
+    async def _handshake(self, kept: _Kept, begun: Begun) -> Transport:
         """The transport; while the host takes its time with it, another has its place."""
+        deadline = time.monotonic() + begun.left_seconds
         going = asyncio.ensure_future(
-            handshake(line, kept.target, deadline=deadline, threads=self._helpers)
+            handshake(begun, kept.target, deadline=deadline, threads=self._helpers)
         )
         try:
             await asyncio.wait({going}, timeout=_SLOW_SECONDS)
@@ -241,8 +241,14 @@ class ConnectionPool:
             kept.is_queued = False
             self._places.leave_aside()
 
-    async def _line(self, target: Target, bastion: Transport | None, deadline: float) -> Line:
-        return await line_to(target, bastion=bastion, deadline=deadline, threads=self._helpers)
+    async def _begin(self, target: Target, bastion: Transport | None) -> Begun:
+        return await begin(
+            target,
+            bastion=bastion,
+            seconds=target.connect_timeout_seconds,
+            threads=self._helpers,
+            kex_threads=self._kex_threads,
+        )
 
     async def _bastion_of(self, kept: _Kept, wait_seconds: float) -> Transport | None:
         wanted = kept.target.bastion

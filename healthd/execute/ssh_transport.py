@@ -14,7 +14,13 @@ from paramiko.common import cMSG_CHANNEL_OPEN
 
 from healthd.execute.host_keys import PLAIN_ALGORITHMS
 from healthd.execute.protocol import ExecKind, Target
-from healthd.execute.ssh_errors import ConnectError, HungError, NoSuchKeyError, reason_of
+from healthd.execute.ssh_errors import (
+    ConnectError,
+    HungError,
+    NoSuchKeyError,
+    no_server,
+    reason_of,
+)
 from healthd.execute.ssh_line import Line, remaining
 
 _LOG_CHANNEL: Final = "healthd.execute.paramiko"
@@ -67,10 +73,11 @@ class Transport(paramiko.Transport):
     whether certificates are asked for at all, is for the known-hosts file to say.
     """
 
-    asked: tuple[str, ...] = PLAIN_ALGORITHMS
-
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, asked: tuple[str, ...] = PLAIN_ALGORITHMS) -> None:
         super().__init__(line)  # type: ignore[arg-type]
+        self.line = line
+        self.asked = asked
+        self._has_begun_kex = False
         self.set_log_channel(_LOG_CHANNEL)
         self.daemon = True
         # The library's own deadline is a thread that outlives a failure; here all wait under ours.
@@ -81,6 +88,33 @@ class Transport(paramiko.Transport):
     def preferred_keys(self) -> tuple[str, ...]:
         """What the host is asked for."""
         return self.asked
+
+    def begin_kex(self) -> None:
+        """Read the host's first packet, and say the first two things of a key exchange.
+
+        The library's thread begins with that, and then waits for the host. Here it is done without
+        a thread, which is started when the host has answered, and goes on from there.
+        """
+        ours: Any = self
+        ours._check_banner()  # noqa: SLF001
+        ours._send_kex_init()  # noqa: SLF001
+        _, message = ours.packetizer.read_message()
+        ours._negotiate_keys(message)  # noqa: SLF001
+        self._has_begun_kex = True
+
+    def _check_banner(self) -> None:
+        if not self._has_begun_kex:
+            super()._check_banner()  # type: ignore[misc]
+
+    def _send_kex_init(self) -> None:
+        if not self._has_begun_kex:
+            super()._send_kex_init()  # type: ignore[misc]
+
+    def _expect_packet(self, *kinds: int) -> None:
+        # This is what the thread does last before it reads; what it expects is known by then.
+        if not self._has_begun_kex:
+            super()._expect_packet(*kinds)  # type: ignore[misc]
+        self._has_begun_kex = False
 
     def cut(self) -> None:
         """End the connection without waiting for anything; its own thread does the rest."""
@@ -126,20 +160,43 @@ class Transport(paramiko.Transport):
         return self.is_active() and found is channel
 
 
-async def exchange_keys(
-    transport: Transport, target: Target, asked: tuple[str, ...], deadline: float
-) -> None:
+def begin_keys(line: Line, target: Target, asked: tuple[str, ...]) -> Transport:
+    """A transport without a thread that has begun to agree on keys; it waits for nothing.
+
+    A host whose first packet is another one is left to the library's thread.
+
+    Args:
+        line: To the host; it has to be told to send what was said.
+        target: The host.
+        asked: The kinds of keys that it may show, the first one first.
+
+    Raises:
+        ConnectError: There is nothing to agree on.
+    """
+    transport = Transport(line, asked)
+    if line.begins_kex:
+        try:
+            transport.begin_kex()
+        except paramiko.SSHException as error:
+            raise _ended(target, error) from error
+        except Exception as error:
+            # The library has as many kinds of errors as a packet can be broken in ways.
+            raise _ended(target, paramiko.SSHException("its first packet is broken")) from error
+    return transport
+
+
+async def exchange_keys(transport: Transport, target: Target, deadline: float) -> None:
     """Agree on keys; the host shows the first of what it is asked for that it has.
 
     Raises:
         ConnectError: It does not.
     """
-    transport.asked = asked
     transport.banner_timeout = remaining(deadline)
+    transport.line.connect()
     done = Bell()
     transport.start_client(event=done)
     if not await done.rung(deadline):
-        raise HungError(ExecKind.UNREACHABLE, f"{_who(target)}: no answer in time")
+        raise HungError(ExecKind.UNREACHABLE, f"{no_server(target)}: no answer in time")
     if not transport.is_active():
         raise _ended(target, transport.get_exception())
 
@@ -166,7 +223,9 @@ async def log_in(
     except (paramiko.SSHException, OSError, EOFError) as error:
         raise _ended(target, error) from error
     if not await done.rung(deadline):
-        raise HungError(ExecKind.UNREACHABLE, f"{_who(target)}: no answer in time to the login")
+        raise HungError(
+            ExecKind.UNREACHABLE, f"{no_server(target)}: no answer in time to the login"
+        )
     if transport.is_authenticated():
         transport.set_keepalive(_KEEPALIVE_SECONDS)
         return None
@@ -214,10 +273,6 @@ def _close_late(channel: paramiko.Channel, threads: Threads) -> None:
         threads.submit(channel.close)
 
 
-def _who(target: Target) -> str:
-    return f"{target.address}:{target.port} does not answer as an SSH server"
-
-
 def _ended(target: Target, error: BaseException | None) -> ConnectError:
     reason = reason_of(error)
     # The library has one class for all that two sides cannot agree on.
@@ -225,5 +280,5 @@ def _ended(target: Target, error: BaseException | None) -> ConnectError:
         "host key" in str(error)
     )
     if is_about_key:
-        return NoSuchKeyError(ExecKind.UNREACHABLE, f"{_who(target)}: {reason}")
-    return ConnectError(ExecKind.UNREACHABLE, f"{_who(target)}: {reason}")
+        return NoSuchKeyError(ExecKind.UNREACHABLE, f"{no_server(target)}: {reason}")
+    return ConnectError(ExecKind.UNREACHABLE, f"{no_server(target)}: {reason}")

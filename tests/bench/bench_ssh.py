@@ -29,7 +29,13 @@ HOSTS: Final = 500
 POOL: Final = 32
 CONNECT_SECONDS: Final = 10.0
 MEGABYTE: Final = 1024 * 1024
-SERVERS: Final = (Odd.NOTHING, Odd.SILENT, Odd.GREETS_ONLY, Odd.HANGS_IN_KEX)
+SERVERS: Final = (
+    Odd.NOTHING,
+    Odd.SILENT,
+    Odd.GREETS_ONLY,
+    Odd.HANGS_IN_KEX,
+    Odd.HANGS_IN_LOGIN,
+)
 SUPPORT: Final = Path(__file__).parents[1] / "support" / "odd_sshd.py"
 
 
@@ -80,18 +86,24 @@ def test_ssh_to_five_hundred_hosts(hosts: tuple[Path, list[int]]) -> None:
 
 @pytest.mark.bench
 def test_ssh_hosts_that_are_gone_or_hang_delay_nobody(hosts: tuple[Path, list[int]]) -> None:
-    folder, (good, *odd) = hosts
+    folder, (good, silent, greets_only, in_kex, in_login) = hosts
     without = [good] * (HOSTS * 7 // 10)
-    alone = measured(folder, without)
-    # Nothing listens on port 1.
-    for name, ports in (("gone, silent or greet only", [1, *odd[:2]]), ("hang in kex", odd[2:])):
+    kinds = {
+        # Nothing listens on port 1.
+        "gone, silent or greet only": [1, silent, greets_only],
+        "hang in kex": [in_kex],
+        "hang in the login, after a whole key exchange": [in_login],
+    }
+    for name, ports in kinds.items():
         many = len(ports)
         mixed = [ports[at % many] if at % 10 < 3 else good for at in range(HOSTS)]
+        alone = measured(folder, without)
         found = measured(folder, mixed)
         print(
             f"\n30 % {name}: the others after {found['last_good']:.1f} s, without these "
             f"{alone['last_good']:.1f} s: {found['last_good'] / alone['last_good']:.2f} times; "
-            f"{found['threads']} threads at most"
+            f"{found['cpu']:.1f} s of processor and {found['threads']} threads at most, without "
+            f"these {alone['cpu']:.1f} s and {alone['threads']}"
         )
         assert found["good"] == len(without)
 

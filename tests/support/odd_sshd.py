@@ -53,6 +53,10 @@ class Odd(StrEnum):
     """Begins the key exchange and closes."""
     RESETS_IN_KEX = "resets_in_kex"
     """Begins the key exchange, and closes with a reset."""
+    PAUSES_IN_KEX = "pauses_in_kex"
+    """Begins the key exchange, goes on when it is told to, and behaves."""
+    IGNORES_FIRST = "ignores_first"
+    """Sends a packet that means nothing before the key exchange, and behaves."""
     HANGS_IN_LOGIN = "hangs_in_login"
     OPENS_NO_SESSION = "opens_no_session"
     HANGS_OPENING = "hangs_opening"
@@ -90,9 +94,25 @@ _RAW: Final = frozenset(
 class OddTransport(paramiko.Transport):
     """Says when the answer to a request has gone out: what follows it must not come before."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        super().__init__(connection)
+    def __init__(self, connection: socket.socket, sshd: OddSshd) -> None:
+        # Where both sides are strict, the key exchange is the very first thing that is said.
+        super().__init__(connection, strict_kex=sshd.odd is not Odd.IGNORES_FIRST)
+        self.sshd = sshd
         self.confirmed = threading.Semaphore(0)
+
+    def _send_kex_init(self) -> None:
+        if self.sshd.odd is Odd.IGNORES_FIRST:
+            message = paramiko.Message()
+            message.add_byte(paramiko.common.cMSG_IGNORE)
+            message.add_string("nothing")
+            self._send_message(message)  # type: ignore[attr-defined]
+        super()._send_kex_init()  # type: ignore[misc]
+
+    def _negotiate_keys(self, message: paramiko.Message) -> None:
+        if self.sshd.odd is Odd.PAUSES_IN_KEX:
+            self.sshd.has_paused.set()
+            self.sshd.may_go_on.wait()
+        super()._negotiate_keys(message)  # type: ignore[misc]
 
     def _send_user_message(self, data: paramiko.Message) -> None:
         super()._send_user_message(data)  # type: ignore[misc]
@@ -107,6 +127,7 @@ class OddServer(paramiko.ServerInterface):
     odd: Odd
     address: str
     is_over: threading.Event
+    commands: list[bytes]
 
     def get_allowed_auths(self, username: str) -> str:
         del username
@@ -127,7 +148,7 @@ class OddServer(paramiko.ServerInterface):
         return paramiko.common.OPEN_SUCCEEDED
 
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
-        del command
+        self.commands.append(command)
         if self.odd is Odd.HANGS_IN_EXEC:
             self.is_over.wait()
         if self.odd is Odd.REFUSES_EXEC:
@@ -173,6 +194,9 @@ class OddSshd:
 
     Attributes:
         connections: How many have been accepted.
+        commands: What it was asked to run, on whichever connection.
+        has_paused: A connection of `PAUSES_IN_KEX` has got so far.
+        may_go_on: Tells it to go on.
     """
 
     odd: Odd
@@ -182,6 +206,9 @@ class OddSshd:
     is_over: threading.Event = field(default_factory=threading.Event)
     open: list[Any] = field(default_factory=list)
     connections: int = 0
+    commands: list[bytes] = field(default_factory=list)
+    has_paused: threading.Event = field(default_factory=threading.Event)
+    may_go_on: threading.Event = field(default_factory=threading.Event)
 
     @property
     def port(self) -> int:
@@ -212,16 +239,15 @@ class OddSshd:
                 self._speak(connection)
 
     def _speak(self, connection: socket.socket) -> None:
-        transport = OddTransport(connection)
+        transport = OddTransport(connection, self)
         transport.daemon = True
         transport.set_log_channel("healthd.execute.paramiko")
         transport.add_server_key(self.host_key)
         self.open = [one for one in self.open if one.is_active()] + [transport]
         address = connection.getsockname()[0]
         # The event is there so that the call returns: this thread accepts for everybody.
-        transport.start_server(
-            event=threading.Event(), server=OddServer(self.odd, address, self.is_over)
-        )
+        server = OddServer(self.odd, address, self.is_over, self.commands)
+        transport.start_server(event=threading.Event(), server=server)
 
     def _raw(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -233,7 +259,7 @@ class OddSshd:
                     connection.sendall(b"x" * many)
             connection.sendall(GREETING)
             if self.odd in {Odd.HANGS_IN_KEX, Odd.HANGS_UP_IN_KEX, Odd.RESETS_IN_KEX}:
-                connection.sendall(_key_exchange_begins())
+                connection.sendall(packet(key_exchange_begins()))
             if self.odd in {Odd.HANGS_UP, Odd.HANGS_UP_IN_KEX}:
                 connection.close()
             if self.odd in {Odd.RESETS, Odd.RESETS_IN_KEX}:
@@ -245,6 +271,7 @@ class OddSshd:
 
     def stop(self) -> None:
         self.is_over.set()
+        self.may_go_on.set()
         # Closing alone does not wake the thread that accepts.
         with contextlib.suppress(OSError):
             self.listening.shutdown(socket.SHUT_RDWR)
@@ -253,18 +280,22 @@ class OddSshd:
             one.close()
 
 
-def _key_exchange_begins() -> bytes:
-    """The first packet of a key exchange, which offers what the client has."""
+def key_exchange_begins(kex: str = "ecdh-sha2-nistp256") -> bytes:
+    """The first message of a key exchange, which offers what the client has."""
     message = paramiko.Message()
     message.add_byte(paramiko.common.cMSG_KEXINIT)
     message.add_bytes(b"0123456789abcdef")
-    lists = [["ecdh-sha2-nistp256"], ["ssh-ed25519", "ssh-rsa", "rsa-sha2-512"]]
+    lists = [[kex], ["ssh-ed25519", "ssh-rsa", "rsa-sha2-512"]]
     lists += [["aes128-ctr"], ["aes128-ctr"], ["hmac-sha2-256"], ["hmac-sha2-256"]]
     for one in (*lists, ["none"], ["none"], [], []):
         message.add_list(one)
     message.add_boolean(False)
     message.add_int(0)
-    payload = message.asbytes()
+    return message.asbytes()
+
+
+def packet(payload: bytes) -> bytes:
+    """A message as it is sent before there are keys."""
     padding = 8 - (len(payload) + 5) % 8 + 8
     return struct.pack(">IB", len(payload) + padding + 1, padding) + payload + b"\0" * padding
 
