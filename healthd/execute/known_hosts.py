@@ -13,6 +13,7 @@ import hmac
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -143,12 +144,19 @@ def _names(patterns: str, name: str) -> bool:
 
 
 def _names_hashed(field: str, name: str) -> bool:
+    salt, digest = _salt_and_digest(field)
+    # OpenSSH's format prescribes HMAC-SHA1 here; it hides names and guards nothing.
+    return hmac.compare_digest(hmac.digest(salt, name.lower().encode(), "sha1"), digest)
+
+
+@lru_cache(maxsize=16_384)
+def _salt_and_digest(field: str) -> tuple[bytes, bytes]:
+    """What a hashed name consists of: the same lines are looked at for every host of a fleet."""
     hidden = _HASHED_NAME.fullmatch(field)
     if hidden is None:
         raise ValueError("its hashed name is not |1|, a salt and a hash of 20 bytes each")
     salt, digest = (base64.b64decode(part, validate=True) for part in hidden.groups())
-    # OpenSSH's format prescribes HMAC-SHA1 here; it hides names and guards nothing.
-    return hmac.compare_digest(hmac.digest(salt, name.lower().encode(), "sha1"), digest)
+    return salt, digest
 
 
 def _key(fields: list[str]) -> HostKey:
