@@ -392,6 +392,16 @@ def test_a_stop_that_is_due_is_not_sent_again_against_ok_to_stop() -> None:
     assert codes(step) == ["HOST_STATE_UNKNOWN broker:4"]
 
 
+@pytest.mark.parametrize(("repair", "since"), [(False, 150.0), (True, None)])
+def test_a_stop_that_is_sent_again_in_its_turn_leaves_the_soak_of_another(
+    *, repair: bool, since: float | None
+) -> None:
+    state = looking(replace(due(2), repair=repair), soaking(4), candidates=(2,), concurrency=2)
+    step = look(state, **WIDE)
+    assert kinds(step.effects) == ["StopService 2"]
+    assert run_of(step, 4).soak_since == since
+
+
 def test_nobody_else_is_taken_with_a_stop_that_is_due() -> None:
     state = looking(due(2), 4, candidates=(2, 4), concurrency=None)
     assert kinds(look(state, {2: RUNS, 4: RUNS}, **WIDE).effects) == ["StopService 2"]

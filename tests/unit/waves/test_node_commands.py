@@ -148,6 +148,25 @@ def test_the_end_of_a_command_is_told_with_its_id_and_how_it_ended(outcome: Outc
     assert run.detail == ("as it was" if outcome is Outcome.OK else f"it was {outcome.value}")
 
 
+def test_after_its_election_a_node_soaks_and_both_are_told() -> None:
+    state = one(a_run(2, NodeStatus.RECOVERING, command="2.2.elect"))
+    step = ended(state, "2.2.elect", 120.0, Outcome.FAILED)
+    run = run_of(step, 2)
+    assert (run.status, run.since, run.command) == (NodeStatus.SOAKING, 120.0, None)
+    assert told(step) == [("command_ended", 2, "it was failed"), ("node_soaking", 2, "")]
+    assert step.effects == ()
+
+
+@pytest.mark.parametrize("status", [NodeStatus.SKIPPED, NodeStatus.SOAKING])
+def test_an_election_that_ends_late_is_told_and_moves_nobody(status: NodeStatus) -> None:
+    state = one(a_run(2, status, command="2.2.elect", soak_since=100.0))
+    step = ended(state, "2.2.elect", 120.0)
+    run = run_of(step, 2)
+    assert (run.status, run.since, run.command) == (status, 100.0, None)
+    assert told(step) == [("command_ended", 2, "")]
+    assert step.effects == ()
+
+
 # --- The start -----------------------------------------------------------------------------------
 
 
@@ -225,6 +244,7 @@ def test_a_process_that_ends_while_it_recovers_is_told_and_is_started_again() ->
     step = observed(one(run), 2, 120.0, IS_DOWN)
     assert [each.effect_id for each in step.commands] == ["2.2.start"]
     assert told(step) == [("node_starting", 2, "its process ended while it recovered")]
+    assert run_of(step, 2).since == 120.0
     busy = replace(run, command="2.2.elect")
     assert not observed(one(busy), 2, 120.0, IS_DOWN).effects
 
@@ -409,7 +429,7 @@ def test_a_late_stop_whose_process_still_runs_is_left_alone() -> None:
 def test_a_late_stop_that_came_back_is_told_and_watched_no_more() -> None:
     step = observed(one(late()), 2, 800.0, RUNS_ANEW)
     assert not step.effects
-    assert not run_of(step, 2).is_watched
+    assert run_of(step, 2).is_watched is False
     assert told(step) == [("late_stop_recovered", 2, "its process runs again")]
 
 

@@ -15,6 +15,7 @@ from support.waves import (
     a_wave,
     clean,
     confirmed,
+    ended,
     kinds,
     observed,
     run_of,
@@ -32,6 +33,9 @@ from healthd.waves.step_run import NodeSteps, StepPhase
 PATCH = a_restart(between=(a_step("patch"),))
 PLACE = [step.name for step in PATCH.steps].index("patch")
 PREPARED = NodeSteps(is_prepared=True)
+AT_PATCH = NodeSteps(
+    at=PLACE, phase=StepPhase.RUNNING, effect="2.2.step", since=100.0, sent_at=100.0
+)
 UNWRITTEN = "its steps were not done: the state file cannot be written"
 BY_ITSELF = "its process came back by itself, before its steps were done"
 
@@ -99,7 +103,8 @@ def test_no_step_is_begun_that_cannot_be_written_and_the_node_is_brought_back() 
 
 
 def test_after_its_last_step_the_host_is_asked_before_anything_is_started() -> None:
-    step = done(stopped(PATCH), 120.0)
+    at_it = a_run(2, NodeStatus.STOPPED, steps=AT_PATCH, command_at=118.0)
+    step = ended(wave(at_it), AT_PATCH.effect, 120.0)
     run = run_of(step, 2)
     assert step.effects == (Observe(node=2),)
     assert (run.status, run.since, run.detail) == (
@@ -159,10 +164,6 @@ def test_a_new_process_of_a_plain_restart_says_nothing_of_steps() -> None:
 
 
 # --- Time ----------------------------------------------------------------------------------------
-
-AT_PATCH = NodeSteps(
-    at=PLACE, phase=StepPhase.RUNNING, effect="2.2.step", since=100.0, sent_at=100.0
-)
 
 
 def test_a_node_at_its_steps_has_no_deadline_of_a_start_and_is_not_started() -> None:

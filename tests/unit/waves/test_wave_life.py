@@ -129,6 +129,13 @@ def test_a_step_that_was_under_way_is_asked_for_when_it_is_taken_up() -> None:
     state = a_wave(run, 3, playbook=a_restart(before=(a_step("upload"),)))
     step = reduce(state, events.Resumed(at=150.0))
     assert kinds(step.effects) == ["Observe 2", "ObserveStep 2"]
+    assert run_of(step, 2).steps.asked_at == 150.0
+
+
+def test_a_pause_is_not_told_again_when_its_wave_is_taken_up() -> None:
+    step = reduce(a_wave(status=WaveStatus.PAUSED, pauses=(BY_ADA,)), events.Resumed(at=150.0))
+    assert step.state.status is WaveStatus.PAUSED
+    assert [note.event for note in step.notes] == ["wave_resumed_by_daemon"]
 
 
 def test_nobody_is_observed_who_is_not_on_the_way() -> None:
@@ -217,6 +224,12 @@ def test_a_journal_that_fails_pauses_in_the_name_of_healthd_and_holds_the_wave()
     ]
     assert told(step) == [("wave_paused", None, "the state file: disk full")]
     assert step.state.status is WaveStatus.PAUSED
+
+
+def test_a_journal_that_fails_in_a_pause_is_told_too() -> None:
+    paused = a_wave(status=WaveStatus.PAUSED, pauses=(BY_ADA,))
+    step = reduce(paused, events.StoreFailed(at=50.0, detail="disk full"))
+    assert told(step) == [("wave_paused", None, "the state file: disk full")]
 
 
 def test_a_journal_that_still_fails_is_not_told_again() -> None:
