@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from healthd.engine.printed import OnLines, nothing_is_shown
+from healthd.engine.printed import KeyLines, OnLines, nothing_is_shown
 from healthd.engine.step_host import StepEnds
 from healthd.engine.step_job import StepJob
 from healthd.engine.step_sources import Sources
@@ -117,9 +117,12 @@ class AnsibleRun:
         return outcome, self._told(f"{PROGRAM} ended with exit code {code}", last)
 
     def _heard(self, last: deque[str]) -> OnLines:
+        keys = KeyLines()
+
         def heard(lines: Sequence[str]) -> None:
-            last.extend(lines)
-            self.on_lines([redact(line, self.secrets) for line in lines])
+            plain = keys.struck(lines)
+            last.extend(plain)
+            self.on_lines([redact(line, self.secrets) for line in plain])
 
         return heard
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from healthd.engine.printed import OnLines, nothing_is_shown
+from healthd.engine.printed import KeyLines, OnLines, nothing_is_shown
 from healthd.engine.step_host import StepEnds
 from healthd.execute.detached import Detached, MarkState, Place, Progress, Work
 from healthd.execute.protocol import BECOME, ExecKind, Target
@@ -63,7 +63,8 @@ class HostRunner:
         """Run a command, or go on waiting for it, until it has ended."""
         progress = await self._launched(argv_of(action), become=action.become, stdin=stdin)
         words = self._words(action)
-        seen = self._shown(progress, Place())
+        keys = KeyLines(), KeyLines()
+        seen = self._shown(progress, Place(), keys)
         while progress.state in _NOT_OVER:
             left = self.seconds_left()
             if left <= 0:
@@ -79,7 +80,7 @@ class HostRunner:
                 wait_seconds=wait,
                 secrets=self.secrets,
             )
-            seen = self._shown(progress, seen)
+            seen = self._shown(progress, seen, keys)
         progress = await self._whole(progress, seen, words)
         await self._wiped(progress)
         state, detail = told(action, progress)
@@ -97,13 +98,13 @@ class HostRunner:
         await self._wiped(progress)
         return told(action, progress)
 
-    def _shown(self, progress: Progress, seen: Place) -> Place:
+    def _shown(self, progress: Progress, seen: Place, keys: tuple[KeyLines, KeyLines]) -> Place:
         """Tell the new lines, and what to go on from."""
         if progress.state is not MarkState.RUNNING:
             return seen
         # A last line without its end may be half a secret, and is told again when it is whole.
-        whole = (text.rpartition("\n")[0] for text in (progress.stdout, progress.stderr))
-        lines = [line for text in whole for line in text.splitlines()]
+        out, err = keys
+        lines = [*out.struck_text(progress.stdout), *err.struck_text(progress.stderr)]
         if lines:
             self.on_lines(lines)
         return progress.place

@@ -266,10 +266,11 @@ def _read(outcome: Outcome, since: Place, secrets: tuple[str, ...]) -> Progress:
         is_truncated=named.get("cut") == "1" or outcome.is_truncated,
         is_late=named.get("late") == "1",
         boot_id=named["boot"],
-        # What did not fit into one answer is shown by the next, line by line.
+        # What did not fit into one answer is shown by the next, line by line. The host counts the
+        # lines: what is struck out here may be several.
         place=Place(
-            out=min(out, since.out + stdout.count("\n")) if is_running else out,
-            err=min(err, since.err + stderr.count("\n")) if is_running else err,
+            out=min(out, since.out + _number(named.get("shownout"))) if is_running else out,
+            err=min(err, since.err + _number(named.get("shownerr"))) if is_running else err,
         ),
         detail=_sentence(state, named),
     )

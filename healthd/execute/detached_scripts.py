@@ -98,7 +98,7 @@ bytes of its end, `$7` the mask that the command gets; then the words."""
 
 _OBSERVE: Final = r"""
 say() {
-  echo "healthd-marker 1 $1 boot=$boot rc=$2 late=$late out=$3 err=$4 cut=$cut"
+  echo "healthd-marker 1 $1 boot=$boot rc=$2 late=$late out=$3 err=$4 cut=$cut $5"
 }
 runs() {
   now=$(start_of "$1")
@@ -139,17 +139,27 @@ observe() {
   case $state in none|beginning) say "$state" "" 0 0; return ;; esac
   out=$(wc -l < "$m/out") err=$(wc -l < "$m/err")
   [ -e "$m/cut" ] && cut=1
-  say "$state" "$rc" $((out)) $((err))
+  say "$state" "$rc" $((out)) $((err)) \
+    "shownout=$(lines_of out "$3" "$out") shownerr=$(lines_of err "$4" "$err")"
   echo "healthd-marker 1" >&2
   show out "$3" "$out"
   show err "$4" "$err" >&2
+}
+piece() {
+  [ "$3" -lt "$2" ] || tail -n +"$2" "$m/$1" | head -n $(($3 - $2 + 1)) | head -c "$most"
+}
+lines_of() {
+  lines=$(piece "$@" | wc -l)
+  # Of a line that is longer than an answer there is only the beginning to be shown.
+  [ $((lines)) -gt 0 ] || [ "$3" -lt "$2" ] || lines=1
+  echo $((lines))
 }
 show() {
   if [ "$state" != running ] && [ "$state" != orphan ]; then
     tail -n +"$2" "$m/$1" | tail -c "$most"
     [ -s "$m/$1.end" ] && { printf '\n[...]\n'; cat "$m/$1.end"; }
-  elif [ "$3" -ge "$2" ]; then
-    tail -n +"$2" "$m/$1" | head -n $(($3 - $2 + 1)) | head -c "$most"
+  else
+    piece "$@"
   fi
 }
 """

@@ -15,7 +15,7 @@ from plugins.sshd import SshdHost
 from support.daemon import snapshot_json, snapshot_of_cluster
 from support.steps import NODE, Rebooting, Stage
 
-from healthd.engine.printed import Printed
+from healthd.engine.printed import CHARACTERS, Printed
 from healthd.execute.ssh import SshExecutor
 from healthd.waves.events import HostState, Outcome, StepState
 from healthd.waves.playbook_steps import (
@@ -156,6 +156,55 @@ async def test_what_a_command_prints_is_shown_while_it_runs(
     assert detail.splitlines()[-1] == "early [redacted]"  # stderr comes behind stdout
     assert "late\nhalf\n" in detail
     assert here.printed == {}
+
+
+async def test_a_key_that_is_printed_piece_by_piece_is_not_shown_and_counted_once(
+    here: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthd.engine.step_commands.LOOK_SECONDS", 0.2)
+    first, second = tmp_path / "first", tmp_path / "second"
+    wait = "while [ ! -e {} ]; do sleep 0.05; done"
+    body = "\n".join(f"echo MIIEvQIBADANBgkqhkiG{number}" for number in range(10))
+    text = (
+        f"echo begin\necho '-----BEGIN RSA PRIVATE KEY-----'\n{body}\necho mark >&2\n"
+        f"{wait.format(first)}\n{body}\necho '-----END RSA PRIVATE KEY-----'\necho middle\n"
+        f"{wait.format(second)}\necho end\n{wait.format(tmp_path / 'third')}"
+    )
+    running = asyncio.create_task(here.run(sh(text)))
+    seen: list[str] = []
+
+    async def until(last: str) -> None:
+        while last not in seen:
+            seen.extend(here.printed.get(NODE, Printed()).lines)
+            assert not running.done(), running.result()
+            await asyncio.sleep(0.02)
+
+    for last, go_on in (("mark", "first"), ("middle", "second"), ("end", "third")):
+        await until(last)
+        if last == "end":
+            lines = here.printed[NODE].lines
+        (tmp_path / go_on).touch()
+    assert (await running)[0] is Outcome.OK
+    assert not any("MIIE" in line for line in seen)
+    assert [line for line in lines if "redacted" not in line] == ["begin", "mark", "middle", "end"]
+
+
+async def test_a_line_that_is_longer_than_an_answer_does_not_end_the_telling(
+    here: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("healthd.engine.step_commands.LOOK_SECONDS", 0.2)
+    end = tmp_path / "end"
+    text = (
+        "head -c 100000 /dev/zero | tr '\\0' x\necho\necho late\n"
+        f"while [ ! -e {end} ]; do sleep 0.05; done"
+    )
+    running = asyncio.create_task(here.run(sh(text)))
+    while "late" not in here.printed.get(NODE, Printed()).lines:
+        assert not running.done(), running.result()
+        await asyncio.sleep(0.05)
+    assert here.printed[NODE].lines == ("x" * CHARACTERS, "late")
+    end.touch()
+    await running
 
 
 async def test_a_missing_variable_is_one_line_with_all_that_one_needs(here: Stage) -> None:
