@@ -162,11 +162,15 @@ def changes(before: dict[str, Any] | None, now: dict[str, Any]) -> Iterator[str]
 def _printed_since(former: dict[str, Any], node: dict[str, Any]) -> Iterator[str]:
     """What the command of a node's step has printed since the last look, as far as it is kept."""
     step, before = node.get("step") or {}, former.get("step") or {}
-    is_same = step.get("number") == before.get("number")
-    known = before.get("printedLines", 0) if is_same else 0
-    new = step.get("printedLines", 0) - known
+    printed, known = step.get("printedLines", 0), before.get("printedLines", 0)
+    is_same = all(step.get(key) == before.get(key) for key in ("number", "failedTries"))
+    # A step that is tried again, or asked after by a new daemon, begins to count anew.
+    new = printed - known if is_same and known <= printed else printed
     if new > 0:
-        for line in step["said"][-new:]:
+        lines = step["said"][-new:]
+        if new > len(lines):
+            yield f"  node {node['node']} | [... {new - len(lines)} lines ...]"
+        for line in lines:
             yield f"  node {node['node']} | {line}"
 
 

@@ -132,11 +132,29 @@ def test_what_a_step_prints_is_told_once_line_by_line() -> None:
     assert told[0] == ["  node 1 | Reading"]
     assert told[1] == []
     assert told[2] == ["  node 1 | Unpacking", "  node 1 | Setting up"]
-    assert told[3] == [f"  node 1 | {number}" for number in range(30, 50)]
+    assert told[3] == [
+        "  node 1 | [... 30 lines ...]",
+        *(f"  node 1 | {number}" for number in range(30, 50)),
+    ]
     assert looks[2]["nodes"][0]["step"]["printedLines"] == 1
     another = replace(node, steps=replace(steps, at=3))
     view = replace(view, state=view.state.with_node(another), printed={1: Printed().more(["x"])})
     assert list(changes(looks[-1], wave_document(view)))[-1] == "  node 1 | x"
+
+
+@pytest.mark.parametrize("failures", [0, 1])
+def test_a_step_that_is_tried_again_is_told_from_its_first_line(failures: int) -> None:
+    playbook = a_restart(between=(a_step("patch"),))
+    steps = NodeSteps(at=2, phase=StepPhase.RUNNING, since=140.0)
+    node = NodeRun(node=1, status=NodeStatus.STOPPED, since=130.0, steps=steps)
+    view = InMemoryDaemon().put(wave_state(nodes=(node,), playbook=playbook))
+    before = wave_document(replace(view, printed={1: Printed().more(["a", "b"])}))
+    again = replace(node, steps=replace(steps, failures=failures))
+    lines = ["a"] if failures == 0 else ["a", "b", "c"]
+    after = replace(view, state=view.state.with_node(again), printed={1: Printed().more(lines)})
+    assert list(changes(before, wave_document(after)))[-len(lines) :] == [
+        f"  node 1 | {line}" for line in lines
+    ]
 
 
 @pytest.mark.parametrize(
