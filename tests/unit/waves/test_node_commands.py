@@ -202,6 +202,7 @@ def test_a_start_is_sent_again_five_seconds_after_the_last(
     run = a_run(2, NodeStatus.STARTING, attempt=1, command_at=sent_at, starting_since=95.0)
     step = observed(one(run), 2, asked_at, IS_DOWN)
     assert [each.effect_id for each in step.commands] == (["2.2.start"] if is_sent else [])
+    assert run_of(step, 2).attempt == (2 if is_sent else 1)
     assert run_of(step, 2).starting_since == 95.0
     assert not step.notes  # It is in the same status.
 
@@ -390,9 +391,8 @@ def test_a_broker_that_soaks_is_not_moved_by_what_its_host_says() -> None:
 
 
 def late(**changes: Any) -> NodeRun:
-    return a_run(
-        2, NodeStatus.FAILED, **({"is_watched": True, "attempt": 1, "command_at": 100.0} | changes)
-    )
+    plain: Any = {"is_watched": True, "attempt": 1, "command_at": 100.0}
+    return replace(a_run(2, NodeStatus.FAILED), **(plain | changes))
 
 
 def test_a_late_stop_is_started_with_the_id_that_was_written_for_it() -> None:
@@ -418,6 +418,14 @@ def test_a_late_start_is_sent_again_five_seconds_after_the_last_and_not_beside_i
         "StartService 2"
     ]
     assert not observed(one(late(command="2.1.start")), 2, 800.0, IS_DOWN).effects
+
+
+def test_a_late_stop_of_a_node_that_waits_again_is_started_and_watched_no_more() -> None:
+    waits = late(status=NodeStatus.PENDING, start_effect=None)
+    step = observed(one(waits), 2, 800.0, IS_DOWN)
+    run = run_of(step, 2)
+    assert [each.effect_id for each in step.commands] == ["2.2.start"]
+    assert (run.status, run.attempt, run.is_watched) == (NodeStatus.STARTING, 2, False)
 
 
 def test_a_late_stop_whose_process_still_runs_is_left_alone() -> None:

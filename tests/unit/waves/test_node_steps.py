@@ -68,6 +68,7 @@ def test_a_node_that_has_left_is_given_its_steps_before_its_start() -> None:
     run = run_of(step, 2)
     assert kinds(step.effects) == ["RunStep 2"]
     assert (run.status, run.since, run.is_stop_due) == (NodeStatus.STOPPED, 110.0, False)
+    assert run.command is None
     assert (run.steps.at, run.steps.since) == (PLACE, 110.0)
     assert (run.steps.is_prepared, run.steps.is_worked) == (False, False)
 
