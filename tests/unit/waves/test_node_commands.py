@@ -132,7 +132,14 @@ def test_a_stop_that_came_to_its_host_is_not_sent_a_second_time() -> None:
     state = confirmed(due(), 2, 201.0, RUNS).state
     assert run_of(state, 2).is_stop_due
     for outcome in (Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN):
-        assert not run_of(ended(state, "2.2.stop", 205.0, outcome), 2).is_stop_due
+        assert run_of(ended(state, "2.2.stop", 205.0, outcome), 2).is_stop_due is False
+
+
+def test_a_stop_that_was_not_sent_gives_nobody_back_who_is_not_being_stopped() -> None:
+    state = one(a_run(2, NodeStatus.RECOVERING, command="2.1.stop"))
+    step = ended(state, "2.1.stop", 110.0, Outcome.NOT_SENT)
+    assert status_of(step, 2) is NodeStatus.RECOVERING
+    assert step.effects == (Observe(node=2),)
 
 
 @pytest.mark.parametrize("outcome", Outcome)
