@@ -69,8 +69,8 @@ class PlacingCommands:
         return digest(path, become=self.place.become)
 
     def keep(self) -> HostCommand:
-        """Copy what is there, with owner and mode."""
-        return self._run("cp", "-p", "-T", "--", self.place.path, self.new)
+        """Copy what is there, with owner and mode; not through a link that stands in the way."""
+        return self._run("cp", "-p", "-T", "--remove-destination", "--", self.place.path, self.new)
 
     def kept(self) -> HostCommand:
         """Let the copy be the backup."""

@@ -1,5 +1,8 @@
 """The words that steps send to a host."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from healthd.execute.protocol import BECOME
@@ -87,3 +90,19 @@ def test_a_step_lists_what_it_does_and_what_it_asks_once() -> None:
 )
 def test_a_pattern_is_found_in_some_part_of_a_text(wanted: str, text: str, *, is_in: bool) -> None:
     assert pattern(wanted).is_in(text) is is_in
+
+
+@pytest.mark.parametrize("name", ["cp", "install"])
+def test_a_link_that_stands_in_the_way_is_replaced_and_not_written_through(
+    name: str, tmp_path: Path
+) -> None:
+    # sudo allows the command whoever sends it, and a link there may lead anywhere.
+    (tmp_path / "s.properties").write_text("from outside")
+    (tmp_path / "elsewhere").write_text("root's")
+    commands = PlacingCommands(place=FilePlace(path=str(tmp_path / "s.properties")))
+    Path(commands.new).symlink_to(tmp_path / "elsewhere")
+    (command,) = (each for each in commands.all() if each.argv[0] == name)
+    subprocess.run(piped(command), input=b"from outside", check=True)
+    assert (tmp_path / "elsewhere").read_text() == "root's"
+    assert not Path(commands.new).is_symlink()
+    assert Path(commands.new).read_text() == "from outside"
