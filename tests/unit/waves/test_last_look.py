@@ -312,6 +312,15 @@ def test_a_repair_is_stopped_as_one_and_needs_no_preparation() -> None:
     assert status_of(healthy, 4) is NodeStatus.PREPARING
 
 
+def test_a_stop_in_its_turn_leaves_the_soak_of_another_and_that_of_a_repair_does_not() -> None:
+    state = looking(2, soaking(4), concurrency=2)
+    plain = look(state, **WIDE)
+    repair = look(state, brokers=brokers(b2={"fenced": True}), **WIDE)
+    for step, since in ((plain, 150.0), (repair, None)):
+        assert kinds(step.effects) == ["StopService 2"]
+        assert run_of(step, 4).soak_since == since
+
+
 def test_a_repair_that_was_tried_and_runs_anew_is_stopped_all_the_same() -> None:
     tried = a_run(4, NodeStatus.PENDING, started_before=OLD)
     step = look(looking(tried, 3, candidates=(4,)), {4: RUNS_ANEW}, **DOWN)

@@ -174,7 +174,9 @@ def test_a_node_at_its_steps_has_no_deadline_of_a_start_and_is_not_started() -> 
     assert observed(state, 2, 110.0, RUNS_ANEW).effects == ()
     without = wave(a_run(2, NodeStatus.STOPPED, observed_at=None))
     assert ticked(without, 150.0).effects == (Observe(node=2),)
-    assert kinds(observed(without, 2, 110.0, IS_DOWN).effects) == ["StartService 2"]
+    started = observed(without, 2, 110.0, IS_DOWN)
+    assert kinds(started.effects) == ["StartService 2"]
+    assert (run_of(started, 2).since, run_of(started, 2).starting_since) == (110.0, 110.0)
     assert status_of(observed(without, 2, 110.0, RUNS_ANEW), 2) is NodeStatus.RECOVERING
 
 
