@@ -154,7 +154,11 @@ def _block(user: str, commands: Sequence[RootCommand], where: str) -> str:
     lines = [f"\n# {where}"] if where else [""]
     for each in commands:
         lines.append(f"# {_plain(each.why)}")
-        lines.append(f"{user} ALL=({_user(each.runas)}) NOPASSWD: {command_line(each.argv)}")
+        try:
+            line = command_line(each.argv)
+        except NotListable as error:
+            raise NotListable(f"{_plain(each.why)}: {error}") from None
+        lines.append(f"{user} ALL=({_user(each.runas)}) NOPASSWD: {line}")
     return "\n".join(lines) + "\n"
 
 

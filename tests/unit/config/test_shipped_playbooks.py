@@ -8,6 +8,8 @@ from click.testing import CliRunner
 from healthd.cli.app import cli
 from healthd.cli.exits import Exit
 from healthd.config.playbooks import read_playbook, shipped
+from healthd.waves.host_commands import host_commands_of
+from healthd.waves.sudoers import command_line
 
 FILES = sorted(shipped("playbooks").glob("*.yaml"))
 DOCS = Path(__file__).parents[3] / "docs"
@@ -36,3 +38,11 @@ def test_it_has_no_mistakes_and_a_page(file: Path) -> None:
         page += (DOCS / "playbooks" / "kafka-upgrade.md").read_text("utf-8")
     for variable in book.variables:
         assert f"`{variable.name}`" in page or f"{variable.name}:" in page, variable.name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_sudoers_file_can_say_what_it_runs_as_root(file: Path) -> None:
+    for step in read_playbook(file).steps:
+        checks = (*step.only_if, *step.observe, *step.verify)
+        for command in host_commands_of(step.action, checks):
+            assert not command.become or command_line(command.argv), step.name

@@ -41,6 +41,12 @@ def test_what_cannot_be_said_exactly_is_refused(argv: tuple[str, ...], words: st
         command_line(argv)
 
 
+def test_what_cannot_be_listed_names_its_step() -> None:
+    odd = RootCommand(argv=("sh", "-c", "a\nb"), why="step: write it")
+    with pytest.raises(NotListable, match="step: write it: /usr/bin/sh has an argument of several"):
+        sudoers_file("ops", places((odd,)), title="x")
+
+
 def test_what_every_host_needs_comes_first_and_once() -> None:
     other = RootCommand(argv=("systemctl", "stop", "kafka@2"), why="service stop")
     text = sudoers_file("ops", places((STOP, APT, APT), (other, APT)), title="A title.")
