@@ -99,7 +99,11 @@ def _door(first: Outcome) -> Iterator[HostFinding]:
         return
     yield HostFinding(check=HostCheck.HOST_KEY)
     if first.kind is ExecKind.AUTH_REFUSED:
-        action = "put the public half of ssh.keyFile into that user's authorized_keys"
+        # It may also be that our own key could not be used: then the host was not asked.
+        action = (
+            "where it names a file, an agent or a program of healthd's own, mend that; else put "
+            "the public half of ssh.keyFile into that user's authorized_keys"
+        )
         yield _bad(HostCheck.LOGIN, first.detail, action)
         return
     yield HostFinding(check=HostCheck.LOGIN)

@@ -123,7 +123,9 @@ async def test_a_shut_door_is_told_once_and_delays_nobody(kind: ExecKind, check:
     reports = await found(hosts)
     assert asyncio.get_running_loop().time() - began == 10.0
     assert list(bad(reports[1])) == [check]
-    assert bad(reports[1])[check].action
+    action = bad(reports[1])[check].action
+    assert action
+    assert (check is HostCheck.LOGIN) == ("of healthd's own, mend that; else" in action)
     assert bad(reports[3]) == {}
 
 
