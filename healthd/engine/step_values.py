@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from healthd.collect.secret_threads import in_secret_thread
 from healthd.config.fleet import ClusterConfig
 from healthd.config.problems import ConfigError
 from healthd.config.secrets import SecretRef
@@ -24,7 +25,10 @@ class StepValues:
     texts: Mapping[str, str]
     """Those that are no secrets."""
     references: Mapping[str, SecretRef] = field(default_factory=dict)
-    """Where the secrets are; none has been read."""
+    """Where the secrets are."""
+    found: dict[str, str | StepEnds] = field(default_factory=dict, repr=False, compare=False)
+    """What has been read of them, or why not. Each is read once for a step: what is struck out of
+    its output is then what it was given, also where a program prints another one every time."""
 
     async def secret(self, name: str | None) -> str:
         """The value of one variable, read now when it is a secret; nothing for no name.
@@ -35,7 +39,7 @@ class StepValues:
         if name is None:
             return ""
         if name in self.references:
-            return await _read(name, self.references[name])
+            return await self._read(name)
         if name not in self.texts:
             raise StepEnds(Outcome.FAILED, f"the variable {name} has no value")
         return self.texts[name]
@@ -46,15 +50,13 @@ class StepValues:
         Raises:
             StepEnds: one cannot be read; its value is not told.
         """
-        values = await asyncio.gather(
-            *(_read(name, reference) for name, reference in self.references.items())
-        )
+        values = await asyncio.gather(*map(self._read, self.references))
         return dict(zip(self.references, values, strict=True))
 
     async def struck_out(self) -> tuple[str, ...]:
         """What nobody may read in what a step prints: also the secrets that it does not use."""
         found = await asyncio.gather(
-            *(_read(name, reference) for name, reference in self.references.items()),
+            *map(self._read, self.references),
             return_exceptions=True,
         )
         for each in found:
@@ -67,13 +69,20 @@ class StepValues:
         kinds = {variable.name: variable.type for variable in playbook.variables}
         return {name: _typed(kinds.get(name), text) for name, text in self.texts.items()}
 
-
-async def _read(name: str, reference: SecretRef) -> str:
-    try:
-        # A file may lie on a slow disk, and a command may take its time.
-        return await asyncio.to_thread(reference.read)
-    except ConfigError as error:
-        raise StepEnds(Outcome.NOT_SENT, f"the secret {name}: {error}") from None
+    async def _read(self, name: str) -> str:
+        if name not in self.found:
+            reference = self.references[name]
+            try:
+                value = await in_secret_thread(reference.read, runs_program=bool(reference.command))
+            except ConfigError as error:
+                ends = StepEnds(Outcome.NOT_SENT, f"the secret {name}: {error}")
+                self.found.setdefault(name, ends)
+            else:
+                self.found.setdefault(name, value)
+        known = self.found[name]
+        if isinstance(known, StepEnds):
+            raise known
+        return known
 
 
 def values_of(state: WaveState, config: ClusterConfig, node: int) -> StepValues:
