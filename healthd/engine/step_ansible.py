@@ -21,6 +21,7 @@ from healthd.engine.printed import KeyLines, OnLines, nothing_is_shown
 from healthd.engine.step_host import StepEnds
 from healthd.engine.step_job import StepJob
 from healthd.engine.step_sources import Sources
+from healthd.engine.subprocesses import let_go
 from healthd.execute.protocol import Target
 from healthd.execute.redact import redact
 from healthd.waves.events import Outcome
@@ -112,7 +113,10 @@ class AnsibleRun:
         except TimeoutError:
             return Outcome.UNKNOWN, self._told("it was ended: its time was up", last)
         finally:
-            await _end(process)
+            try:
+                await _end(process)
+            finally:
+                let_go(process)
         outcome = Outcome.OK if code == 0 else Outcome.FAILED
         return outcome, self._told(f"{PROGRAM} ended with exit code {code}", last)
 

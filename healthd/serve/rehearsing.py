@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from healthd.engine.subprocesses import let_go
 from healthd.engine.view import ClusterView, Daemon
 from healthd.model.render import render_snapshot
 from healthd.model.snapshot import ClusterSnapshot
@@ -198,9 +199,12 @@ def in_a_process(arguments: Sequence[str] = ()) -> Rehearse:
         try:
             output, _ = await process.communicate(json.dumps(document).encode())
         finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+            try:
+                if process.returncode is None:
+                    process.kill()
+                    await process.wait()
+            finally:
+                let_go(process)
         answer: dict[str, Any] = json.loads(output) if output else {}
         if process.returncode or "outcome" not in answer:
             detail = answer.get("error") or f"exit code {process.returncode}"

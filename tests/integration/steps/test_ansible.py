@@ -22,7 +22,7 @@ from healthd.waves.playbook_steps import AnsibleAction, Variable, VariableType
 from healthd.waves.variable_values import SecretSource
 
 FAKE = """#!{python}
-import json, os, stat, sys, time
+import json, os, pathlib, stat, subprocess, sys, time
 words = sys.argv[1:]
 file = next(word[1:] for word in words if word.startswith("@"))
 told = json.load(open(file))
@@ -31,6 +31,9 @@ found = {{"words": words, "told": told, "mode": stat.S_IMODE(os.stat(file).st_mo
 json.dump(found, open({record!r}, "w"))
 print("TASK [say]", told.get("password"), flush=True)
 print("x" * 300_000)
+if told.get("leave"):
+    left = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    pathlib.Path(told["leave"]).write_text(str(left.pid))
 if told.get("hang"):
     time.sleep(600)
 sys.exit(int(told.get("code", "0")))
@@ -63,6 +66,19 @@ def what(record: Path) -> dict[str, Any]:
 
 def is_there(path: str | Path) -> bool:
     return Path(path).exists()
+
+
+def open_pipes() -> set[str]:
+    """The pipes that this process has open."""
+    ends = Path("/proc/self/fd").iterdir()
+    return {link for end in ends if end.is_symlink() and (link := _link(end)).startswith("pipe:")}
+
+
+def _link(end: Path) -> str:
+    try:
+        return str(end.readlink())
+    except FileNotFoundError:
+        return ""  # It was that of the look itself.
 
 
 def running(word: str) -> list[int]:
@@ -146,6 +162,29 @@ async def test_a_run_that_takes_too_long_is_ended(here: Stage, fake: Path) -> No
     assert outcome is Outcome.UNKNOWN
     assert "its time was up" in detail
     assert not running(str(fake.parent / "site.yml"))
+
+
+async def test_what_a_run_that_is_ended_has_left_behind_keeps_nothing_open(
+    here: Stage, fake: Path, tmp_path: Path
+) -> None:
+    """It has a session of its own, so it is not ended with the run, and it holds the output."""
+    left = tmp_path / "left"
+    before = open_pipes()
+    run = asyncio.create_task(here.run(action(hang="1", leave=str(left)), timeout=60.0))
+    while not (left.exists() and left.read_text()):
+        assert not run.done(), run.result()
+        await asyncio.sleep(0.02)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    assert not running(str(fake.parent / "site.yml"))
+    # Closed in the loop's next turn.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    try:
+        assert open_pipes() == before
+    finally:
+        psutil.Process(int(left.read_text())).kill()
 
 
 async def test_a_playbook_of_ansible_that_was_changed_is_not_run(here: Stage, fake: Path) -> None:
