@@ -40,7 +40,7 @@ def nothing(*_args: Any, **_more: Any) -> tuple[()]:
 
 
 def the_gate_sees_nothing(patch: pytest.MonkeyPatch) -> Iterator[Case]:
-    patch.setattr(gate, "snapshot_holds", nothing)
+    patch.setattr(gate, "snapshot_holds_found", nothing)
     return cases(*range(LOOKED_AT))
 
 
