@@ -118,20 +118,17 @@ async def handshake(
     """
     transport = begun.transport
     try:
-        loop = asyncio.get_running_loop()
-        identity = await loop.run_in_executor(threads, load_identity, target, now())
-    except BaseException:
-        transport.cut()
-        raise
-    try:
         await exchange_keys(transport, target, deadline)
         _check_host_key(transport, target, begun.known, now())
-        await _log_in(transport, target, identity, deadline=deadline, threads=threads)
+        loop = asyncio.get_running_loop()
+        identity = await loop.run_in_executor(threads, load_identity, target, now())
+        try:
+            await _log_in(transport, target, identity, deadline=deadline, threads=threads)
+        finally:
+            identity.close()
     except BaseException:
         transport.cut()
         raise
-    finally:
-        identity.close()
     return transport
 
 

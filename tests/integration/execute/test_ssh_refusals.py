@@ -157,6 +157,17 @@ async def test_a_key_with_a_passphrase_is_refused(
     assert "passphrase" in outcome.detail
 
 
+async def test_a_key_of_ours_is_not_even_looked_for_before_the_host_s_is_known_to_be_right(
+    executor: SshExecutor, shared_sshd: SshdHost, tmp_path: Path, marker: Path
+) -> None:
+    """What is told first is checked first: a refused login says that the host's key was right."""
+    strange = replace(
+        shared_sshd.target, known_hosts_file=tmp_path / "none", key_file=tmp_path / "key"
+    )
+    outcome = await executor.run(strange, touch(marker))
+    assert_nothing_was_done(outcome, marker, ExecKind.HOST_KEY_REFUSED)
+
+
 async def test_a_host_whose_sshd_is_down_is_unreachable(
     executor: SshExecutor, sshd_of_its_own: Callable[[], SshdHost], marker: Path
 ) -> None:
