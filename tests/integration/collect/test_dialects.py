@@ -28,6 +28,7 @@ RATE_SECONDS = 0.7
 """Between the two pages that an idle rate is made of."""
 PATIENCE = 60.0
 AN_IDLE_BROKER = 0.5
+A_STILL_DISK = 0.5
 
 Parts = Callable[[Path], tuple[Path, Path | None]]
 """Provides the folder of Kafka's jars, and of the agent's where that is another one."""
@@ -70,7 +71,7 @@ class Spoken:
                     collected = await collector.collect()
         finally:
             await collector.aclose()
-        return collected.snapshot
+        return on_a_still_disk(collected.snapshot)
 
     async def snapshots(self) -> dict[str, ClusterSnapshot]:
         """One of each dialect."""
@@ -83,6 +84,22 @@ class Spoken:
 
 def is_idle(broker: Broker) -> bool:
     return broker.is_pure_controller or (broker.request_handler_idle or 0.0) > AN_IDLE_BROKER
+
+
+def on_a_still_disk(snapshot: ClusterSnapshot) -> ClusterSnapshot:
+    """The snapshot, with every disk that was told half full.
+
+    The brokers' disk is that of the machine, which others fill and empty between two snapshots.
+    """
+    return replace(
+        snapshot,
+        brokers=tuple(
+            broker
+            if broker.disk_used_ratio is None
+            else replace(broker, disk_used_ratio=A_STILL_DISK)
+            for broker in snapshot.brokers
+        ),
+    )
 
 
 def second_of(node: KafkaNode) -> Path:
