@@ -63,6 +63,9 @@ def load_json(data: bytes | str) -> Any:
         InputError: it is not JSON, or holds what a snapshot must not.
     """
     text = _text(data)
+    if not text.strip():
+        # What a program that failed leaves in a pipe.
+        raise InputError("", "is empty: nothing was written to it")
     reading = _Reading()
     try:
         value = reading.value(text)

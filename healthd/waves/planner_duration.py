@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Self
 
+from healthd.model.snapshot import LONGEST_INTERVAL_SECONDS
 from healthd.waves.policy import WavePolicy
 from healthd.waves.state import NodeStatus
 
@@ -46,7 +47,9 @@ class DurationModel:
         away = self.start_seconds + self.catch_up_seconds
         if pace.has_to_stop:
             away += self.stop_seconds
-        return math.ceil(away / interval_seconds) * interval_seconds
+        rounds = away / interval_seconds
+        # Snapshots that come faster than a float can count notice it at once.
+        return math.ceil(rounds) * interval_seconds if math.isfinite(rounds) else away
 
 
 DEFAULT_MODEL: Final = DurationModel()
@@ -123,11 +126,12 @@ def estimated_seconds(
     """
     if not steps:
         return 0
-    clean = _clean_run(policy, interval_seconds)
+    interval = min(interval_seconds, LONGEST_INTERVAL_SECONDS)
+    clean = _clean_run(policy, interval)
     total = clean
     for pace in steps:
         if measured is None:
-            total += model.away_seconds(pace, interval_seconds)
+            total += model.away_seconds(pace, interval)
         else:
             total += measured.away_seconds(pace)
         total += max(policy.soak_seconds, clean)

@@ -31,6 +31,8 @@ from healthd.model.json_reader import InputError, load_json, printable
         ),
         pytest.param('{"a": NaN, "a": 1}', "a: is there twice", id="NaN under a key twice"),
         pytest.param("[" * 100_000, "is nested too deeply", id="nested too deeply"),
+        pytest.param("", "is empty: nothing was written to it", id="nothing"),
+        pytest.param(" \r\n", "is empty: nothing was written to it", id="blanks only"),
     ],
 )  # fmt: skip
 def test_what_is_no_strict_json_is_refused(text: str, error: str) -> None:
@@ -39,7 +41,7 @@ def test_what_is_no_strict_json_is_refused(text: str, error: str) -> None:
     assert str(caught.value) == error.removeprefix(": ")
 
 
-@pytest.mark.parametrize("text", ["", "{", "{'a': 1}", "[1,]", "nul", "1" * 5000 + "x", "{} {}"])
+@pytest.mark.parametrize("text", ["{", "{'a': 1}", "[1,]", "nul", "1" * 5000 + "x", "{} {}"])
 def test_what_is_no_json_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is not JSON: "):
         load_json(text)

@@ -309,6 +309,13 @@ def test_the_policy_says_how_long_the_soak_and_the_clean_run_are() -> None:
     assert plan(plain(3), nodes={1}, policy=policy).estimated_seconds == 60 + 45 + 60
 
 
+@pytest.mark.parametrize("interval", [5e-324, 1e-300, 1.7e308])
+def test_an_interval_that_nobody_would_choose_gets_a_duration_too(interval: float) -> None:
+    found = plan(replace(plain(3), interval_seconds=interval), nodes={1})
+    assert found.steps
+    assert found.estimated_seconds >= 60 + 40 + 120
+
+
 def test_the_plan_says_that_lag_is_not_asked_for_without_metrics() -> None:
     note = "replica lag is not asked for: no metrics are configured"
     assert note in plan(plain(3, ages=ages(metrics="-"))).notes
