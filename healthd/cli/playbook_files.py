@@ -37,21 +37,18 @@ def error_text(error: ConfigError) -> str:
     return error.reason if isinstance(error, FileUnopened) else str(error)
 
 
-def found_playbook(
-    context: click.Context, read: Callable[[], Playbook], *, name: str, output: str = "table"
-) -> Playbook:
+def found_playbook(context: click.Context, read: Callable[[], Playbook], *, name: str) -> Playbook:
     """The playbook that is read; whatever is wrong with it ends the command.
 
     Args:
         context: of the command.
         read: reads it.
         name: what was given on the command line.
-        output: of the command.
     """
     try:
         return read()
     except ConfigError as error:
-        print_error(name, error, output)
+        print_error(name, error)
         context.exit(exit_of(error))
     except PlaybookNotFound as error:
         click.echo(f"healthd: {printable(str(error))} -> name one, or a file", err=True)

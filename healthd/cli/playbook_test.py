@@ -1,22 +1,23 @@
-"""`healthd playbook test`: a playbook in the model, with a fault at every step."""
+"""`healthd playbook test`: playbooks in the model, with a fault at every step."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import click
 
 from healthd.cli.exits import Exit
-from healthd.cli.files import output_option
-from healthd.cli.playbook_files import found_playbook
+from healthd.cli.files import encodable, files_argument, output_option
+from healthd.cli.playbook_files import exit_of, print_error
 from healthd.cli.playbook_values import given_values
 from healthd.cli.terminal import console, rows_of, table
 from healthd.config.playbooks import read_playbook
+from healthd.config.problems import ConfigError
+from healthd.model.json_reader import printable
 from healthd.rehearsal.trial import TrialFault, Tried, try_out
 
 
 @click.command("test")
-@click.argument("file")
+@files_argument
 @click.option(
     "--var",
     "given",
@@ -26,25 +27,44 @@ from healthd.rehearsal.trial import TrialFault, Tried, try_out
 )
 @output_option
 @click.pass_context
-def test(context: click.Context, file: str, given: tuple[str, ...], output: str) -> None:
-    """Run a playbook in a model: once as it should go, and with each fault at every step.
+def test(
+    context: click.Context, files: tuple[str, ...], given: tuple[str, ...], output: str
+) -> None:
+    """Run playbooks in a model: once as they should go, and with each fault at every step.
 
     FILE may be - for stdin. Shows where each leaves the broker. Needs no daemon and no network, and
     touches no host: steps take a second in the model, and do what the playbook says of them.
 
-    Exits 0 when no run leaves the broker stopped or restarts it twice, 3 when one does or the
-    playbook has problems, 2 when the file cannot be opened.
+    Exits 0 when no run leaves the broker stopped or restarts it twice, 3 when one does or a
+    playbook has problems, 2 when a file cannot be opened.
     """
-    read = partial(read_playbook, Path(file))
-    playbook = found_playbook(context, read, name=file, output=output)
+    several = len(files) > 1
+    codes = {_tried(name, given, output, several=several) for name in files}
+    if Exit.USAGE in codes:
+        context.exit(Exit.USAGE)
+    context.exit(Exit.PROBLEMS if Exit.PROBLEMS in codes else Exit.OK)
+
+
+def _tried(name: str, given: tuple[str, ...], output: str, *, several: bool) -> Exit:
+    """What came of one playbook, which is printed."""
+    try:
+        playbook = read_playbook(Path(name))
+    except ConfigError as error:
+        print_error(name, error, output)
+        return exit_of(error)
     given_values(playbook, given)  # The model itself needs none.
     found = list(try_out(playbook))
     if output == "json":
         runs = [each.as_json() for each in found]
-        click.echo(json.dumps({"playbook": playbook.name, "runs": runs}))
+        head = {"file": encodable(name)} if several else {}
+        click.echo(json.dumps({**head, "playbook": playbook.name, "runs": runs}))
     else:
+        if several:
+            click.echo(f"{printable(name)}:")
         _print(found)
-    context.exit(Exit.PROBLEMS if any(each.problems for each in found) else Exit.OK)
+        if several:
+            click.echo()
+    return Exit.PROBLEMS if any(each.problems for each in found) else Exit.OK
 
 
 def _print(found: list[Tried]) -> None:

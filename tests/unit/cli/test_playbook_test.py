@@ -81,6 +81,21 @@ def test_a_playbook_with_problems_is_exit_3_and_one_that_is_not_there_is_exit_2(
     assert "none.yaml: cannot be opened" in result.stderr
 
 
+def test_several_files_are_a_line_each_in_their_order(file: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1", encoding="utf-8")
+    none = tmp_path / "none.yaml"
+    result = CliRunner().invoke(command, [str(broken), str(file), "-o", "json"])
+    assert result.exit_code == Exit.PROBLEMS
+    first, second = map(json.loads, result.stdout.splitlines())
+    assert (first["file"], "not YAML" in first["error"]) == (str(broken), True)
+    assert (second["file"], second["playbook"], bool(second["runs"])) == (str(file), "patch", True)
+    result = CliRunner().invoke(command, [str(none), str(broken), str(file)])
+    assert result.exit_code == Exit.USAGE
+    assert f"{file}:\n" in result.stdout
+    assert f"{none}: cannot be opened" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
