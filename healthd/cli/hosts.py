@@ -1,18 +1,20 @@
 """`healthd hosts trust`: shows the keys of a cluster's hosts, asks, and writes those to trust."""
 
+import json
 import re
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 from rich.text import Text
 
 from healthd.cli.direct import fleet_file_option, found_now
 from healthd.cli.exits import Exit
+from healthd.cli.files import output_option
 from healthd.cli.terminal import console, plain, rows_of, table
 from healthd.config.fleet import ClusterConfig, Fleet
 from healthd.config.fleet_file import load_fleet
@@ -53,6 +55,18 @@ class _Host:
         return tuple(one.key for one in self.keys if one.state in states)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Settled:
+    """What became of a host."""
+
+    is_known: bool
+    """By a key that it offers."""
+    added: int = 0
+    """Keys that were added."""
+    problem: str = ""
+    """Why it is not known."""
+
+
 @click.group()
 def hosts() -> None:
     """The hosts of a cluster's brokers."""
@@ -68,6 +82,7 @@ def hosts() -> None:
     help="Trust only keys with this fingerprint; may be repeated.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask; only together with --fingerprint.")
+@output_option
 @click.argument("cluster")
 @click.argument("names", metavar="[HOST...]", nargs=-1)
 @click.pass_context
@@ -79,6 +94,7 @@ def trust(
     fingerprints: tuple[str, ...],
     *,
     yes: bool,
+    output: str,
 ) -> None:
     """Show every key that the hosts of CLUSTER offer, and add those to trust to knownHostsFile.
 
@@ -93,8 +109,14 @@ def trust(
     targets = found_now(context, lambda: _targets(fleet, cluster, names))
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="trust") as pool:
         found = list(pool.map(_look, targets))
-    _show(found)
-    is_done = [_settle(host, fingerprints, yes=yes) for host in found]
+    is_json = output == "json"
+    if not is_json:
+        _show(found)
+    settled = [_settled(host, fingerprints, yes=yes, is_json=is_json) for host in found]
+    is_done = [one.is_known for one in settled]
+    if is_json:
+        rows = [_as_json(host, one) for host, one in zip(found, settled, strict=True)]
+        click.echo(json.dumps({"cluster": cluster, "hosts": rows}))
     offered = {one.key.fingerprint for host in found for one in host.keys}
     for one in fingerprints:
         if one not in offered:
@@ -202,30 +224,54 @@ def _show(found: Sequence[_Host]) -> None:
                 out.print(plain(f"{host.name}: {file} has {key}"))
 
 
-def _settle(host: _Host, fingerprints: Sequence[str], *, yes: bool) -> bool:
+def _as_json(host: _Host, settled: _Settled) -> dict[str, Any]:
+    keys = [
+        {"kind": one.key.kind, "fingerprint": one.key.fingerprint, "state": one.state.value}
+        for one in host.keys
+    ]
+    return {
+        "host": host.name,
+        "keys": keys,
+        "added": settled.added,
+        "isKnown": settled.is_known,
+        "error": settled.problem or None,
+    }
+
+
+def _settled(host: _Host, fingerprints: Sequence[str], *, yes: bool, is_json: bool) -> _Settled:
+    """What became of a host, which is said: data on stdout unless that is JSON."""
+    found = _settle(host, fingerprints, yes=yes)
+    if found.problem:
+        _say(f"{host.name}: {found.problem}")
+    if found.added:
+        many = "1 key" if found.added == 1 else f"{found.added} keys"
+        text = f"{host.name}: added {many} to {host.target.known_hosts_file}"
+        click.echo(printable(text), err=is_json)
+    return found
+
+
+def _settle(host: _Host, fingerprints: Sequence[str], *, yes: bool) -> _Settled:
     """Add what is to be trusted; whether the host is known afterwards.
 
     One key is enough for that: a host is asked first for the kinds that are known. Who is asked
     and says no has left it undone all the same.
     """
     if host.trouble:
-        _say(f"{host.name}: {host.trouble}")
-        return False
+        return _Settled(is_known=False, problem=host.trouble)
     if host.in_state(*_BAD):
-        _say(
-            f"{host.name}: a key is CHANGED or REVOKED: nothing was added. Somebody may be in "
+        return _Settled(
+            is_known=False,
+            problem=f"a key is CHANGED or REVOKED: nothing was added. Somebody may be in "
             f"between. If the host was set up anew, take its old line out of "
-            f"{host.target.known_hosts_file} and run this again."
+            f"{host.target.known_hosts_file} and run this again.",
         )
-        return False
     new = host.in_state(KeyState.NEW)
     chosen = [key for key in new if not fingerprints or key.fingerprint in fingerprints]
     if chosen and (yes or _is_agreed(host, chosen)):
         return _add(host, chosen)
     if chosen or (new and not host.in_state(KeyState.SAME)):
-        _say(f"{host.name}: nothing was added.")
-        return False
-    return True
+        return _Settled(is_known=False, problem="nothing was added.")
+    return _Settled(is_known=True)
 
 
 def _is_agreed(host: _Host, chosen: Sequence[HostKey]) -> bool:
@@ -246,19 +292,16 @@ def _is_agreed(host: _Host, chosen: Sequence[HostKey]) -> bool:
         return False
 
 
-def _add(host: _Host, chosen: Sequence[HostKey]) -> bool:
+def _add(host: _Host, chosen: Sequence[HostKey]) -> _Settled:
     target = host.target
     try:
         added = add_keys(target.known_hosts_file, target.address, target.port, chosen)
     except KnownHostsError as error:
-        _say(f"{host.name}: {error}")
-        return False
+        return _Settled(is_known=False, problem=str(error))
     except OSError as error:
-        _say(f"{host.name}: {target.known_hosts_file} cannot be written: {error.strerror}")
-        return False
-    many = "1 key" if added == 1 else f"{added} keys"
-    click.echo(f"{printable(host.name)}: added {many} to {target.known_hosts_file}")
-    return True
+        problem = f"{target.known_hosts_file} cannot be written: {error.strerror}"
+        return _Settled(is_known=False, problem=problem)
+    return _Settled(is_known=True, added=added)
 
 
 def _say(text: str) -> None:

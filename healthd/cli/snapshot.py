@@ -7,11 +7,13 @@ import click
 
 from healthd.cli.client import DaemonClient, daemon_options, path_of
 from healthd.cli.direct import direct_options, read_now
+from healthd.cli.files import output_option
 from healthd.model.render import render_snapshot
 
 
 @click.command("snapshot")
 @click.argument("cluster", required=False)
+@output_option
 @direct_options
 @daemon_options
 @click.pass_context
@@ -19,16 +21,18 @@ def snapshot(
     context: click.Context,
     *,
     cluster: str | None,
+    output: str,
     direct: bool,
     fleet_file: Path,
     bootstrap: str | None,
     server: str,
     token_file: Path | None,
 ) -> None:
-    """Print everything known of CLUSTER as a ClusterSnapshot (JSON).
+    """Print everything known of CLUSTER as a ClusterSnapshot: always JSON.
 
     The daemon's latest snapshot, unless --direct or --bootstrap says to read the cluster now.
     """
+    del output  # A snapshot has no other form.
     if direct and bootstrap is not None:
         raise click.UsageError("--direct and --bootstrap exclude each other")
     if cluster is None and bootstrap is None:

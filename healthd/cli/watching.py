@@ -1,5 +1,6 @@
 """Following a wave until it ends: a live view on a terminal, a line a change in a pipe."""
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -17,8 +18,17 @@ PATIENCE_SECONDS: Final = 60.0
 """How long a daemon may be away (it is being restarted) before watching ends."""
 
 
-def watch_wave(client: DaemonClient, wave: str, *, interval_seconds: float) -> Exit:
-    """The exit code that the wave's end asks for, after showing every change until then."""
+def watch_wave(
+    client: DaemonClient, wave: str, *, interval_seconds: float, output: str = "table"
+) -> Exit:
+    """The exit code that the wave's end asks for, after showing every change until then.
+
+    Args:
+        client: of the daemon.
+        wave: its id.
+        interval_seconds: between two looks.
+        output: ``json`` prints the whole wave on a line for every change.
+    """
     looks = follow(
         lambda: client.get(path_of("waves", wave)),
         interval_seconds=interval_seconds,
@@ -27,14 +37,17 @@ def watch_wave(client: DaemonClient, wave: str, *, interval_seconds: float) -> E
     out = console()
     last: dict[str, Any] = {}
     try:
-        if out.is_terminal:
+        if out.is_terminal and output != "json":
             with Live(console=out, auto_refresh=False) as live:
                 for last in looks:
                     live.update(wave_view(last), refresh=True)
         else:
             before: dict[str, Any] | None = None
             for last in looks:
-                for line in changes(before, last):
+                lines = list(changes(before, last))
+                if output == "json":
+                    lines = [json.dumps(last)] if lines else []
+                for line in lines:
                     click.echo(plain(line).plain)
                 before = last
     except KeyboardInterrupt:

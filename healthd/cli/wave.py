@@ -100,7 +100,8 @@ def start(context: click.Context, /, *, file: str | None, dry_run: bool, rehears
         if not watch:
             click.echo(f"Follow it:  healthd wave watch {found['wave']}")
     if watch:
-        context.exit(watch_wave(client, found["wave"], interval_seconds=INTERVAL_SECONDS))
+        wave_id = found["wave"]
+        context.exit(watch_wave(client, wave_id, interval_seconds=INTERVAL_SECONDS, output=output))
 
 
 def _request(
@@ -176,14 +177,17 @@ def show(name: str, output: str, server: str, token_file: Path | None) -> None:
     metavar="SECONDS",
     help="How often to look.",
 )
+@output_option
 @daemon_options
 @click.pass_context
-def watch_command(
-    context: click.Context, *, name: str, interval: float, server: str, token_file: Path | None
-) -> None:
-    """Follow a wave until it ends: exits 0 when it succeeded, 5 when it failed or was aborted."""
+def watch_command(context: click.Context, *, name: str, interval: float, output: str, server: str,
+                  token_file: Path | None) -> None:  # fmt: skip
+    """Follow a wave until it ends: exits 0 when it succeeded, 5 when it failed or was aborted.
+
+    With -o json every change is a line: the wave as `wave show -o json` prints it then.
+    """
     client = DaemonClient(server, token_file)
-    context.exit(watch_wave(client, name, interval_seconds=interval))
+    context.exit(watch_wave(client, name, interval_seconds=interval, output=output))
 
 
 @wave.command("report")

@@ -1,5 +1,6 @@
 """`healthd hosts trust` against a real sshd: what is shown, what is asked, what is written."""
 
+import json
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,6 +81,24 @@ def test_every_key_is_shown_and_added_once_a_person_agrees(trusting: Trusting) -
     again = trusting.run("payments")
     assert again.exit_code == Exit.OK, again.output
     assert again.stdout.count(" same") == 2
+
+
+def test_programs_get_one_object_and_people_are_asked_beside_it(trusting: Trusting) -> None:
+    result = trusting.run("payments", "-o", "json", answer="n\n")
+    assert result.exit_code == Exit.PROBLEMS
+    (host,) = json.loads(result.stdout)["hosts"]
+    assert (host["host"], host["added"], host["isKnown"]) == (trusting.name, 0, False)
+    assert host["error"] == "nothing was added."
+    assert [key["fingerprint"] for key in host["keys"]] == trusting.fingerprints()
+    wanted = trusting.fingerprints()[0]
+    result = trusting.run("payments", "-o", "json", "--yes", "--fingerprint", wanted)
+    assert result.exit_code == Exit.OK, result.output
+    found = json.loads(result.stdout)
+    assert found["cluster"] == "payments"
+    (host,) = found["hosts"]
+    assert (host["added"], host["isKnown"], host["error"]) == (1, True, None)
+    assert {key["state"] for key in host["keys"]} == {"new"}
+    assert "added 1 key" in result.stderr
 
 
 @pytest.mark.parametrize("answer", ["n\n", "\n"])

@@ -86,6 +86,13 @@ def test_json_is_what_the_api_says(mixed: Any) -> None:
     assert (one["cluster"], one["health"]["bindingCap"]) == ("ill", "PARTITION_AT_MIN_ISR")
 
 
+@pytest.mark.parametrize("words", [[], ["-o", "json"], ["-o", "table"]])
+def test_a_snapshot_is_json_whatever_is_asked_for(mixed: Any, words: list[str]) -> None:
+    result = mixed.run("snapshot", "payments", *words)
+    assert result.exit_code == Exit.OK, result.stderr
+    assert json.loads(result.stdout)["kind"] == "ClusterSnapshot"
+
+
 def test_a_cluster_that_is_not_there_is_exit_2_and_names_those_that_are(mixed: Any) -> None:
     for command in ("status", "snapshot"):
         result = mixed.run(command, "nope")

@@ -270,6 +270,25 @@ def test_watching_a_wave_that_has_ended_ends_with_its_outcome(
     assert f"wave w1 {status.value}" in result.output
 
 
+def test_a_program_that_watches_gets_the_wave_on_a_line_for_every_change(served: Any) -> None:
+    served.daemon.put(wave_state())
+    looks = served.daemon.wave
+
+    def ended_at_the_third(wave: str) -> Any:
+        seen.append(wave)
+        if len(seen) == 3:
+            served.daemon.put(wave_state(status=WaveStatus.SUCCEEDED))
+        return looks(wave)
+
+    seen: list[str] = []
+    served.daemon.wave = ended_at_the_third
+    result = served.run("wave", "watch", "w1", "--interval", "0.05", "-o", "json")
+    assert result.exit_code == Exit.OK, result.output
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [line["status"] for line in lines] == ["holding", "succeeded"]
+    assert [node["node"] for node in lines[1]["nodes"]] == [2, 1, 3]
+
+
 def test_starting_and_watching_ends_with_the_waves_outcome(served: Any) -> None:
     start_wave = served.daemon.start_wave
 
