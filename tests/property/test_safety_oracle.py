@@ -1,7 +1,7 @@
 """ok-to-stop and the gate's holds against a second reading of the rules that shares no code.
 
-What the oracle says is in `support/safety_oracle.py`, sentence by sentence of restart-safety.md
-sections 1 and 2 and of the contract's ClusterSnapshot; the clusters are those of
+What the oracle says is in `support/safety_oracle.py` and `gate_oracle.py`, sentence by sentence of
+restart-safety.md sections 1 and 2 and of the contract's ClusterSnapshot; the clusters are those of
 `support/safety_cases.py`. The command is asked as a person would ask it: with the document's text.
 """
 
@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.gate_oracle import holds
 from support.safety_beside import as_sets, differences, options
-from support.safety_cases import Row, case
-from support.safety_oracle import Asked, answer, holds
+from support.safety_cases import case
+from support.safety_oracle import answer
+from support.safety_reading import Asked, Row
 
 from healthd.cli import ok_to_stop as command
 from healthd.model import parse

@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from click.testing import CliRunner
-from support.safety_cases import Case, Row
-from support.safety_oracle import Asked, Found, Wave, answer, holds
+from support.gate_oracle import Wave, holds
+from support.safety_cases import Case
+from support.safety_oracle import answer
+from support.safety_reading import Asked, Found, Row
 
 from healthd.cli.ok_to_stop import ok_to_stop_command
 from healthd.cli.snapshot_input import read_snapshot

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, TypeVar
 
-from support.safety_oracle import Asked, Wave, is_down, nodes_of, partitions_of, state_of
+from support.gate_oracle import Wave
+from support.safety_reading import Asked, Row, is_down, nodes_of, partitions_of, state_of
 
-Row = dict[str, Any]
 T = TypeVar("T")
 
 STATES = (
