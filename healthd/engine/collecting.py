@@ -100,6 +100,8 @@ class ClusterLoop:
     async def sweep(self) -> None:
         """One scheduled collection; trouble is counted and published, never raised."""
         if self._is_sweeping:
+            # It was due, so it counts as an attempt: failures are a share of those.
+            self._totals.count_collection(self.config.name, "cluster")
             self._totals.count_failure(self.config.name, "cluster", "ours", "overrun")
             return
         self._is_sweeping = True

@@ -232,6 +232,9 @@ METRICS: Final[tuple[MetricSpec, ...]] = (
         kind="histogram",
         help="From the first broker of a wave that failed or was overdue until all were back.",
     ),
+    _gauge(
+        "healthd_leader", "1 in the instance that looks after the fleet, which holds its state."
+    ),
     _gauge("healthd_loop_last_tick_timestamp_seconds", "When a loop last turned.", "loop"),
     _gauge(
         "healthd_config_last_reload_successful",

@@ -241,6 +241,8 @@ def _add_totals(families: Families, observed: Observed) -> None:
         ("healthd_time_to_restore_seconds", observed.restore_seconds, RESTORE_BUCKETS),
     ):
         families.add_histogram(name, _buckets(lasted, bounds), sum(lasted))
+    # Whoever cannot lock the state has ended before it would answer.
+    families.add("healthd_leader", 1)
     for loop, at in observed.loop_ticks.items():
         families.add("healthd_loop_last_tick_timestamp_seconds", at, loop)
     families.add("healthd_config_last_reload_successful", observed.is_config_good)

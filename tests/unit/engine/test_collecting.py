@@ -192,6 +192,7 @@ async def test_at_most_one_collection_is_in_flight_and_a_sweep_that_finds_one_is
     await asyncio.gather(watched.loop.sweep(), watched.loop.sweep())
     assert watched.source.collections == 1
     assert watched.failures() == {("cluster", "ours", "overrun"): 1}
+    assert watched.totals.collections["payments"]["cluster"] == 2, "one that was due and failed"
     snapshots = await asyncio.gather(*(watched.loop.collect_now() for _ in range(3)))
     assert all(snapshot is not None for snapshot in snapshots)
     assert watched.source.most_in_flight == 1

@@ -343,6 +343,10 @@ def test_a_bad_fleet_file_shows(full: InMemoryDaemon) -> None:
     assert series(full, "healthd_config_last_reload_timestamp_seconds") == [({}, 1767268111.0)]
 
 
+def test_who_answers_is_who_looks_after_the_fleet(full: InMemoryDaemon) -> None:
+    assert series(full, "healthd_leader") == [({}, 1.0)]
+
+
 def test_the_profile_is_known_before_anything_was_scored(daemon: InMemoryDaemon) -> None:
     daemon.views = {"dark": unseen_view()}
     ((labels, value),) = series(daemon, "healthd_scoring_profile_info")
