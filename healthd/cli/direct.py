@@ -64,14 +64,28 @@ def direct_options(command: CommandT) -> CommandT:
 def read_now(
     context: click.Context, *, cluster: str | None, fleet_file: Path, bootstrap: str | None
 ) -> ClusterSnapshot:
-    """The cluster as it is now; whatever is wrong with the fleet file ends the command."""
+    """The cluster as it is now; whatever is wrong with the fleet file ends the command.
+
+    What could not be read is said on stderr; the snapshot does not know it.
+    """
     direct_snapshot = importlib.import_module(_FACTORY).direct_snapshot
     found = found_now(
         context,
         lambda: direct_snapshot(cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap),
     )
     assert isinstance(found, ClusterSnapshot)
+    tell_unread(found)
     return found
+
+
+def tell_unread(snapshot: ClusterSnapshot) -> None:
+    """Say on stderr what could not be read of a cluster that was read just now."""
+    rows = (snapshot.extra or {}).get("collector", {}).get("failures", ())
+    for row in rows:
+        words = f"{snapshot.cluster}: {row['source']} was not read: {row['detail']}"
+        click.echo(f"healthd: {printable(words)}", err=True)
+    if not snapshot.is_metadata_known and not rows:
+        click.echo(f"healthd: {printable(snapshot.cluster)}: nothing was read of it", err=True)
 
 
 def found_now(context: click.Context, look: Callable[[], ResultT]) -> ResultT:

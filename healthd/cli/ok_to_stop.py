@@ -54,11 +54,13 @@ class _Question:
         self._brokers = brokers
         self._acknowledged = acknowledged
         self._is_kcat = False
+        self._is_seen = True
 
     def answer(self, data: bytes) -> tuple[dict[str, Any], int]:
         """The JSON object of one file, and its exit code."""
         given = read_snapshot(data, assume_min_isr=self._acknowledged.assume_min_isr)
         self._is_kcat = given.is_kcat
+        self._is_seen = given.snapshot.is_metadata_known
         if self._brokers is None:
             return _every(given.snapshot, self._acknowledged), 0
         try:
@@ -73,6 +75,8 @@ class _Question:
             print_every(found)
         else:
             print_set(found)
+        if not self._is_seen:
+            click.echo("nothing is known of the cluster: its metadata was never seen")
         if self._is_kcat:
             click.echo("controllers not checked")
 

@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from healthd.cli.daemon_options import daemon_options
 from healthd.cli.direct import direct_options, read_now
+from healthd.cli.exits import Exit
 from healthd.cli.files import STDIN, answer_files, output_option, print_answer
 from healthd.cli.fleet_plan_table import print_fleet_plan
 from healthd.cli.plan_table import print_plan
@@ -117,6 +118,8 @@ def plan_command(
         context.exit(answer_files((*snapshots, *names), output, planner.answer, planner.show))
     cluster = names[0] if names else None
     seen = read_now(context, cluster=cluster, fleet_file=fleet_file, bootstrap=bootstrap)
+    if not seen.is_metadata_known:
+        context.exit(Exit.FAILED)  # Said already: a plan for what nobody has seen is none.
     try:
         answer = planner.of(SnapshotInput(snapshot=seen, is_kcat=False))
     except InputError as error:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import click
 
 from healthd.cli.client import DaemonClient, path_of
-from healthd.cli.direct import found_now
+from healthd.cli.direct import found_now, tell_unread
 from healthd.cli.wave_request import from_file
 from healthd.config.fleet import ClusterConfig
 from healthd.config.fleet_file import load_fleet
@@ -91,4 +91,5 @@ def _view(context: click.Context, config: ClusterConfig, fleet_file: Path) -> Cl
         context,
         lambda: direct_snapshot(cluster=config.name, fleet_file=fleet_file, bootstrap=None),
     )
+    tell_unread(snapshot)
     return ClusterView(config=config, snapshot=snapshot)

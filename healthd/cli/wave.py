@@ -171,7 +171,7 @@ def show(name: str, output: str, server: str, token_file: Path | None) -> None:
 @click.argument("name", metavar="WAVE")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.05),
+    type=click.FloatRange(min=0.05, max=3600),
     default=INTERVAL_SECONDS,
     show_default=True,
     metavar="SECONDS",

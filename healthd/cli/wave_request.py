@@ -9,7 +9,7 @@ import click
 from healthd.cli.exits import Exit
 from healthd.config.problems import FileUnopened
 from healthd.config.yaml_source import read_document
-from healthd.model.json_reader import printable
+from healthd.model.json_reader import LARGEST_ID, printable
 from healthd.waves.policy import SpecProblem
 from healthd.waves.spec import API_VERSION, parse_wave
 from healthd.waves.spec_findings import Findings
@@ -17,6 +17,7 @@ from healthd.waves.spec_stage import parse_wave_values
 
 _LISTS: Final = frozenset({"allowRfOne", "allowRfLeMinIsr", "baseline"})
 """Policy keys whose value on the command line is a list with commas between."""
+_DIGITS: Final = len(str(LARGEST_ID))
 
 
 class WaveRefusedError(click.ClickException):
@@ -123,7 +124,8 @@ def parse_ids(text: str) -> str | list[int]:
     if text == "all":
         return text
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
+    # What is longer than the largest id is none, and int() refuses thousands of digits.
+    if not all(part.isascii() and part.isdigit() and len(part) <= _DIGITS for part in parts):
         raise click.BadParameter("must be all, or ids such as 1,2", param_hint="--brokers")
     return [int(part) for part in parts]
 

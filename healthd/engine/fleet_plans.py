@@ -94,7 +94,7 @@ def fleet_plan(
 
 def _plan_of(part: Part, stage: StageSpec, measured: MeasuredRestarts | None) -> dict[str, Any]:
     snapshot = part.snapshot
-    if snapshot is None:
+    if snapshot is None or not snapshot.is_metadata_known:
         return {"cluster": part.cluster, "error": _NOT_SEEN}
     # Hosts of the fleet file that the cluster does not show are part of the wave all the same.
     seen = tuple(node for node in part.nodes if node in snapshot.brokers_by_id)

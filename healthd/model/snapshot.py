@@ -346,6 +346,11 @@ class ClusterSnapshot:
         """Seconds since a group was seen: infinite when never, None when not configured."""
         return self.effective_ages.get(group)
 
+    @property
+    def is_metadata_known(self) -> bool:
+        """Whether metadata was ever seen; without it `brokers` are those of a configuration."""
+        return math.isfinite(self.effective_ages[EvidenceGroup.METADATA])
+
     def metrics_age(self, broker: Broker) -> float | None:
         """Seconds since a broker's own metrics were seen; None when metrics are not configured."""
         newest = self.age(EvidenceGroup.METRICS)

@@ -1,13 +1,18 @@
 """What every route needs, taken from the app that it is part of."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
 
 from healthd.engine.view import ClusterView, Daemon, FleetView, WaveView
+from healthd.model.json_reader import LARGEST_ID
+from healthd.model.snapshot import ClusterSnapshot
 from healthd.serve.auth import USER_HEADER, Person, claimed_user
 from healthd.serve.guard import PERSON
 from healthd.serve.problems import ProblemError
+
+ID_DIGITS: Final = len(str(LARGEST_ID))
+"""Of the largest id; int() refuses thousands of digits."""
 
 
 def _daemon(request: Request) -> Daemon:
@@ -64,6 +69,53 @@ def _cluster(cluster: str, daemon: TheDaemon) -> ClusterView:
 
 TheCluster = Annotated[ClusterView, Depends(_cluster)]
 """The cluster that the path names; 404 when the fleet file has none of that name."""
+
+
+def require_seen(view: ClusterView) -> ClusterSnapshot:
+    """The latest snapshot; 503 before there is one."""
+    if view.snapshot is None:
+        raise ProblemError(
+            503,
+            "not-observed",
+            f"{view.config.name} has not been observed yet; ask again in a moment",
+            headers={"Retry-After": "5"},
+        )
+    return view.snapshot
+
+
+def require_known(view: ClusterView) -> ClusterSnapshot:
+    """The latest snapshot of a cluster whose metadata was seen; 503 when it never was.
+
+    Without it the brokers are those of the fleet file, and nobody knows what is on them.
+    """
+    snapshot = require_seen(view)
+    if not snapshot.is_metadata_known:
+        name = view.config.name
+        raise ProblemError(
+            503,
+            "not-observed",
+            f"the metadata of {name} was never seen: 'healthd status {name}' says why",
+            headers={"Retry-After": "5"},
+        )
+    return snapshot
+
+
+def ids_of(text: str, *, words: str) -> tuple[int, ...]:
+    """The ids of `brokers=1,2`; 422 for anything else, which `words` says what it must be."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) <= ID_DIGITS for part in parts):
+        raise invalid_query("brokers", words)
+    return tuple(int(part) for part in parts)
+
+
+def invalid_query(name: str, message: str) -> ProblemError:
+    """422 about one part of the query."""
+    return ProblemError(
+        422,
+        "invalid-request",
+        f"{name}: {message}",
+        problems=[{"path": f"query.{name}", "message": message}],
+    )
 
 
 def _wave(wave: str, daemon: TheDaemon) -> WaveView:

@@ -276,6 +276,11 @@ def _pace(snapshot: ClusterSnapshot, step: PlannedStep) -> PlannedPace:
 
 def _notes(snapshot: ClusterSnapshot) -> Iterable[str]:
     quorum = snapshot.quorum
+    metadata_age = snapshot.effective_ages[EvidenceGroup.METADATA]
+    if not snapshot.is_metadata_known:
+        yield "nothing is known of the cluster: its metadata was never seen, and a wave would hold"
+    elif metadata_age > snapshot.fresh_limit_seconds:
+        yield f"its metadata is {metadata_age:.0f} s old: a wave would hold until it is seen anew"
     if snapshot.age(EvidenceGroup.METRICS) is None:
         yield "replica lag is not asked for: no metrics are configured"
     if quorum is None:

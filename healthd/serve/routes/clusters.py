@@ -6,7 +6,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 from starlette.concurrency import run_in_threadpool
 
-from healthd.engine.view import ClusterView
 from healthd.health.report_json import as_json
 from healthd.model.render import render_snapshot
 from healthd.model.snapshot import ClusterSnapshot
@@ -18,13 +17,21 @@ from healthd.serve.cluster_json import (
     health_document,
     ok_to_stop_document,
 )
-from healthd.serve.context import TheCluster, TheDaemon
+from healthd.serve.context import (
+    TheCluster,
+    TheDaemon,
+    ids_of,
+    invalid_query,
+    require_known,
+    require_seen,
+)
 from healthd.serve.problems import ProblemError
 from healthd.waves.policy import MAX_WHOLE
 
 router = APIRouter(prefix="/api/v1/clusters", tags=["clusters"])
 
 _PATTERN: Final = "Shell pattern over topic names; may be given repeatedly."
+_IDS: Final = "must be ids with commas between, such as 1,2"
 
 
 @router.get("", summary="Every cluster in short")
@@ -62,7 +69,7 @@ async def tenant_health(cluster: TheCluster, tenant: str) -> dict[str, Any]:
 async def snapshot(cluster: TheCluster) -> Response:
     """A ClusterSnapshot."""
     # 100,000 partitions take a second: that must not be a second of the event loop.
-    body = await run_in_threadpool(_snapshot_body, _seen(cluster))
+    body = await run_in_threadpool(_snapshot_body, require_seen(cluster))
     return Response(body, media_type="application/json")
 
 
@@ -95,39 +102,13 @@ async def ok_to_stop(
         allow_rf_le_min_isr=tuple(allow_rf_le_min_isr or ()),
         allow_quorum_without_spare=allow_quorum_without_spare,
     )
-    ids = None if brokers is None else _ids(brokers)
+    ids = None if brokers is None else ids_of(brokers, words=_IDS)
     try:
-        return await run_in_threadpool(ok_to_stop_document, _seen(cluster), ids, acknowledged)
+        known = require_known(cluster)
+        return await run_in_threadpool(ok_to_stop_document, known, ids, acknowledged)
     except UnknownBroker as unknown:
-        raise _invalid_brokers(str(unknown)) from None
-
-
-def _seen(view: ClusterView) -> ClusterSnapshot:
-    if view.snapshot is None:
-        raise ProblemError(
-            503,
-            "not-observed",
-            f"{view.config.name} has not been observed yet; ask again in a moment",
-            headers={"Retry-After": "5"},
-        )
-    return view.snapshot
+        raise invalid_query("brokers", str(unknown)) from None
 
 
 def _snapshot_body(found: ClusterSnapshot) -> bytes:
     return json.dumps(render_snapshot(found), separators=(",", ":"), allow_nan=False).encode()
-
-
-def _ids(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() for part in parts):
-        raise _invalid_brokers("must be ids with commas between, such as 1,2")
-    return tuple(int(part) for part in parts)
-
-
-def _invalid_brokers(message: str) -> ProblemError:
-    return ProblemError(
-        422,
-        "invalid-request",
-        f"brokers: {message}",
-        problems=[{"path": "query.brokers", "message": message}],
-    )

@@ -8,7 +8,14 @@ from starlette.concurrency import run_in_threadpool
 from healthd.engine.plans import live_plan
 from healthd.model.json_reader import InputError, load_json
 from healthd.safety.ok_to_stop import UnknownBroker
-from healthd.serve.context import TheCluster, TheDaemon
+from healthd.serve.context import (
+    ID_DIGITS,
+    TheCluster,
+    TheDaemon,
+    ids_of,
+    invalid_query,
+    require_known,
+)
 from healthd.serve.problems import ProblemError
 from healthd.waves.plan_json import SAFE
 from healthd.waves.policy import MAX_WHOLE
@@ -17,6 +24,7 @@ router = APIRouter(prefix="/api/v1", tags=["plans"])
 
 _PATTERN: Final = "Shell pattern over topic names; may be given repeatedly."
 _ALL: Final = "all"
+_IDS: Final = "must be all, or ids with commas between, such as 1,2"
 
 
 @router.get(
@@ -41,20 +49,14 @@ async def plan(
     assume_min_isr: Annotated[int | None, Query(alias="assumeMinIsr", ge=1, le=MAX_WHOLE)] = None,
 ) -> dict[str, Any]:
     """As `healthd plan` prints it, on the latest snapshot and by the cluster's own policy."""
-    if cluster.snapshot is None:
-        raise ProblemError(
-            503,
-            "not-observed",
-            f"{cluster.config.name} has not been observed yet; ask again in a moment",
-            headers={"Retry-After": "5"},
-        )
+    require_known(cluster)
     given = {
         "margin": margin,
         "allow_rf_one": None if allow_rf_one is None else tuple(allow_rf_one),
         "allow_rf_le_min_isr": None if allow_rf_le_min_isr is None else tuple(allow_rf_le_min_isr),
         "allow_quorum_without_spare": allow_quorum_without_spare,
     }
-    nodes = None if brokers == _ALL else _ids(brokers)
+    nodes = None if brokers == _ALL else ids_of(brokers, words=_IDS)
     limit = _limit(concurrency)
     measured = await daemon.measured(cluster.config.name)
     try:
@@ -69,7 +71,7 @@ async def plan(
             )
         )
     except UnknownBroker as unknown:
-        raise _invalid("brokers", str(unknown)) from None
+        raise invalid_query("brokers", str(unknown)) from None
 
 
 @router.post(
@@ -97,28 +99,9 @@ async def plan_wave(request: Request, daemon: TheDaemon) -> dict[str, Any]:
     return dict(await daemon.plan_wave(document))
 
 
-def _ids(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and len(part) <= _DIGITS for part in parts):
-        raise _invalid("brokers", "must be all, or ids with commas between, such as 1,2")
-    return tuple(int(part) for part in parts)
-
-
 def _limit(text: str) -> int | None:
     if text == SAFE:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < _DIGITS) or int(text) < 1:
-        raise _invalid("concurrency", f"must be a number from 1, or {SAFE}")
+    if not (text.isascii() and text.isdigit() and len(text) < ID_DIGITS) or int(text) < 1:
+        raise invalid_query("concurrency", f"must be a number from 1, or {SAFE}")
     return int(text)
-
-
-_DIGITS: Final = len(str(2**31 - 1))
-
-
-def _invalid(name: str, message: str) -> ProblemError:
-    return ProblemError(
-        422,
-        "invalid-request",
-        f"{name}: {message}",
-        problems=[{"path": f"query.{name}", "message": message}],
-    )

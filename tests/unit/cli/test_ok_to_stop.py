@@ -12,6 +12,7 @@ from support.snapshots import a_broker, a_partition, a_quorum, a_snapshot, a_top
 from healthd.cli.ok_to_stop import ok_to_stop_command
 from healthd.model.render import render_snapshot
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.words import EvidenceGroup
 
 KCAT = {
     "originating_broker": {"id": 1, "name": "b1:9092/1"},
@@ -202,6 +203,14 @@ def test_the_table_of_kcat_ends_with_what_was_not_checked(
 ) -> None:
     assert run(files / "kcat", *brokers).stdout.splitlines()[-1] == "controllers not checked"
     assert "not checked" not in run(files / "healthy", *brokers).stdout
+
+
+def test_the_table_says_when_nothing_is_known_of_the_cluster(tmp_path: Path) -> None:
+    file = tmp_path / "dark"
+    file.write_text(json.dumps(render_snapshot(racked(ages={EvidenceGroup.METADATA: None}))))
+    said = "nothing is known of the cluster: its metadata was never seen"
+    for brokers in ((), ("--brokers", "1")):
+        assert run(file, *brokers).stdout.splitlines()[-1] == said
 
 
 def test_several_files_have_a_line_each_and_exit_0(files: Path) -> None:

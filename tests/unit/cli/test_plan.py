@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import healthd.main
 from healthd.cli.plan import plan_command
 from healthd.model.render import render_snapshot
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.words import EvidenceGroup
 from healthd.waves.planner_fingerprint import fingerprint
 
 KCAT = {
@@ -244,6 +246,21 @@ def test_a_live_cluster_is_read_now_and_planned_for(
     result = run(*words, "--brokers", "77")
     assert (result.exit_code, result.stdout) == (2, "")
     assert "unknown broker 77" in result.stderr
+
+
+def test_a_cluster_that_does_not_answer_gets_no_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    failure = {"source": "metadata", "detail": "b1:9092 refused the connection"}
+    snapshot = replace(
+        racked(),
+        ages={EvidenceGroup.METADATA: None},
+        extra={"collector": {"failures": [failure]}},
+    )
+    monkeypatch.setattr(healthd.main, "direct_snapshot", lambda **_: snapshot)
+    result = run("--bootstrap", "b1:9092")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "healthd: payments: metadata was not read: b1:9092 refused the connection\n"
+    )
 
 
 def test_a_table_says_how_long_first_and_then_every_step(files: Path) -> None:

@@ -176,6 +176,20 @@ def test_without_a_daemon_the_cluster_is_read_now(
     assert direct.asked == [asked]
 
 
+def test_a_cluster_that_does_not_answer_is_exit_1_with_all_that_is_known(
+    served: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failure = {"source": "metadata", "detail": "b1:9092 refused"}
+    for ages, code in (({"metadata": None}, Exit.FAILED), ({"metadata": 1.0}, Exit.OK)):
+        extra = {"collector": {"failures": [failure]}}
+        direct = Direct(snapshot_of_cluster(ages=ages, extra=extra))
+        monkeypatch.setitem(sys.modules, "healthd.main", as_module(direct))
+        result = served.run("snapshot", "--bootstrap", "b1:9092")
+        assert result.exit_code == code
+        assert json.loads(result.stdout)["extra"] == extra
+        assert result.stderr == "healthd: payments: metadata was not read: b1:9092 refused\n"
+
+
 @pytest.mark.parametrize(
     ("outcome", "said"),
     [

@@ -66,6 +66,7 @@ def test_a_policy_value_is_read_as_in_a_file(
         pytest.param(without("--reason"), "add --reason", id="no reason"),
         pytest.param(without("--brokers"), "add --brokers", id="no brokers"),
         pytest.param([*without("--brokers"), "--brokers", "x"], "ids such as 1,2", id="no ids"),
+        pytest.param([*without("--brokers"), "--brokers", "1" * 5000], "ids such as", id="endless"),
         pytest.param([*without("--brokers"), "--brokers", "1,1"], "names 1 twice", id="twice"),
         pytest.param([*OPTIONS, "--policy", "soakSeconds"], "not KEY=VALUE", id="no value"),
         pytest.param(

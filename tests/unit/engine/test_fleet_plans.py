@@ -19,6 +19,7 @@ from healthd.engine.plans import taken_out
 from healthd.engine.selecting import parts_of
 from healthd.engine.view import ClusterView, OrderRefused, Refusal
 from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.words import EvidenceGroup
 from healthd.waves.plan_file import fleet_in_short
 from healthd.waves.planner_duration import MeasuredRestarts
 from healthd.waves.playbook import Playbook
@@ -142,8 +143,15 @@ def test_whoever_can_never_go_is_named_with_the_cluster_and_the_blockers() -> No
     assert found["blocked"][0]["blockers"][0]["code"] == "WOULD_GO_UNDER_MIN_ISR"
 
 
-def test_a_cluster_that_nobody_has_seen_is_named_and_its_plan_is_accepted_by_no_wave() -> None:
-    found = planned(fleet(north=None))
+@pytest.mark.parametrize(
+    "snapshot",
+    [None, replace(cluster("north"), ages={EvidenceGroup.METADATA: None})],
+    ids=["not yet", "nobody answered"],
+)
+def test_a_cluster_that_nobody_has_seen_is_named_and_its_plan_is_accepted_by_no_wave(
+    snapshot: ClusterSnapshot | None,
+) -> None:
+    found = planned(fleet(north=snapshot))
     assert [row["cluster"] for row in found["notPlanned"]] == ["north"]
     with pytest.raises(OrderRefused, match="north was not planned"):
         taken_out({**WAVE, "plan": {**found, "stages": found["stages"]}})

@@ -5,7 +5,13 @@ from typing import Any
 import httpx2
 import pytest
 from structlog.testing import capture_logs
-from support.daemon import InMemoryDaemon, unseen_view, wave_state
+from support.daemon import (
+    InMemoryDaemon,
+    cluster_view,
+    snapshot_of_cluster,
+    unseen_view,
+    wave_state,
+)
 
 from healthd.engine.view import OrderRefused, Refusal
 from healthd.serve.guard import MAX_BODY_BYTES
@@ -41,6 +47,15 @@ def check_problem(response: httpx2.Response, status: int, kind: str) -> dict[str
         ("GET", "/api/v1/clusters/payments/ok-to-stop?brokers=", None, 422, "invalid-request"),
         ("GET", "/api/v1/clusters/payments/ok-to-stop?brokers=a", None, 422, "invalid-request"),
         ("GET", "/api/v1/clusters/payments/ok-to-stop?brokers=9", None, 422, "invalid-request"),
+        (
+            "GET",
+            f"/api/v1/clusters/payments/ok-to-stop?brokers={'1' * 5000}",
+            None,
+            422,
+            "invalid-request",
+        ),
+        ("GET", "/api/v1/clusters/away/ok-to-stop", None, 503, "not-observed"),
+        ("GET", "/api/v1/clusters/away/plan", None, 503, "not-observed"),
         ("GET", "/api/v1/clusters/payments/ok-to-stop?margin=-1", None, 422, "invalid-request"),
         ("GET", "/api/v1/waves/none", None, 404, "unknown-wave"),
         ("GET", "/api/v1/waves/none/journal", None, 404, "unknown-wave"),
@@ -71,6 +86,8 @@ async def test_a_request_that_cannot_be_met_is_a_problem(
     kind: str,
 ) -> None:
     daemon.views["dark"] = unseen_view()
+    never_seen = snapshot_of_cluster("away", ages={"metadata": None})
+    daemon.views["away"] = cluster_view("away", never_seen)
     daemon.put(wave_state())
     check_problem(await client.request(method, path, json=body), status, kind)
     assert daemon.records == []

@@ -17,7 +17,7 @@ from support.snapshots import (
 )
 
 from healthd.model.snapshot import ClusterSnapshot, Quorum, Topic, Voter
-from healthd.model.words import BrokerState, QuorumMode, Role
+from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode, Role
 from healthd.safety.acknowledgements import NONE, Acknowledgements
 from healthd.safety.ok_to_stop import UnknownBroker
 from healthd.waves.planner import Plan, StepRole, plan
@@ -314,6 +314,17 @@ def test_an_interval_that_nobody_would_choose_gets_a_duration_too(interval: floa
     found = plan(replace(plain(3), interval_seconds=interval), nodes={1})
     assert found.steps
     assert found.estimated_seconds >= 60 + 40 + 120
+
+
+@pytest.mark.parametrize(
+    ("age", "said"),
+    [(None, "nothing is known of the cluster"), (31.0, "its metadata is 31 s old"), (30.0, "")],
+    ids=["never seen", "old", "fresh"],
+)
+def test_the_plan_says_when_its_metadata_is_none_to_rely_on(age: float | None, said: str) -> None:
+    found = plan(replace(plain(3), ages={EvidenceGroup.METADATA: age}))
+    told = [note for note in found.notes if "metadata" in note]
+    assert [note.startswith(said) for note in told] == ([True] if said else [])
 
 
 def test_the_plan_says_that_lag_is_not_asked_for_without_metrics() -> None:
