@@ -41,7 +41,7 @@ def changed_status(at: str, wave: dict[str, Any]) -> str:
 def fleet_view(found: dict[str, Any]) -> Group:
     """Where it stands: every stage, every cluster, and what it waits for."""
     rows = [
-        (stage["name"], cluster["cluster"], word(cluster["status"]), _progress(cluster),
+        (stage["name"], cluster["cluster"], word(cluster["status"]), progress(cluster, ""),
          ", ".join(map(str, cluster["inFlight"])) or "-", _remark(cluster))
         for stage in found["stages"]
         for cluster in stage["clusters"]
@@ -51,7 +51,7 @@ def fleet_view(found: dict[str, Any]) -> Group:
             (found["wave"], "bold"),
             "  ",
             status_of(found),
-            f"  {_progress(found)} done on {place_of(found)} with {found['playbook']}",
+            f"  {progress(found)} on {place_of(found)} with {found['playbook']}",
         ),
         plain(f"{found['requestedBy']}: {found['reason']}"),
         Text(),
@@ -145,7 +145,7 @@ def _cluster_changes(
     if before is None or before["inFlight"] != now["inFlight"]:
         in_flight = ", ".join(map(str, now["inFlight"]))
         if in_flight:
-            yield f"{what} in flight: {in_flight}, {_progress(now)} done"
+            yield f"{what} in flight: {in_flight}, {progress(now)}"
     yield from _new_holds(what, before["holds"] if before else (), now["holds"])
 
 
@@ -170,9 +170,11 @@ def _remark(cluster: dict[str, Any]) -> str:
     return ""
 
 
-def _progress(found: dict[str, Any]) -> str:
+def progress(found: dict[str, Any], word: str = " done") -> str:
+    """How many nodes are done, and how many never will be: `2/4 done, 1 failed, 1 skipped`."""
     counts = found["nodeCounts"]
-    return f"{counts['done'] + counts['skipped']}/{sum(counts.values())}"
+    others = (f", {counts[status]} {status}" for status in ("failed", "skipped") if counts[status])
+    return f"{counts['done']}/{sum(counts.values())}{word}{''.join(others)}"
 
 
 def scheduled_lines(scheduled: list[dict[str, Any]]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from healthd.cli.fleet_text import (
     fleet_view,
     is_fleet,
     place_of,
+    progress,
     status_of,
 )
 from healthd.cli.shown_holds import shown_holds
@@ -41,7 +42,7 @@ def print_waves(out: Console, waves: list[dict[str, Any]]) -> None:
             status_of(wave),
             place_of(wave),
             wave["playbook"],
-            _progress(wave),
+            progress(wave, ""),
             wave["requestedBy"],
             wave["createdAt"],
             wave["reason"],
@@ -71,7 +72,7 @@ def wave_view(found: dict[str, Any]) -> Group:
             (found["wave"], "bold"),
             "  ",
             status_of(found),
-            f"  {_progress(found)} done on {found['cluster']} with {found['playbook']}",
+            f"  {progress(found)} on {found['cluster']} with {found['playbook']}",
         ),
         plain(f"{found['requestedBy']}: {found['reason']}"),
         Text(),
@@ -234,11 +235,6 @@ def _gate_lines(at: str, found: dict[str, Any]) -> Iterator[str]:
         for hold in measured[:1] if is_shared else measured:
             subject = "" if is_shared else f" {hold['object']}"
             yield f"{at} gate closed: {code}{subject}: {_outlook(hold)}"
-
-
-def _progress(found: dict[str, Any]) -> str:
-    counts = found["nodeCounts"]
-    return f"{counts['done'] + counts['skipped']}/{sum(counts.values())}"
 
 
 def _remarks(node: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from healthd.engine.view import FleetView, WaveView
 from healthd.model.render import render_time
-from healthd.serve.wave_json import node_counts, wave_document, wave_summary
+from healthd.serve.wave_json import in_flight, node_counts, wave_document, wave_summary
 from healthd.waves.fleet_orders import awaited
 from healthd.waves.fleet_report import left_out_json
 from healthd.waves.fleet_state import (
@@ -54,7 +54,7 @@ def fleet_summary(view: FleetView) -> dict[str, Any]:
             {"cluster": member.cluster, "node": node}
             for member in state.members
             if (child := view.children.get(member.child)) is not None
-            for node in sorted(child.state.in_flight)
+            for node in in_flight(child.state)
         ],
         "createdAt": render_time(view.created_at),
         "updatedAt": render_time(view.updated_at),
@@ -156,7 +156,7 @@ def _member(view: FleetView, member: Member) -> dict[str, Any]:
         "status": status,
         "nodes": list(member.nodes),
         "nodeCounts": member_counts(view, member),
-        "inFlight": [] if child is None else sorted(child.state.in_flight),
+        "inFlight": [] if child is None else in_flight(child.state),
         "failed": list(member.failed),
         "holds": []
         if child is None or child.state.status.has_ended

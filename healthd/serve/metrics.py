@@ -18,7 +18,7 @@ from healthd.serve.cluster_metrics import add_cluster, add_profile
 from healthd.serve.fleet_json import fleet_summary
 from healthd.serve.metric_names import Families
 from healthd.serve.metric_text import ClusterTexts, Lines, page_of
-from healthd.serve.wave_json import is_gate_open, node_counts
+from healthd.serve.wave_json import in_flight, is_gate_open, node_counts
 from healthd.waves.state import WaveStatus
 
 BUCKETS: Final = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600)
@@ -213,7 +213,7 @@ def _add_on_cluster(families: Families, view: WaveView, name: str) -> None:
     state = view.state
     if name != state.wave and state.status.has_ended:
         return  # A later stage may be on the same cluster; nothing of this one is in flight.
-    families.add("healthd_wave_in_flight", len(state.in_flight), name, state.cluster)
+    families.add("healthd_wave_in_flight", len(in_flight(state)), name, state.cluster)
     # A wave that has ended has no gate: 0 would look like one that is held.
     if not state.status.has_ended:
         families.add("healthd_gate_open", is_gate_open(state), name, state.cluster)

@@ -23,6 +23,15 @@ def is_gate_open(state: WaveState) -> bool:
     return state.status in _GATED and not state.holds
 
 
+def in_flight(state: WaveState) -> list[int]:
+    """Nodes that the wave has in flight, by rising id; none once it has ended.
+
+    An abort does not wait for soaks: a node may stay `soaking` in the story of a wave that is over,
+    and what happens to it afterwards is no planned work.
+    """
+    return [] if state.status.has_ended else sorted(state.in_flight)
+
+
 def wave_summary(view: WaveView) -> dict[str, Any]:
     """What a list of waves shows of each."""
     state = view.state
@@ -35,7 +44,7 @@ def wave_summary(view: WaveView) -> dict[str, Any]:
         "requestedBy": state.requested_by,
         "status": state.status.value,
         "nodeCounts": node_counts(state),
-        "inFlight": sorted(state.in_flight),
+        "inFlight": in_flight(state),
         "createdAt": render_time(view.created_at),
         "updatedAt": render_time(view.updated_at),
     }

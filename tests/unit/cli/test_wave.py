@@ -205,7 +205,7 @@ def test_show_tells_each_node_and_what_the_gate_waits_for(served: Any) -> None:
     served.daemon.put(wave_state(pauses=(pause,), status=WaveStatus.PAUSED, nodes=nodes))
     output = served.run("wave", "show", "w1").output
     for said in (
-        "w1  paused  1/3 done on payments with rolling-restart",
+        "w1  paused  1/3 done, 1 failed on payments with rolling-restart",
         "soaking  1m00s",
         "PAUSED for 2m00s by healthd: broker 3 did not come back",
         "healthd wave retry|skip w1 --broker 3",
@@ -243,6 +243,15 @@ def test_list_tells_each_wave_in_a_line(served: Any) -> None:
         "w1", "holding", "payments", "rolling-restart", "1/3",
     ]  # fmt: skip
     assert json.loads(served.run("wave", "list", "-o", "json").output)["waves"][0]["wave"] == "w1"
+
+
+def test_who_was_skipped_or_failed_is_not_called_done(served: Any) -> None:
+    statuses = (NodeStatus.DONE, NodeStatus.SKIPPED, NodeStatus.FAILED, NodeStatus.PENDING)
+    nodes = tuple(NodeRun(node=at, status=status) for at, status in enumerate(statuses, start=1))
+    served.daemon.put(wave_state(nodes=nodes))
+    shown = served.run("wave", "show", "w1").output
+    assert "1/4 done, 1 failed, 1 skipped on payments" in shown
+    assert "1/4, 1 failed, 1 skipped" in served.run("wave", "list").output
 
 
 def test_a_report_is_for_people_programs_and_tickets(served: Any) -> None:

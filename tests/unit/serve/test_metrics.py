@@ -296,6 +296,13 @@ def test_a_wave_is_in_one_state_and_its_nodes_are_counted(full: InMemoryDaemon) 
     assert series(full, "healthd_gate_open") == [(both, 0.0)]
 
 
+def test_a_wave_that_was_aborted_in_a_soak_has_nothing_in_flight(daemon: InMemoryDaemon) -> None:
+    daemon.put(wave_state(status=WaveStatus.ABORTED))
+    assert [value for _, value in series(daemon, "healthd_wave_in_flight")] == [0.0]
+    nodes = {labels["state"]: value for labels, value in series(daemon, "healthd_wave_brokers")}
+    assert nodes["soaking"] == 1.0, "the story stays as it was"
+
+
 def test_a_wave_that_nothing_holds_has_an_open_gate(daemon: InMemoryDaemon) -> None:
     daemon.put(wave_state(holds=(), status=WaveStatus.RUNNING))
     assert [value for _, value in series(daemon, "healthd_gate_open")] == [1.0]
