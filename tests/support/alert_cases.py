@@ -73,6 +73,11 @@ def wave_is(state: str, *, done: str = is_always(1)) -> dict[str, str]:
     }
 
 
+def fleet_wave_is(state: str) -> dict[str, str]:
+    """The series of a wave over several clusters that is at work on none of them."""
+    return {name: row for name, row in wave_is(state).items() if "in_flight" not in name}
+
+
 WELL_CLUSTER: Series = {
     f'healthd_cluster_info{{{P},env="prod",team="orders"}}': is_always(1),
     f"healthd_completeness_ratio{{{P}}}": is_always(1),
@@ -172,6 +177,7 @@ def _check(alert: str, code: str, severity: str, minute: int, **labels: str) -> 
 
 
 _NO_CLUSTER = {"kafka_cluster": "", "env": "", "team": ""}
+_ON_NONE = "while a wave over several clusters is at work on none"
 _MISSING = {"evidence": "missing"}
 _OLD = f'healthd_snapshot_timestamp_seconds{{{P},source="%s"}}'
 _TICK = 'healthd_loop_last_tick_timestamp_seconds{instance="h:9780",loop="collect:payments"}'
@@ -289,6 +295,14 @@ CASES: tuple[AlertCase, ...] = (
     _fires("HealthdWaveFailed", 1, wave_is("failed"), "warning", wave="w1"),
     _quiet("HealthdWaveFailed", wave_is("failed"), "an hour later", 61),
     _quiet("HealthdWaveFailed", wave_is("succeeded"), "when it succeeded"),
+    *(
+        _fires(alert, 31, fleet_wave_is(state), "warning", _ON_NONE, **_NO_CLUSTER, wave="w1")
+        for alert, state in (
+            ("HealthdWaveHeld", "holding"),
+            ("HealthdWavePaused", "paused"),
+            ("HealthdWaveFailed", "failed"),
+        )
+    ),
     _fires(
         "HealthdDown",
         3,
