@@ -10,9 +10,21 @@ _SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
 class Duration(click.ParamType[float]):
-    """A number with a unit, as seconds."""
+    """A number with a unit, as seconds.
+
+    Args:
+        longest: what the daemon takes at most, in the same form: it would say it in seconds.
+    """
 
     name = "duration"
+
+    def __init__(self, longest: str) -> None:
+        self.longest = longest
+
+    @property
+    def longest_seconds(self) -> float:
+        """`longest` as seconds."""
+        return float(int(self.longest[:-1]) * _SECONDS[self.longest[-1]])
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -23,4 +35,7 @@ class Duration(click.ParamType[float]):
         match = _FORM.fullmatch(str(value).strip())
         if match is None or int(match[1]) == 0:
             self.fail("must be a number with s, m, h or d behind it, such as 30m", param, ctx)
-        return float(int(match[1]) * _SECONDS[match[2]])
+        seconds = float(int(match[1]) * _SECONDS[match[2]])
+        if seconds > self.longest_seconds:
+            self.fail(f"must be at most {self.longest}", param, ctx)
+        return seconds

@@ -54,7 +54,7 @@ def freeze() -> None:
 @click.option("--all", "is_for_all", is_flag=True, help="Every cluster of the fleet.")
 @click.option("--from", "begins", callback=_moment, metavar="TIME", help="When; now when absent.")
 @click.option("--until", callback=_moment, metavar="TIME", help="Its end.")
-@click.option("--for", "seconds", type=Duration(), help="How long instead, such as 2h.")
+@click.option("--for", "seconds", type=Duration("366d"), help="How long instead, such as 2h.")
 @click.option("--reason", required=True, help="Why; shown with every hold.")
 @output_option
 @daemon_options

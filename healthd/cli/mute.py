@@ -23,7 +23,7 @@ def _check(_ctx: click.Context, _param: click.Parameter, value: str | None) -> s
 @click.argument("cluster", required=False)
 @click.argument("check", required=False, callback=_check)
 @click.argument("objects", nargs=-1)
-@click.option("--for", "seconds", type=Duration(), help="How long, such as 2h; needed.")
+@click.option("--for", "seconds", type=Duration("30d"), help="How long, such as 2h; needed.")
 @click.option("--reason", help="Why; it goes into the audit log; needed.")
 @click.option("--owner", help="Who looks after it; whoever asks when absent.")
 @click.option("--even-if-not-raised", is_flag=True, help="Mute it before it is raised.")
@@ -55,15 +55,21 @@ def mute(  # One option each.
             raise click.UsageError("name a CLUSTER and a CHECK to mute, or --lift ID")
         _show(client.get(path_of("mutes"))["mutes"], output)
         return
+    if check is None and lift is None:
+        raise click.UsageError("name the CHECK to mute; 'healthd status CLUSTER' shows them")
     if not reason:
         raise click.UsageError("--reason is missing: it goes into the audit log")
     if lift is not None:
         if cluster is not None:
             raise click.UsageError("give CLUSTER and CHECK, or --lift ID")
-        _show([client.post(path_of("mutes", lift, "lift"), {"reason": reason})], output)
+        lifted = client.post(path_of("mutes", lift, "lift"), {"reason": reason})
+        if output == "json":
+            click.echo(json.dumps({"mutes": [lifted]}))
+        else:
+            # In the table it would look like one that counts.
+            what = f"Mute {lifted['id']} of {lifted['check']} on {lifted['cluster']}"
+            click.echo(f"{plain(what).plain} is lifted.")
         return
-    if check is None:
-        raise click.UsageError("name the CHECK to mute; 'healthd status CLUSTER' shows them")
     if seconds is None:
         raise click.UsageError("--for is missing: a mute needs an end, such as --for 2h")
     body = {

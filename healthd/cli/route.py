@@ -27,7 +27,7 @@ def _forced(_ctx: click.Context, _param: click.Parameter, value: str | None) -> 
 @click.command("route")
 @click.argument("profile", required=False)
 @click.option("--force", callback=_forced, metavar="CLUSTER=IN|OUT", help="Overrule the verdict.")
-@click.option("--for", "seconds", type=Duration(), help="How long --force counts, such as 1h.")
+@click.option("--for", "seconds", type=Duration("30d"), help="How long --force counts, such as 1h.")
 @click.option("--unforce", metavar="CLUSTER", help="Take back what was forced.")
 @click.option("--reason", help="Why; it goes into the audit log.")
 @output_option

@@ -20,7 +20,7 @@ from healthd.model.codes import ReasonCode
 @click.option(
     "--for",
     "seconds",
-    type=Duration(),
+    type=Duration("8h"),
     required=True,
     metavar="DURATION",
     help="How long it lasts, such as 30m; at most 8h. Then the hold counts again.",

@@ -28,7 +28,9 @@ def test_a_check_is_muted_listed_and_lifted(ill: Any) -> None:
     (found,) = json.loads(ill.run("mute", "-o", "json").output)["mutes"]
     assert (found["check"], found["owner"], found["count"]) == ("BROKER_DOWN", "storage", 1)
     assert found["id"] in ill.run("mute").output
-    assert ill.run("mute", "--lift", found["id"], "--reason", "over").exit_code == Exit.OK
+    lifted = ill.run("mute", "--lift", found["id"], "--reason", "over")
+    assert lifted.exit_code == Exit.OK
+    assert lifted.output == f"Mute {found['id']} of BROKER_DOWN on ill is lifted.\n"
     assert "Nothing is muted." in ill.run("mute").output
 
 
@@ -42,7 +44,8 @@ def test_a_mute_needs_a_check_a_reason_and_an_end(ill: Any) -> None:
         (["--for", "1h"], "name a CLUSTER and a CHECK"),
         (["nope", "BROKER_DOWN", "--for", "1h", "--reason", "x"], "there is no cluster nope"),
         (["--lift", "nope", "--reason", "x"], "there is no mute nope"),
-        (["ill", "BROKER_DOWN", "--for", "99d", "--reason", "x"], "seconds"),
+        (["ill", "BROKER_DOWN", "--for", "99d", "--reason", "x"], "must be at most 30d"),
+        (["ill"], "name the CHECK to mute"),
     ):
         result = ill.run("mute", *words)
         assert result.exit_code == Exit.USAGE, words
