@@ -169,7 +169,7 @@ class Daemon:
             if self._life == life and self.is_alive and is_wanted:
                 act()
 
-        self.agenda.after(after, act_if_alive, is_recurring=is_recurring)
+        self.agenda.after(after, act_if_alive, is_recurring=is_recurring, is_look=True)
 
     # --- Looking -----------------------------------------------------------------------------
 

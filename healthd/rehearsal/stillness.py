@@ -30,14 +30,17 @@ class Stillness:
     def __init__(self) -> None:
         self._seen: ClusterSnapshot | None = None
         self._told = 0
+        self._happened = 0
         self._same = 0
 
     def seconds_to_leap(self, daemon: "Daemon") -> float:
         """How far time may leap before the next snapshot; 0 when something may happen."""
         before, self._seen = self._seen, daemon.snapshot
         told, self._told = self._told, len(daemon.world.story.events)
+        happened, self._happened = self._happened, daemon.agenda.happened
         is_same = (
             told == self._told
+            and happened == self._happened  # It may not be seen yet.
             and before is not None
             and self._seen is not None
             and _shows_same(before, self._seen)
@@ -66,10 +69,13 @@ def _common_beat(*seconds: float) -> float:
 
 def _takes_nothing(state: WaveState, clock: float, *, is_driven: bool) -> bool:
     """Whether the wave will do the same on every snapshot that shows the same."""
-    if not is_driven or state.is_paused:
+    if not is_driven:
         return True
-    if state.candidates or state.status is not WaveStatus.HOLDING or not is_held(state):
+    is_still = state.is_paused or (state.status is WaveStatus.HOLDING and is_held(state))
+    if state.candidates or not is_still:
         return False
+    if any(run.soak.snapshots for run in state.having({NodeStatus.SOAKING})):
+        return False  # Its soak is on its way, and ends also in a wave that is paused.
     # Either every snapshot starts the clean run again, or it is over and something else holds.
     return state.clean.snapshots == 0 or not not_clean(state, clock)
 

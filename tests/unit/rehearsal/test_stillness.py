@@ -23,6 +23,8 @@ FOLDER = Path(__file__).parents[2] / "rehearsals"
         "rf-one-skipped",
         "metadata-lost",
         "start-fails-then-retried",
+        "slow-catch-up-while-held",
+        "pause-in-a-long-soak",
     ],
 )
 def test_a_rehearsal_that_leaps_gives_the_same_answer(
@@ -47,6 +49,17 @@ def test_a_day_of_holding_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(Agenda, "leap", counted)
     assert rehearse(read_rehearsal(path.read_bytes(), str(path))).outcome == "holding"
     assert sum(leaps) > 80_000
+
+
+def test_only_what_changes_something_is_counted_as_having_happened() -> None:
+    agenda = Agenda()
+    agenda.after(1.0, lambda: None, is_recurring=True)
+    agenda.after(2.0, lambda: None, is_look=True)
+    agenda.after(3.0, lambda: None)
+    agenda.run_until(2.5)
+    assert agenda.happened == 0
+    agenda.run_until(3.0)
+    assert agenda.happened == 1
 
 
 def test_what_comes_back_keeps_its_rhythm_over_a_leap() -> None:
