@@ -5,11 +5,11 @@ Nothing here asks healthd's own gate: each rule of restart-safety.md is written 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from healthd.model.snapshot import ClusterSnapshot, Topic
-from healthd.model.words import BrokerState, EvidenceGroup, QuorumMode, Role
+from healthd.model.snapshot import ClusterSnapshot
+from healthd.model.words import BrokerState, EvidenceGroup, Role
+from healthd.rehearsal.breakage import broken_partitions, broken_quorum
 from healthd.rehearsal.story import seconds
 from healthd.waves import effects
 from healthd.waves.state import BETWEEN_STOP_AND_START, IN_FLIGHT, NodeRun, NodeStatus, WaveState
@@ -27,8 +27,6 @@ _NOT_WELL = frozenset(
         BrokerState.NOT_RUNNING,
     }
 )
-_SPARE_FROM = 3
-"""A smaller quorum has none to spare; the policy has accepted that when a voter of it goes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,25 +164,9 @@ class Oracle:
 
     def _check_quorum(self, node: int, seen: ClusterSnapshot) -> None:
         """What votes and follows closely without the nodes in flight stays a majority."""
-        quorum = seen.quorum
-        voters = [] if quorum is None else [voter.id for voter in quorum.voters]
-        if quorum is None or quorum.mode is not QuorumMode.KRAFT or node not in voters:
-            return
-        times = {voter.id: voter.last_caught_up_ms for voter in quorum.voters}
-        leads = times.get(-1 if quorum.leader_id is None else quorum.leader_id)
-        if leads is None or quorum.fetch_timeout_ms is None:
-            self._violated("quorum", node, "it is stopped, and nobody knows who follows")
-            return
-        gone, fetch_timeout = self._daemon.state.in_flight | {node}, quorum.fetch_timeout_ms
-        left = [
-            voter
-            for voter, at in times.items()
-            if voter not in gone and at is not None and at >= 0 and leads - at < fetch_timeout
-        ]
-        is_small = len(times) < _SPARE_FROM
-        needed = len(times) - 1 if is_small else len(times) // 2 + 1
-        if len(left) < needed:
-            self._violated("quorum", node, f"only {left} of the voters follow without it")
+        broken = broken_quorum(seen, node, self._daemon.state.in_flight | {node})
+        if broken is not None:
+            self._violated("quorum", node, broken)
 
     def _check_time(self, node: int, seen: ClusterSnapshot) -> None:
         """Clean time since the last change, the last trouble and the daemon's start."""
@@ -199,46 +181,33 @@ class Oracle:
             self._violated("evidence", node, "it is stopped on what was seen before a change")
 
     def _check_turn(self, node: int, seen: ClusterSnapshot) -> None:
-        """Controllers before brokers, and the active one is their last."""
+        """Controllers before brokers, and the active one is their last that can be stopped."""
         brokers = seen.brokers_by_id
         waiting = [
             run.node
             for run in self._daemon.state.having({NodeStatus.PENDING})
             if self._is_controller(run.node) and not brokers[run.node].is_down
         ]
-        is_last = seen.quorum is not None and seen.quorum.leader_id == node
-        if waiting and (is_last or not self._is_controller(node)):
+        if self._is_controller(node):
+            is_active = seen.quorum is not None and seen.quorum.leader_id == node
+            waiting = [each for each in waiting if is_active and not self._is_blocked(each, seen)]
+        if waiting:
             self._violated("order", node, f"it is stopped before the controllers {waiting}")
+
+    def _is_blocked(self, node: int, seen: ClusterSnapshot) -> bool:
+        """Whether a node is passed over in its group: it cannot be stopped even by itself."""
+        alone, policy = frozenset({node}), self._daemon.state.policy
+        if seen.brokers_by_id[node].state is BrokerState.RECOVERY:
+            return True
+        if any(broken_partitions(seen, node, alone, policy)):
+            return True
+        return broken_quorum(seen, node, alone) is not None
 
     def _check_partitions(self, node: int, seen: ClusterSnapshot) -> None:
         """No partition goes below its floor by the stop, given what was known."""
-        brokers = seen.brokers_by_id
-        serving = {each.id for each in seen.brokers if not each.is_down}
-        gone = (self._daemon.state.in_flight | {node}) & brokers.keys()
-        for topic in seen.topics:
-            for at, replicas in enumerate(topic.replicas):
-                if node not in replicas:
-                    continue
-                adding = topic.adding.get(at, frozenset())
-                factor = len(replicas) - len(adding)
-                isr = (set(topic.isrs[at]) & serving) - adding
-                left = isr - gone
-                if len(left) < self._floor(topic, factor, is_touched=bool(isr & gone)):
-                    detail = f"{topic.label(at)} goes under min ISR by its stop"
-                    self._violated("partition", node, detail)
-
-    def _floor(self, topic: Topic, factor: int, *, is_touched: bool) -> int:
-        """How many must be left in sync: what the policy acknowledges counts."""
-        policy = self._daemon.state.policy
-        if factor == 1:
-            return 0 if _matches(topic.name, policy.allow_rf_one) else 1
-        if topic.min_insync_replicas is None:
-            return factor
-        if factor <= topic.min_insync_replicas:
-            is_fine = _matches(topic.name, policy.allow_rf_le_min_isr)
-            return factor - 1 if is_fine else factor
-        wanted = topic.min_insync_replicas + policy.margin
-        return wanted if is_touched and wanted < factor else topic.min_insync_replicas
+        gone = self._daemon.state.in_flight | {node}
+        for name in broken_partitions(seen, node, gone, self._daemon.state.policy):
+            self._violated("partition", node, f"{name} goes under min ISR by its stop")
 
     # --- What it knows -----------------------------------------------------------------------
 
@@ -294,10 +263,6 @@ class Oracle:
                 "detail": detail,
             }
         )
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def _is_only_started(run: NodeRun) -> bool:
