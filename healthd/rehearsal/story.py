@@ -111,4 +111,4 @@ class Story:
         )
 
 
-_TAKEN = frozenset({"stopping", "starting"})
+_TAKEN = frozenset({"preparing", "stopping", "starting"})
