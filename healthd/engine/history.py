@@ -18,7 +18,7 @@ from healthd.engine.journal import StoreThread
 from healthd.engine.recording import Run
 from healthd.engine.tasks import Background
 from healthd.health.changes import Changes, Happened, changes
-from healthd.health.timeline import HistoryFound, HistoryRow, collapsed
+from healthd.health.timeline import HistoryFound, HistoryRow, as_kept, collapsed
 from healthd.routing.verdict import Routing
 from healthd.store.errors import StoreError
 from healthd.store.protocol import Store
@@ -258,7 +258,9 @@ class HistoryRecorder:
         Raises:
             StoreError: the history cannot be read.
         """
-        until = min(until, max(since, self._clock.wall()))
+        # To the millisecond, as the rows are: less than that is no time in which nobody looked.
+        until = round(min(until, max(since, self._clock.wall())), 3)
+        since = round(since, 3)
         found = await self._found(
             self._unwritten(cluster, moment=until),
             cluster,
@@ -303,9 +305,12 @@ class HistoryRecorder:
     def _unwritten(
         self, cluster: str | None = None, *, moment: float | None = None
     ) -> list[HistoryRow]:
-        """What is not in the store, or is there as something that still runs."""
+        """What is not in the store, or is there as something that still runs.
+
+        To the millisecond, as the store has the others: two that touch there touch here.
+        """
         return [
-            row
+            as_kept(row)
             for row in (
                 *self._writing,
                 *self._waiting,

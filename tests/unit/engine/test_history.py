@@ -375,6 +375,21 @@ async def test_what_changed_knows_rows_that_are_not_written_yet() -> None:
 
 
 @in_virtual_time
+@pytest.mark.parametrize("offset", [0.00043, 0.00057], ids=["rounded down", "rounded up"])
+async def test_a_row_in_the_store_and_the_one_that_runs_touch_to_the_millisecond(
+    offset: float,
+) -> None:
+    life = Life(MemoryStore(), offset=offset)
+    await life.sweeps(4)
+    await life.sweeps(4, ILL)
+    await life.recorder.settled()
+    (well, ill) = await life.found()
+    assert well.until == ill.at
+    found = await life.recorder.changes("payments", since=NOON + 1, until=NOON + 1e5)
+    assert found.gaps == ()
+
+
+@in_virtual_time
 async def test_a_daemon_that_no_longer_looks_is_told_as_a_gap_at_the_end() -> None:
     life = Life(MemoryStore())
     await life.sweeps(2)
