@@ -58,9 +58,12 @@ def after_steps(state: WaveState, run: NodeRun, at: float) -> Step:
 
 
 def soak(state: WaveState, run: NodeRun, at: float) -> Step:
-    """Begin the soak; clean run and soak count from here, side by side."""
+    """Begin the soak; clean run and soak count from here, side by side.
+
+    The soaks of others go on, also when a repair is back: that is no trouble.
+    """
     step = moved(state, run, NodeStatus.SOAKING, at)
-    after = changed_broker(step.state, at, in_turn=not run.repair)
+    after = changed_broker(step.state, at, in_turn=True)
     return then(
         step, after.with_node(replace(run_of(after, run.node), soak=CleanRun(), soak_since=at))
     )

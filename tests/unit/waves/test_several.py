@@ -351,6 +351,15 @@ def test_a_repair_beside_it_starts_a_soak_again() -> None:
     assert run_of(step, 11).soak_since is None
 
 
+def test_a_repair_that_is_back_leaves_the_soak_of_another_alone() -> None:
+    state = soaking_beside(NodeStatus.RECOVERING, repair=True)
+    step = seen(state, 120.0, **PAIRS)
+    (election,) = step.commands
+    step = ended(step.state, election, 120.5)
+    assert status_of(step, 12) is NodeStatus.SOAKING
+    assert [run_of(step, node).soak_since for node in (11, 12)] == [100.0, 120.5]
+
+
 def test_a_soak_that_lacks_clean_snapshots_says_so() -> None:
     state = a_wave(a_run(11, NodeStatus.SOAKING), 12, concurrency=2, soak_since=100.0)
     state = replace(state, policy=replace(QUICK, clean_snapshots=9))
