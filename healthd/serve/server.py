@@ -10,6 +10,9 @@ from typing import Any, Final
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from healthd.serve.problems import ProblemError, problem_response
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +30,19 @@ _ENDING_SECONDS: Final = 0.5
 
 class ListenError(Exception):
     """The address cannot be listened on; says which, why and what to do."""
+
+
+class _Connection(H11Protocol):
+    """Uvicorn's, whose word about what is no HTTP is a problem document as every other error."""
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer, and close: what follows on this connection could be anything."""
+        problem = problem_response(ProblemError(400, "http", msg))
+        headers = (*problem.raw_headers, (b"connection", b"close"))
+        head = b"".join(b"%s: %s\r\n" % header for header in headers)
+        answer = b"HTTP/1.1 400 Bad Request\r\n%s\r\n%s" % (head, bytes(problem.body))
+        self.transport.write(answer)
+        self.transport.close()
 
 
 class _Server(uvicorn.Server):
@@ -75,6 +91,7 @@ class HttpServer:
             lifespan="off",
             server_header=False,
             proxy_headers=False,
+            http=_Connection,
             ws="none",
             backlog=_BACKLOG,
             # One too many is told 503, and takes no file from those who look after the clusters.

@@ -1,5 +1,6 @@
 """Every error is a problem document (RFC 9457) with a type, a status and what to do."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,8 +15,11 @@ from support.daemon import (
 )
 
 from healthd.engine.view import OrderRefused, Refusal
+from healthd.serve.app import create_app
+from healthd.serve.auth import TokenAuth
 from healthd.serve.guard import MAX_BODY_BYTES
 from healthd.serve.problems import TYPE_PREFIX
+from healthd.serve.server import HttpServer
 
 WHY = {"reason": "CHG-1"}
 
@@ -97,6 +101,25 @@ async def test_what_is_wrong_with_a_body_is_named_by_its_path(client: httpx2.Asy
     response = await client.post("/api/v1/waves/pause-all", json={"reason": 1, "extra": 2})
     problem = check_problem(response, 422, "invalid-request")
     assert {row["path"] for row in problem["problems"]} == {"reason", "extra"}
+
+
+async def test_who_asks_for_the_head_alone_is_told_it_as_for_all(
+    daemon: InMemoryDaemon, tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-token-of-some-length\n")
+    token.chmod(0o600)
+    server = HttpServer(create_app(daemon, TokenAuth(token), open_reads=True), port=0)
+    address = f"http://127.0.0.1:{await server.start()}"
+    try:
+        async with httpx2.AsyncClient(base_url=address) as asking:
+            for path in ("/-/healthy", "/metrics", "/api/v1/clusters/payments", "/nope"):
+                whole, head = await asking.get(path), await asking.head(path)
+                assert (head.status_code, head.content) == (whole.status_code, b"")
+                assert head.headers["content-type"] == whole.headers["content-type"]
+            assert (await asking.head("/-/reload")).status_code == 405
+    finally:
+        await server.stop(1.0)
 
 
 async def test_an_unknown_path_that_is_named_keeps_what_methods_there_are(

@@ -1,6 +1,7 @@
 """The server in the daemon's loop: a real port, no signals, an end within its deadline."""
 
 import asyncio
+import json
 import resource
 import signal
 import socket
@@ -68,6 +69,27 @@ async def test_who_connects_before_it_serves_waits_and_is_answered() -> None:
 async def test_it_says_nothing_of_what_it_is_made_of() -> None:
     async with running(Patient().app) as (_, address), httpx2.AsyncClient() as client:
         assert "server" not in (await client.get(address)).headers
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GARBAGE\r\n\r\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: a\r\n\r\n",
+    ],
+    ids=["no HTTP", "no host", "no length"],
+)
+async def test_what_is_no_http_is_a_problem_too(request_: bytes) -> None:
+    async with running(Patient().app) as (_, address):
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(address.rpartition(":")[2]))
+        writer.write(request_)
+        async with asyncio.timeout(5):
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert json.loads(body)["status"] == 400
 
 
 async def test_it_leaves_signals_to_the_daemon() -> None:
