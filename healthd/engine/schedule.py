@@ -60,6 +60,7 @@ class Schedule:
         self._wall = wall
         self._watch = Background("schedule_watch_broke")
         self._added = 0
+        self._is_stopping = False
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={
@@ -93,15 +94,29 @@ class Schedule:
             timezone=UTC,
         )
         self._scheduler.add_job(
-            sweep, trigger, id=name, name=f"collect {name}", next_run_time=first
+            self._unless_stopped,
+            trigger,
+            args=(sweep,),
+            id=name,
+            name=f"collect {name}",
+            next_run_time=first,
         )
 
     def remove(self, name: str) -> None:
         """Collect a cluster no longer."""
         self._scheduler.remove_job(name)
 
+    async def _unless_stopped(self, sweep: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await sweep()
+        except asyncio.CancelledError:
+            # A stop that is in order is no error; the scheduler would log it as a job that broke.
+            if not self._is_stopping:
+                raise
+
     async def stop(self) -> None:
         """Start nothing any more; collections that are under way are cancelled."""
+        self._is_stopping = True
         await self._watch.cancel()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)

@@ -175,7 +175,9 @@ def _add_others(families: Families, observed: Observed) -> None:
         if parent is None:
             _add_status(families, wave)
             _add_brokers(families, wave.state.wave, node_counts(wave.state))
-        _add_on_cluster(families, wave, parent or wave.state.wave)
+        # One that has left the fleet file takes its part in a wave that has ended with it.
+        if wave.state.cluster in observed.clusters:
+            _add_on_cluster(families, wave, parent or wave.state.wave)
     for fleet in observed.fleet_waves:
         _add_status(families, fleet)
         _add_brokers(families, fleet.state.wave, fleet_summary(fleet)["nodeCounts"])

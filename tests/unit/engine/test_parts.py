@@ -232,6 +232,29 @@ async def test_a_cluster_is_collected_at_once_however_late_the_schedule_starts()
     await schedule.stop()
 
 
+async def test_a_collection_that_a_stop_ends_is_no_job_that_broke(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def sweep() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    schedule = Schedule(interval_seconds=15)
+    schedule.add("payments", sweep)
+    schedule.start()
+    async with asyncio.timeout(10):
+        await began.wait()
+        await schedule.stop()
+        await ended.wait()
+    await asyncio.sleep(0)
+    assert [row.getMessage() for row in caplog.records if row.levelname == "ERROR"] == []
+
+
 async def test_a_wall_clock_that_is_set_back_stops_no_collection(
     logged: list[MutableMapping[str, Any]],
 ) -> None:

@@ -296,6 +296,15 @@ def test_a_wave_is_in_one_state_and_its_nodes_are_counted(full: InMemoryDaemon) 
     assert series(full, "healthd_gate_open") == [(both, 0.0)]
 
 
+def test_a_cluster_that_left_the_fleet_takes_its_part_in_an_ended_wave_with_it(
+    daemon: InMemoryDaemon,
+) -> None:
+    daemon.put(wave_state(cluster="gone", status=WaveStatus.SUCCEEDED))
+    page = Exposition().render(observe(daemon), "")[0].decode()
+    assert 'kafka_cluster="gone"' not in page
+    assert 'healthd_wave_state{state="succeeded",wave="w1"} 1.0' in page
+
+
 def test_a_wave_that_was_aborted_in_a_soak_has_nothing_in_flight(daemon: InMemoryDaemon) -> None:
     daemon.put(wave_state(status=WaveStatus.ABORTED))
     assert [value for _, value in series(daemon, "healthd_wave_in_flight")] == [0.0]
