@@ -172,10 +172,11 @@ def a_quorum(dice: Dice, mode: str, nodes: list[Row]) -> Row:
     if not dice.often(0.5):
         dice.put(quorum, "absentSeconds", dice.one((0.5, 90)) if dice.wrong(0.5) else 0)
     voters: list[Row] = []
+    newest = dice.one((10000, 10000, 500, 0))  # 0 is a time; -1 is none, however near it is.
     for node in able:
         voter: Row = {"id": node}
         behind = dice.one(FAR_BEHIND) if dice.wrong(3) and node != leader else 0
-        time = -1 if dice.wrong(0.5) else 10000 - behind
+        time = -1 if dice.wrong(0.5) else max(0, newest - behind)
         dice.put(voter, "lastCaughtUpMs", time, times=0.3)
         voters.append(voter)
     dice.put(quorum, "voters", voters, times=0.2)
