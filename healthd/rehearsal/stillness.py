@@ -46,9 +46,7 @@ class Stillness:
             and _shows_same(before, self._seen)
         )
         self._same = self._same + 1 if is_same else 0
-        if self._same < _SAME or not _takes_nothing(
-            daemon.state, daemon.wave_clock, is_driven=daemon.is_driving
-        ):
+        if self._same < _SAME or not _takes_nothing(daemon.state, is_driven=daemon.is_driving):
             return 0.0
         now = daemon.agenda.now
         due = min(daemon.agenda.next_event(), daemon.agenda.until, now + _until_wave(daemon))
@@ -67,7 +65,7 @@ def _common_beat(*seconds: float) -> float:
     return lcm(*map(int, thousandths)) / 1000
 
 
-def _takes_nothing(state: WaveState, clock: float, *, is_driven: bool) -> bool:
+def _takes_nothing(state: WaveState, *, is_driven: bool) -> bool:
     """Whether the wave will do the same on every snapshot that shows the same."""
     if not is_driven:
         return True
@@ -76,8 +74,10 @@ def _takes_nothing(state: WaveState, clock: float, *, is_driven: bool) -> bool:
         return False
     if any(run.soak.snapshots for run in state.having({NodeStatus.SOAKING})):
         return False  # Its soak is on its way, and ends also in a wave that is paused.
-    # Either every snapshot starts the clean run again, or it is over and something else holds.
-    return state.clean.snapshots == 0 or not not_clean(state, clock)
+    # Either every snapshot starts the clean run again, or it was over with the last of them, and
+    # something else holds.
+    judged = state.clean.last_at
+    return state.clean.snapshots == 0 or judged is None or not not_clean(state, judged)
 
 
 def _until_wave(daemon: "Daemon") -> float:

@@ -25,6 +25,7 @@ FOLDER = Path(__file__).parents[2] / "rehearsals"
         "start-fails-then-retried",
         "slow-catch-up-while-held",
         "pause-in-a-long-soak",
+        "pause-before-the-clean-run",
     ],
 )
 def test_a_rehearsal_that_leaps_gives_the_same_answer(
