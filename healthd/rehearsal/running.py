@@ -13,7 +13,7 @@ from healthd.safety.ok_to_stop import ok_to_stop
 from healthd.waves.events import Verb
 from healthd.waves.gate import acknowledged
 from healthd.waves.playbook import StepKind
-from healthd.waves.state import NodeStatus
+from healthd.waves.state import NOT_ENDED, NodeStatus
 from healthd.waves.steps import waits_for_person
 
 CONFIRM_SECONDS: Final = 60.0
@@ -64,7 +64,7 @@ def rehearse(rehearsal: Rehearsal) -> Result:
             return True
         # The pause of a wave that nobody drives is written, too: what counts is its state.
         is_idle = state.is_paused and not state.in_flight
-        return is_idle and not schedule.is_anything_to_come
+        return is_idle and not (schedule.is_anything_to_come or _ends_by_itself(daemon))
 
     if any(step.kind is StepKind.PROMPT for step in rehearsal.playbook.steps):
         _answer_questions(world, daemon)
@@ -73,6 +73,13 @@ def rehearse(rehearsal: Rehearsal) -> Result:
     world.agenda.run_until(rehearsal.until, is_over=is_over)
     is_cut_off = not is_over()
     return result_of(rehearsal, world, daemon, is_cut_off=is_cut_off)
+
+
+def _ends_by_itself(daemon: Daemon) -> bool:
+    """Whether a paused wave only watches a stop that timed out any more, and ends after that."""
+    state = daemon.state
+    is_through = state.abort is not None or not state.has_any(NOT_ENDED)
+    return is_through and daemon.is_driving
 
 
 def _answer_questions(world: World, daemon: Daemon) -> None:
