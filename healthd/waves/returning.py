@@ -22,7 +22,7 @@ def back(state: WaveState, run: NodeRun, at: float) -> Step:
         return _begin_steps(state, run, at)
     election = state.playbook.step(StepKind.ELECT_LEADERS)
     if election is None:
-        return soak(state, run, at)
+        return soak(state, run, at, is_judged=False)
     attempt = run.attempt + 1
     effect_id = command_id(run, attempt, "elect")
     changed = replace(run, attempt=attempt, command=effect_id, command_at=at)
@@ -42,10 +42,12 @@ def _begin_steps(state: WaveState, run: NodeRun, at: float) -> Step:
     entered = enter(state.with_node(began), began, at)
     step = replace(entered, notes=(note, *entered.notes))
     now = run_of(step.state, run.node)
-    return step if now.steps.at is not None else followed(step, after_steps(step.state, now, at))
+    if now.steps.at is not None:
+        return step
+    return followed(step, after_steps(step.state, now, at, is_judged=False))
 
 
-def after_steps(state: WaveState, run: NodeRun, at: float) -> Step:
+def after_steps(state: WaveState, run: NodeRun, at: float, *, is_judged: bool = True) -> Step:
     """The steps after the restart are over: the soak, or the failure that one of them was."""
     if run.steps.broken:
         return failed(state, run, at, run.steps.broken, watched=False)
@@ -54,19 +56,26 @@ def after_steps(state: WaveState, run: NodeRun, at: float) -> Step:
         # What its steps took, or the person who was asked, is no time of its recovery.
         began += at - since
     through = replace(run, starting_since=began, steps=replace(run.steps, returning_since=None))
-    return soak(state.with_node(through), through, at)
+    return soak(state.with_node(through), through, at, is_judged=is_judged)
 
 
-def soak(state: WaveState, run: NodeRun, at: float) -> Step:
+def soak(state: WaveState, run: NodeRun, at: float, *, is_judged: bool = True) -> Step:
     """Begin the soak; clean run and soak count from here, side by side.
 
     The soaks of others go on, also when a repair is back: that is no trouble.
+
+    Args:
+        state: the wave.
+        run: the node that is back.
+        at: now.
+        is_judged: the snapshot that showed it back has been judged. Clean time counts from here
+            only after one that was clean; else from the next one that is.
     """
+    is_clean = is_judged and state.clean.since is not None
+    begun = CleanRun(since=at if is_clean else None)
     step = moved(state, run, NodeStatus.SOAKING, at)
-    after = changed_broker(step.state, at, in_turn=True)
-    return then(
-        step, after.with_node(replace(run_of(after, run.node), soak=CleanRun(), soak_since=at))
-    )
+    after = replace(changed_broker(step.state, at, in_turn=True), clean=begun)
+    return then(step, after.with_node(replace(run_of(after, run.node), soak=begun, soak_since=at)))
 
 
 def relapsed(state: WaveState, run: NodeRun, at: float, detail: str) -> Step:

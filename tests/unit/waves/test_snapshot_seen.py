@@ -12,6 +12,7 @@ from support.waves import (
     a_wave,
     brokers,
     codes,
+    ended,
     kinds,
     run_of,
     snapshot_at,
@@ -143,6 +144,32 @@ def test_a_node_that_begins_to_soak_at_once_waits_for_a_snapshot_of_after_that()
     assert step.state.clean == CleanRun()
     assert codes(step) == ["REASSIGNMENT cluster:payments", "SOAKING broker:2"]
     assert {hold.since for hold in step.state.holds} == {200.0}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "since"),
+    [
+        pytest.param({}, 200.0, id="it was seen to be back on a clean snapshot"),
+        pytest.param({"reassignments": 1}, None, id="something else was wrong then"),
+    ],
+)
+def test_clean_run_and_soak_count_from_the_moment_in_which_a_node_begins_to_soak(
+    trouble: dict[str, Any], since: float | None
+) -> None:
+    state = a_wave(a_run(2, NodeStatus.RECOVERING), 3)
+    step = saw(state, **trouble)
+    (election,) = step.commands
+    step = ended(step.state, election, 200.0)
+    assert run_of(step, 2).soak_since == 200.0
+    assert step.state.clean == run_of(step, 2).soak == CleanRun(since=since)
+
+
+def test_two_that_begin_to_soak_at_one_time_count_from_there_both() -> None:
+    state = a_wave(a_run(2, NodeStatus.RECOVERING), a_run(3, NodeStatus.RECOVERING), concurrency=2)
+    step = saw(state)
+    for election in step.commands:
+        step = ended(step.state, election, 200.0)
+    assert [run_of(step, node).soak for node in (2, 3)] == [CleanRun(since=200.0)] * 2
 
 
 def test_a_node_that_leaves_an_isr_in_its_soak_is_told_why() -> None:
