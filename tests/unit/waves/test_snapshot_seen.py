@@ -164,6 +164,14 @@ def test_clean_run_and_soak_count_from_the_moment_in_which_a_node_begins_to_soak
     assert step.state.clean == run_of(step, 2).soak == CleanRun(since=since)
 
 
+def test_a_node_without_steps_after_its_restart_waits_for_a_snapshot_of_after_that_too() -> None:
+    worked = a_run(2, NodeStatus.RECOVERING, steps=NodeSteps(is_worked=True))
+    state = a_wave(worked, 3, playbook=a_restart(between=(a_step("patch"),)), clean=CLEAN)
+    step = saw(state, since=195.0, reassignments=1)
+    assert status_of(step, 2) is NodeStatus.SOAKING
+    assert step.state.clean == run_of(step, 2).soak == CleanRun()
+
+
 def test_two_that_begin_to_soak_at_one_time_count_from_there_both() -> None:
     state = a_wave(a_run(2, NodeStatus.RECOVERING), a_run(3, NodeStatus.RECOVERING), concurrency=2)
     step = saw(state)
