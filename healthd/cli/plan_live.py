@@ -23,7 +23,6 @@ from healthd.engine.view import ClusterView, OrderRefused
 from healthd.waves.playbook import PlaybookTarget
 from healthd.waves.spec import WaveSpec
 
-_INTERVAL_SECONDS = 15.0
 """As in the daemon's settings, which are not at hand."""
 
 
@@ -73,8 +72,7 @@ def direct_wave_plan(context: click.Context, file: str, fleet_file: Path) -> dic
 def _parts(spec: WaveSpec, seen: Mapping[str, _Seen]) -> tuple[Part, ...]:
     # Of a loop only its configuration and what it has seen are asked.
     clusters = cast("Mapping[str, ClusterLoop]", seen)
-    target = _target_of(spec.playbook_reference)
-    return parts_of(spec, clusters, interval_seconds=_INTERVAL_SECONDS, target=target)
+    return parts_of(spec, clusters, target=_target_of(spec.playbook_reference))
 
 
 def _target_of(playbook: str) -> PlaybookTarget:

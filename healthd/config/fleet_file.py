@@ -46,7 +46,7 @@ def load_fleet(path: str | Path, *, interval_seconds: float = 15.0) -> Fleet:
 
     Args:
         path: The file; relative paths in it are relative to its folder.
-        interval_seconds: The daemon's interval, for policies that count snapshots.
+        interval_seconds: The daemon's interval, which a probe has to be quicker than.
 
     Raises:
         ConfigError: The file cannot be opened or has problems; it names all of them.
@@ -99,7 +99,7 @@ def parse_fleet(
     if top is not None:
         found.extend(alerts_problems(top.alerts, folder, document, ("alerts",)))
     labels = as_labels(document.data.get("clusters"))
-    policies = LabelPolicies(document, labels, interval_seconds)
+    policies = LabelPolicies(document, labels)
     found.extend(policies.problems())
     for at, item in enumerate(_clusters(document.data)):
         location: Location = ("clusters", at)

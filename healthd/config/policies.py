@@ -32,15 +32,11 @@ class LabelPolicies:
     Args:
         document: The fleet file.
         labels: The labels of every cluster, by name.
-        interval_seconds: The daemon's interval.
     """
 
-    def __init__(
-        self, document: Document, labels: Mapping[str, Labels], interval_seconds: float
-    ) -> None:
+    def __init__(self, document: Document, labels: Mapping[str, Labels]) -> None:
         self._document = document
         self._labels = labels
-        self._interval = interval_seconds
         self._entries = list(_entries(document.data))
 
     def problems(self) -> Iterator[Problem]:
@@ -90,7 +86,7 @@ class LabelPolicies:
         self, policy: WavePolicy, layers: list[tuple[Location, Any]], location: Location
     ) -> Iterator[Problem]:
         """What can never be met, at the place that decides it."""
-        for problem in unmeetable(policy, self._interval):
+        for problem in unmeetable(policy):
             key = problem.location[0]
             places = (at for at, given in reversed(layers) if isinstance(given, dict))
             has = {at for at, given in layers if isinstance(given, dict) and key in given}

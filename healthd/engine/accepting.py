@@ -130,14 +130,14 @@ def new_wave(
     )
 
 
-def policy_of(spec: WaveSpec, config: ClusterConfig, interval_seconds: float) -> WavePolicy:
+def policy_of(spec: WaveSpec, config: ClusterConfig) -> WavePolicy:
     """The wave's policy over that of a cluster.
 
     Raises:
         OrderRefused: it can never be met, or asks servers that nobody has named.
     """
     policy = spec.policy_over(config.wave_policy)
-    never = unmeetable(policy, interval_seconds)
+    never = unmeetable(policy)
     if never:
         problems = [{"path": each.path, "message": each.message} for each in never]
         message = f"the policy can never be met: {never[0].path}: {never[0].message}"

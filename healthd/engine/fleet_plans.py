@@ -158,7 +158,7 @@ def _notes(spec: WaveSpec) -> Iterable[str]:
 
 
 async def plan_of_wave(
-    request: Mapping[str, Any], tools: Tools, playbooks: Playbooks, *, interval_seconds: float
+    request: Mapping[str, Any], tools: Tools, playbooks: Playbooks
 ) -> dict[str, Any]:
     """The plan of the wave that a `kind: Wave` document describes.
 
@@ -169,7 +169,7 @@ async def plan_of_wave(
     spec = spec_of({"reason": "-", **request})
     playbook = await asyncio.to_thread(playbooks, spec.playbook_reference)
     target = playbook.target
-    parts = parts_of(spec, tools.clusters, interval_seconds=interval_seconds, target=target)
+    parts = parts_of(spec, tools.clusters, target=target)
     names = sorted({part.cluster for part in parts})
     found = [(name, await measured_on(tools.store, name, target)) for name in names]
     measured = {name: each for name, each in found if each is not None}
@@ -181,8 +181,6 @@ def require_plan(
     spec: WaveSpec,
     playbook: Playbook,
     clusters: Mapping[str, ClusterLoop],
-    *,
-    interval_seconds: float,
 ) -> None:
     """Refuse a wave whose plan is not its own, or not true any more.
 
@@ -190,7 +188,7 @@ def require_plan(
         OrderRefused: why, and for a stale plan every difference.
     """
     if isinstance(filed, FiledFleetPlan):
-        require_fleet_current(filed, spec, playbook, clusters, interval_seconds=interval_seconds)
+        require_fleet_current(filed, spec, playbook, clusters)
         return
     loop = only_loop(spec, clusters)
     if loop is None:
@@ -210,8 +208,6 @@ def require_fleet_current(
     spec: WaveSpec,
     playbook: Playbook,
     clusters: Mapping[str, ClusterLoop],
-    *,
-    interval_seconds: float,
 ) -> None:
     """Refuse a wave over a fleet whose plan is not true any more.
 
@@ -228,7 +224,7 @@ def require_fleet_current(
         words = f"the playbook {spec.playbook} does something else now"
         found.append(Difference(change=Change.PLAYBOOK, nodes=(), detail=words))
     try:
-        parts = parts_of(spec, clusters, interval_seconds=interval_seconds, target=playbook.target)
+        parts = parts_of(spec, clusters, target=playbook.target)
     except OrderRefused as error:
         # When the plan was made it could be done: a cluster, a node or a host is gone since.
         found.append(Difference(change=Change.GONE, nodes=(), detail=str(error)))

@@ -47,7 +47,6 @@ def parts_of(
     spec: WaveSpec,
     clusters: Mapping[str, ClusterLoop],
     *,
-    interval_seconds: float,
     target: PlaybookTarget = PlaybookTarget.BROKER,
 ) -> tuple[Part, ...]:
     """Every cluster of every stage, with the nodes that no earlier stage has.
@@ -63,14 +62,7 @@ def parts_of(
     for at, stage in enumerate(spec.stages):
         selected = _selected(stage, clusters)
         of_stage = [
-            part
-            for loop in selected
-            if (
-                part := _part(
-                    spec, at, loop, taken, interval_seconds=interval_seconds, target=target
-                )
-            )
-            is not None
+            part for loop in selected if (part := _part(spec, at, loop, taken, target)) is not None
         ]
         if not of_stage:
             names = ", ".join(loop.config.name for loop in selected)
@@ -135,8 +127,6 @@ def _part(
     at: int,
     loop: ClusterLoop,
     taken: Mapping[str, Mapping[int, str]],
-    *,
-    interval_seconds: float,
     target: PlaybookTarget,
 ) -> Part | None:
     """One cluster in one stage; None when an earlier stage has all that is selected of it."""
@@ -153,7 +143,7 @@ def _part(
         return None
     require_hosts(config, left)
     _require_room(stage, name, snapshot, left)
-    policy = policy_of(spec, loop.config, interval_seconds)
+    policy = policy_of(spec, loop.config)
     return Part(stage=at, loop=loop, nodes=left, policy=policy, target=target)
 
 

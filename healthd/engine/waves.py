@@ -56,7 +56,6 @@ class Waves:
         self.fleet = FleetWaves(tools, self, interval_seconds=interval_seconds)
         self._tools = replace(tools, standing=self.fleet.standing)
         self._playbooks = playbooks
-        self._interval_seconds = interval_seconds
         self._gallery = Gallery()
         self._keepers: dict[str, WaveKeeper] = {}
         self._holders = Holders(self._gallery, tools.holder)
@@ -162,12 +161,10 @@ class Waves:
         loop = only_loop(spec, self._tools.clusters)
         # Playbooks are files; the event loop waits for no disk.
         playbook = await asyncio.to_thread(self._playbooks, spec.playbook_reference)
-        clusters, seconds = self._tools.clusters, self._interval_seconds
+        clusters = self._tools.clusters
         if filed is not None:
-            await asyncio.to_thread(
-                require_plan, filed, spec, playbook, clusters, interval_seconds=seconds
-            )
-        parts = parts_of(spec, clusters, interval_seconds=seconds, target=playbook.target)
+            await asyncio.to_thread(require_plan, filed, spec, playbook, clusters)
+        parts = parts_of(spec, clusters, target=playbook.target)
         await asyncio.to_thread(require_secrets_allowed, spec, self._tools.wave_secret_dir)
         await asyncio.to_thread(require_all_variables, spec, parts, playbook)
         now = self._tools.clock.wall()
@@ -179,8 +176,7 @@ class Waves:
 
     async def plan(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """The plan of the wave that a `kind: Wave` document describes."""
-        seconds = self._interval_seconds
-        return await plan_of_wave(request, self._tools, self._playbooks, interval_seconds=seconds)
+        return await plan_of_wave(request, self._tools, self._playbooks)
 
     async def _begin(self, state: WaveState, now: float) -> WaveView:
         """Lease the cluster, write the wave, and let it be driven."""

@@ -13,6 +13,7 @@ from healthd.safety.quorum import voters_behind
 from healthd.waves.calendar import calendar_at
 from healthd.waves.holding import is_held, not_clean
 from healthd.waves.playbook import StepKind
+from healthd.waves.soaking import back_by
 from healthd.waves.state import NodeStatus, WaveState, WaveStatus
 from healthd.waves.step_run import StepPhase
 
@@ -95,8 +96,7 @@ def _until_wave(daemon: "Daemon") -> float:
         elif run.status in {NodeStatus.STOPPED, NodeStatus.STARTING}:
             limit = run.since + state.playbook.timeout_seconds(StepKind.START, state.policy)
         elif run.status in {NodeStatus.RECOVERING, NodeStatus.SOAKING} and not run.is_overdue:
-            began = run.since if run.starting_since is None else run.starting_since
-            limit = began + state.playbook.timeout_seconds(StepKind.BACK, state.policy)
+            limit = back_by(state, run)
         elif run.is_watched:
             limit = run.since + state.playbook.timeout_seconds(StepKind.STOP, state.policy)
         if limit is not None and limit + 1 >= clock:

@@ -27,6 +27,7 @@ from healthd.waves.phases import StepGroup, has_steps, steps_of
 from healthd.waves.phases import left as left_of
 from healthd.waves.playbook import StepKind
 from healthd.waves.returning import soak
+from healthd.waves.soaking import back_by
 from healthd.waves.state import NodeRun, NodeStatus, Pause, WaveState
 from healthd.waves.step_run import NodeSteps
 from healthd.waves.steps import enter
@@ -217,9 +218,8 @@ def on_tick(state: WaveState, run: NodeRun, at: float) -> Step:
 def _overdue(state: WaveState, run: NodeRun, at: float) -> Step | None:
     """Nothing moves on by itself when a restart takes too long: a person has to look."""
     limit = state.playbook.timeout_seconds(StepKind.BACK, state.policy)
-    began = run.since if run.starting_since is None else run.starting_since
     is_back = run.status is NodeStatus.RECOVERING and run.steps.at is not None
-    if run.is_overdue or is_back or at - began <= limit:
+    if run.is_overdue or is_back or at <= back_by(state, run):
         return None
     if run.status is NodeStatus.SOAKING:
         held = [hold.reason for hold in state.holds]

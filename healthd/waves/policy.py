@@ -172,44 +172,8 @@ def _written(key: str, value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def unmeetable(policy: WavePolicy, interval_seconds: float = 15.0) -> list[SpecProblem]:
-    """Why a wave with this policy could never take its second broker; empty when it could.
-
-    The recovery time-out runs from `starting` until the broker is `done`, and soak and clean run
-    both begin at `soaking`, side by side (restart-safety.md section 2). So each of the three by
-    itself has to be shorter than the time-out; their sum need not be. It has to be really
-    shorter, for a start takes some time too.
-
-    Args:
-        policy: The policy to judge.
-        interval_seconds: Seconds between two snapshots of the daemon.
-    """
-    problems = _windows_that_never_open(policy)
-    limit = policy.recovery_timeout_seconds
-    # The run begins with a snapshot, so n snapshots span n - 1 intervals.
-    span = (policy.clean_snapshots - 1) * interval_seconds
-    waits = (
-        ("soakSeconds", policy.soak_seconds, "a soak"),
-        ("cleanSeconds", policy.clean_seconds, "a clean run"),
-        (
-            "cleanSnapshots",
-            span,
-            f"{policy.clean_snapshots} snapshots, {interval_seconds:g} s each,",
-        ),
-    )
-    return problems + [
-        SpecProblem(
-            location=(key,),
-            message=f"can never be met: {what} of {seconds:g} s does not end before the recovery "
-            f"time-out, {limit:g} s after the start",
-            action=f"lower {key} or raise recoveryTimeoutSeconds",
-        )
-        for key, seconds, what in waits
-        if seconds >= limit
-    ]
-
-
-def _windows_that_never_open(policy: WavePolicy) -> list[SpecProblem]:
+def unmeetable(policy: WavePolicy) -> list[SpecProblem]:
+    """Why a wave with this policy could never take a broker; empty when it could."""
     found = never_open(policy.windows, cutoff_seconds=policy.cutoff_seconds)
     if found is None:
         message = (

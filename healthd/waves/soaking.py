@@ -11,6 +11,7 @@ from healthd.model.reason import Reason
 from healthd.safety.clean_run import CleanRun, clean_enough, observe
 from healthd.waves.gate import Reading
 from healthd.waves.permission import of_health
+from healthd.waves.playbook import StepKind
 from healthd.waves.state import NodeRun, NodeStatus, WaveState
 
 
@@ -24,6 +25,21 @@ def soak_again(state: WaveState, at: float | None) -> WaveState:
 def soaked_seconds(run: NodeRun, at: float) -> float:
     """How long a node has soaked."""
     return 0.0 if run.soak_since is None else at - run.soak_since
+
+
+def back_by(state: WaveState, run: NodeRun) -> float:
+    """When a restart has taken too long: the recovery time-out after its start.
+
+    A soak that began before that, and is clean, is no trouble however long it is to last: then
+    it is too late when no snapshot has shown so for as long as the time-out.
+    """
+    limit = state.playbook.timeout_seconds(StepKind.BACK, state.policy)
+    due = limit + (run.since if run.starting_since is None else run.starting_since)
+    since, seen_at = run.soak_since, run.soak.last_at
+    if run.status is not NodeStatus.SOAKING or since is None or since > due:
+        return due
+    is_bad = seen_at is not None and run.soak.since is None
+    return due if is_bad else max(due, limit + (since if seen_at is None else seen_at))
 
 
 def soak_lacks(state: WaveState, run: NodeRun, at: float) -> tuple[Reason, ...]:

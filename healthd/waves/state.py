@@ -110,7 +110,7 @@ class NodeRun:
     """What identified the process before the stop (its start time)."""
     started_after: str | None = None
     starting_since: float | None = None
-    """When its start was first sent: the recovery time-out runs from here until it is done."""
+    """When its start was first sent: the recovery time-out runs from here."""
     observed_at: float | None = None
     """When its host was last asked about the process."""
     is_watched: bool = False

@@ -141,9 +141,10 @@ def test_a_good_wave_passes(write: WriteFile) -> None:
     ("more", "wanted"),
     [
         pytest.param(
-            "policy: {soakSeconds: 9000}\n",
-            "8:23: policy.soakSeconds: can never be met",
-            id="a soak longer than the time-out",
+            "policy: {cutoffSeconds: 3600, windows: [{start: '01:00', end: '02:00',"
+            " timezone: UTC}]}\n",
+            "8:25: policy.cutoffSeconds: can never be met",
+            id="a cutoff as long as the window",
         ),
         pytest.param(
             "policy: {windows: [{days: []}]}\n",

@@ -274,10 +274,12 @@ def test_service_commands_are_rendered_for_a_broker() -> None:
             id="an exporter path without slash",
         ),
         pytest.param(
-            cluster("wave: {policy: {soakSeconds: 1800}}"),
-            "6:34: clusters[0].wave.policy.soakSeconds: can never be met: a soak of 1800 s does "
-            "not end before the recovery time-out, 1800 s after the start "
-            "-> lower soakSeconds or raise recoveryTimeoutSeconds",
+            cluster(
+                "wave: {policy: {windows: [{days: [], start: '01:00', end: '02:00',"
+                " timezone: UTC}]}}"
+            ),
+            "6:31: clusters[0].wave.policy.windows[0]: can never be met: this window never opens "
+            "-> give it a weekday, and an end that is not its start",
             id="a wave policy that can never be met",
         ),
         pytest.param(
@@ -364,13 +366,6 @@ def test_several_mistakes_in_several_clusters_are_all_reported(write: WriteFile)
 def test_a_file_that_cannot_be_opened_is_a_config_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nope\.yaml: cannot be opened: No such file"):
         load_fleet(tmp_path / "nope.yaml")
-
-
-def test_the_policys_snapshots_are_counted_at_the_daemons_interval(write: WriteFile) -> None:
-    file = write("fleet.yaml", cluster("wave: {policy: {cleanSnapshots: 200}}"))
-    assert load_fleet(file, interval_seconds=1.0).clusters[0].wave_policy.clean_snapshots == 200
-    with pytest.raises(ConfigError, match="cleanSnapshots: can never be met"):
-        load_fleet(file, interval_seconds=15.0)
 
 
 def test_the_inventory_digest_follows_hosts_and_commands_only() -> None:

@@ -67,11 +67,11 @@ def test_the_later_entry_goes_over_the_earlier_and_the_clusters_own_over_both(wr
         ("{match: {}, policy: {margin: 1}}", "policies[0].match: is empty"),
         (('{match: {tier: "1"}, policy: {windows: [{days: [], start: "01:00", end: "02:00", '
          'timezone: UTC}]}}'), "policies[0].policy.windows[0]: can never be met"),
-        ('{match: {tier: "1"}, policy: {recoveryTimeoutSeconds: 100}}',
-         "clusters[0].wave.policy.soakSeconds: can never be met"),
+        (('{match: {tier: "1"}, policy: {cutoffSeconds: 3600, windows: [{start: "01:00", '
+         'end: "02:00", timezone: UTC}]}}'), "policies[0].policy.cutoffSeconds: can never be met"),
         ("{policy: {margin: 1}}", "policies[0].match: match is missing"),
     ],
-    ids=["unknown", "range", "no mapping", "no cluster", "no label", "never", "too short", "all"],
+    ids=["unknown", "range", "no mapping", "no cluster", "no label", "never", "cutoff", "all"],
 )  # fmt: skip
 def test_a_mistake_is_told_at_its_place(write: Write, entry: str, wanted: str) -> None:
     found = [str(problem) for problem in check_fleet(write(f"policies:\n  - {entry}\n"))]
@@ -82,6 +82,9 @@ def test_a_mistake_is_told_at_its_place(write: Write, entry: str, wanted: str) -
 
 def test_what_can_never_be_met_is_told_where_it_was_written(write: Write) -> None:
     found = check_fleet(
-        write("policies:\n  - {match: {env: prod}, policy: {cleanSeconds: 1800}}\n")
+        write(
+            "policies:\n  - {match: {env: prod}, policy: {windows: [{days: [], start: '01:00',"
+            " end: '02:00', timezone: UTC}]}}\n"
+        )
     )
-    assert {problem.path for problem in found} == {"policies[0].policy.cleanSeconds"}
+    assert {problem.path for problem in found} == {"policies[0].policy.windows[0]"}

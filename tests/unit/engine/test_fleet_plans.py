@@ -85,7 +85,7 @@ def planned(
     clusters: Mapping[str, Seen], measured: Mapping[str, MeasuredRestarts] | None = None
 ) -> dict[str, Any]:
     spec = spec_of(WAVE)
-    parts = parts_of(spec, loops(clusters), interval_seconds=15.0)
+    parts = parts_of(spec, loops(clusters))
     found = fleet_plan(spec, WAVE, parts, measured or {}, PLAYBOOK)
     written: dict[str, Any] = json.loads(json.dumps(found))
     return written
@@ -98,7 +98,7 @@ def refused(
     request, filed = taken_out({**made["wave"], "plan": fleet_in_short(made)})
     assert filed is not None
     try:
-        require_plan(filed, spec_of(request), playbook, loops(clusters), interval_seconds=15.0)
+        require_plan(filed, spec_of(request), playbook, loops(clusters))
     except OrderRefused as error:
         stale = error
     else:
@@ -204,7 +204,7 @@ def test_a_plan_of_one_cluster_starts_no_wave_over_several() -> None:
     _, filed = taken_out({**WAVE, "plan": plan})
     assert filed is not None
     with pytest.raises(OrderRefused, match="the plan is of one cluster, and the wave is not"):
-        require_plan(filed, spec_of(WAVE), PLAYBOOK, loops(fleet()), interval_seconds=15.0)
+        require_plan(filed, spec_of(WAVE), PLAYBOOK, loops(fleet()))
 
 
 def test_the_fingerprint_of_a_fleet_follows_that_of_every_cluster() -> None:

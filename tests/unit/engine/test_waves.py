@@ -17,6 +17,7 @@ from healthd.waves.codec import encode_state
 from healthd.waves.state import WaveStatus
 
 DAY = 24 * 3600.0
+NEVER = {"days": [], "start": "01:00", "end": "02:00", "timezone": "UTC"}
 FULL = StoreFull("the disk is full", where="/state", todo="make room")
 
 
@@ -29,7 +30,7 @@ FULL = StoreFull("the disk is full", where="/state", todo="make room")
         (request(cluster="paymints"), "there is no cluster paymints in the fleet file, which has"),
         (request(brokers=[9]), "cluster payments has no broker 9; it has 1, 2, 3"),
         (request() | {"playbook": "reboot"}, "there is no playbook reboot"),
-        (request(soakSeconds=5000), "the policy can never be met"),
+        (request(windows=[NEVER]), "the policy can never be met"),
         (request(cleanSnapshots=0), "cleanSnapshots"),
     ],
     ids=["shape", "key", "reason", "cluster", "broker", "playbook", "policy", "value"],

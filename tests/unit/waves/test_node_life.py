@@ -360,6 +360,29 @@ def test_a_soak_that_cannot_end_pauses_with_what_is_in_the_way() -> None:
     assert "REASSIGNMENT cluster:payments" in step.state.pauses[0].reason
 
 
+def test_a_clean_soak_that_began_in_time_may_end_after_the_recovery_time_out() -> None:
+    state = soaking(starting_since=90.0)
+    state = replace(state, policy=replace(state.policy, soak_seconds=5000.0))
+    for at in range(1800, 5100, 15):
+        state = ticked(seen(state, float(at)).state, at + 1.0).state
+        assert not state.is_paused
+    assert status_of(seen(state, 5100.0), 2) is NodeStatus.DONE
+
+
+def test_a_soak_that_nothing_is_seen_of_for_the_whole_time_out_pauses() -> None:
+    state = seen(soaking(starting_since=90.0), 1880.0).state
+    assert not ticked(state, 3680.0).state.is_paused
+    assert ticked(state, 3681.0).state.is_paused
+
+
+def test_a_soak_that_begins_again_after_the_recovery_time_out_pauses() -> None:
+    state = seen(soaking(starting_since=90.0), 1880.0).state
+    state = seen(state, 1900.0, reassignments=1).state
+    assert ticked(state, 1901.0).state.is_paused
+    state = seen(state, 1910.0).state
+    assert ticked(state, 1911.0).state.is_paused
+
+
 def test_an_unknown_command_that_ends_changes_nothing() -> None:
     state = starting(command="2.2.start")
     step = ended(state, "2.1.start", 105.0, Outcome.FAILED)

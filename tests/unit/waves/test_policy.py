@@ -11,7 +11,6 @@ from healthd.waves.policy import (
     WavePolicy,
     parse_policy,
     policy_document,
-    unmeetable,
 )
 
 CONTRACT_DEFAULTS = {
@@ -160,35 +159,6 @@ def test_limits_by_label_are_read_by_name_and_refused_by_name() -> None:
 def test_a_policy_that_is_no_mapping_is_refused(mapping: object) -> None:
     (problem,) = problems_of(mapping)
     assert problem.message.startswith("must be a mapping of policy keys")
-
-
-@pytest.mark.parametrize(
-    ("policy", "keys"),
-    [
-        pytest.param(WavePolicy(), [], id="the defaults can be met"),
-        pytest.param(
-            WavePolicy(soak_seconds=1799, clean_seconds=1799), [], id="side by side, not in turn"
-        ),
-        pytest.param(WavePolicy(soak_seconds=1800), ["soakSeconds"], id="a soak as long as it"),
-        pytest.param(WavePolicy(clean_seconds=1900), ["cleanSeconds"], id="a run longer than it"),
-        pytest.param(WavePolicy(clean_snapshots=120), [], id="119 intervals are 1785 s"),
-        pytest.param(WavePolicy(clean_snapshots=121), ["cleanSnapshots"], id="120 are 1800 s"),
-        pytest.param(
-            WavePolicy(soak_seconds=0, clean_seconds=0, recovery_timeout_seconds=20),
-            ["cleanSnapshots"],
-            id="three snapshots take 30 s",
-        ),
-    ],
-)
-def test_a_wait_that_cannot_end_before_the_recovery_time_out_is_found(
-    policy: WavePolicy, keys: list[str]
-) -> None:
-    assert [problem.path for problem in unmeetable(policy)] == keys
-
-
-def test_the_daemons_interval_decides_how_long_snapshots_take() -> None:
-    policy = WavePolicy(clean_snapshots=121)
-    assert unmeetable(policy, interval_seconds=1.0) == []
 
 
 @given(
