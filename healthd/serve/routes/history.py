@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from healthd.engine.view import Daemon
 from healthd.model.moments import NoMoment, moment_text, parse_moment
-from healthd.serve.context import TheDaemon
+from healthd.serve.context import TheDaemon, invalid_query
 from healthd.serve.history_json import changes_document, moment_document, row_document
 from healthd.serve.problems import ProblemError
 from healthd.store.errors import StoreError
@@ -110,7 +110,7 @@ def _span(since: str, to: str | None) -> tuple[float, float]:
     first = _moment("from", since)
     last = time.time() if to is None else _moment("to", to)
     if first >= last:
-        raise _wrong("from", "must be before to")
+        raise invalid_query("from", "must be before to")
     return first, last
 
 
@@ -118,16 +118,7 @@ def _moment(name: str, text: str) -> float:
     try:
         return parse_moment(text, now=time.time())
     except NoMoment as error:
-        raise _wrong(name, str(error)) from None
-
-
-def _wrong(name: str, message: str) -> ProblemError:
-    return ProblemError(
-        422,
-        "invalid-request",
-        f"{name}: {message}",
-        problems=[{"path": f"query.{name}", "message": message}],
-    )
+        raise invalid_query(name, str(error)) from None
 
 
 def _unreadable(error: StoreError) -> ProblemError:
